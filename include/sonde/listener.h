@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listeners. One URL may stand for several sockets (tcp://:7007 is 127.0.0.1 and [::1] on the same port); they make one
+ * listener.
+ */
+#ifndef SONDE_LISTENER_H
+#define SONDE_LISTENER_H
+
+#include <sonde/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sonde_listener_handler {
+    /* A connection was accepted. Call sonde_stream_set_handler on it before returning; a stream left without a handler
+     * is closed with a reset. */
+    void (*accepted)(struct sonde_listener *listener, struct sonde_stream *stream, void *owner);
+    /* Accepting has stopped, for want of something: -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS. Said once; the listener tries
+     * again by itself, without spinning, and says 0 when it has gone on for a second. May be NULL. */
+    void (*trouble)(struct sonde_listener *listener, int error, void *owner);
+    /* The last call. Streams that it accepted live on. May be NULL. */
+    void (*closed)(struct sonde_listener *listener, void *owner);
+};
+
+#define SONDE_LISTEN_PAUSED 1u     /* do not accept until sonde_listener_resume */
+#define SONDE_LISTEN_ONE_BY_ONE 2u /* take one connection at a time: the rest stay in the kernel's accept queue */
+#define SONDE_LISTEN_SHARED                                                                                            \
+    4u                       /* let other loops listen there too: the first takes the port alone, so that a taken      \
+                                port is an error, and then opens it (SO_REUSEPORT) for those with JOIN */
+#define SONDE_LISTEN_JOIN 8u /* join a port that was opened with SHARED by this process; not for port 0 */
+
+struct sonde_listen_options {
+    size_t size; /* sizeof(struct sonde_listen_options) */
+    unsigned flags;
+    int family;                /* AF_UNSPEC, AF_INET or AF_INET6 */
+    size_t user_bytes;         /* room for the caller in each accepted stream, as in sonde_connect_options */
+    uint64_t send_limit_bytes; /* of each accepted stream; 0: SONDE_SEND_LIMIT */
+};
+
+#define SONDE_LISTENER_MAX 8 /* most sockets of one listener */
+
+/* Bind and listen; SO_REUSEADDR is set, so that an immediate restart works. A host name is looked up here, which
+ * blocks. A UNIX path that is left over from a dead server is removed, if it is a socket of ours and nobody answers on
+ * it. options may be NULL. */
+SONDE_API int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url,
+                           const struct sonde_listen_options *options, const struct sonde_listener_handler *handler,
+                           void *owner, struct sonde_listener **ret_listener, struct sonde_why *ret_why);
+
+/* Stop accepting (the kernel goes on: up to backlog + 1 connections wait in its queue), and go on. */
+SONDE_API void sonde_listener_pause(struct sonde_listener *listener);
+SONDE_API void sonde_listener_resume(struct sonde_listener *listener);
+
+/* Close its sockets; connections that were never accepted are reset by the kernel. closed follows. Idempotent. */
+SONDE_API void sonde_listener_close(struct sonde_listener *listener);
+
+/* Its sockets: how many, and for each the address it got (with the port the kernel chose), as a URL that connect
+ * takes. Of a UNIX listener there is one. */
+SONDE_API unsigned sonde_listener_count(const struct sonde_listener *listener);
+SONDE_API void sonde_listener_address(const struct sonde_listener *listener, unsigned index, struct sonde_url *ret_url);
+
+/* The accept queue: connections that wait, and the limit (TCP_INFO on the listener; the queue is full when the length
+ * is above the limit). -EOPNOTSUPP for UNIX sockets. */
+SONDE_API int sonde_listener_queue(const struct sonde_listener *listener, unsigned index, unsigned *ret_length,
+                                   unsigned *ret_limit);
+
+/* The descriptor of a socket of it, to watch or to ask; not to be accepted from or closed. */
+SONDE_API int sonde_listener_fd(const struct sonde_listener *listener, unsigned index);
+
+SONDE_API struct sonde_loop *sonde_listener_loop(const struct sonde_listener *listener);
+SONDE_API void *sonde_listener_owner(const struct sonde_listener *listener);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

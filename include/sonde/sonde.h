@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything libsonde promises. Each header compiles alone, as C99 and as C++. */
+#ifndef SONDE_SONDE_H
+#define SONDE_SONDE_H
+
+#include <sonde/address.h>
+#include <sonde/error.h>
+#include <sonde/listener.h>
+#include <sonde/loop.h>
+#include <sonde/poll.h>
+#include <sonde/probe.h>
+#include <sonde/stream.h>
+#include <sonde/timer.h>
+#include <sonde/url.h>
+#include <sonde/version.h>
+
+#endif

@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring engine.
+ *
+ * Theory of operation
+ *
+ * One ring per loop, SINGLE_ISSUER with DEFER_TASKRUN: completions are only made while this thread is inside
+ * io_uring_enter, so a whole batch of them comes from one system call, and every submission of the batch's callbacks
+ * goes out with the next one. A completion carries the io's address and, in its low three bits, which operation it was.
+ *
+ * Receiving is multishot: one request, many results, each in a buffer that the kernel took from a ring of N_BUFFERS
+ * and that is given back after the callback, or when its holder releases it. A request that finds no buffer ends with
+ * ENOBUFS; it is started again at the end of the turn, when buffers have come back.
+ *
+ * Stopping is a cancellation, and takes effect later: until the request's last completion comes, IO_RECV stays set,
+ * and results that were on their way are still handed out. A start in the meantime is noted (..._AGAIN) and done then.
+ *
+ * Closing cancels everything on the descriptor, waits for each operation's last completion, and then closes it, as a
+ * ring operation too. From the moment of io_close nothing is handed to the owner but `closed`.
+ */
+#include "loop/loop_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    SQ_ENTRIES = 1024,
+    SQ_ENTRIES_SMALL = 128, /* when locked memory is short */
+    /* They are used in turn, so all of them go through the caches: no more than a busy turn needs. A power of two. */
+    N_BUFFERS = 128,
+    BUFFER_BYTES = 32 * 1024,
+    /* Buffers a power of two apart would fall into the same few sets of the processor's caches, and small messages
+     * would evict each other: so each begins a cache line further on. */
+    BUFFER_STRIDE = BUFFER_BYTES + 64,
+    BUFFER_GROUP = 0,
+};
+
+/* Low three bits of user_data; 0 to 4 are the bit numbers of IO_RECV... */
+enum {
+    TAG_RECV,
+    TAG_SEND,
+    TAG_ACCEPT,
+    TAG_CONNECT,
+    TAG_POLL,
+    TAG_CLOSE,
+    TAG_IGNORE, /* a cancellation's own completion */
+    TAG_MASK = 7,
+};
+
+/* io->engine */
+enum {
+    RECV_STOPPING = 1 << 0,
+    RECV_AGAIN = 1 << 1,
+    RECV_ONCE = 1 << 2,
+    ACCEPT_STOPPING = 1 << 3,
+    ACCEPT_AGAIN = 1 << 4,
+    ACCEPT_ONCE = 1 << 5,
+    POLL_STOPPING = 1 << 6,
+    POLL_AGAIN = 1 << 7,
+    WANT_IN = 1 << 8,
+    WANT_OUT = 1 << 9,
+    CLOSING = 1 << 10,
+    KEEP_FD = 1 << 11,
+    UNSUBMITTED = 1 << 12, /* closing, but there was no room to say so: retry */
+    LAST_STEP = 1 << 13,   /* closing, and nothing is left to do but to be told that it is done */
+};
+
+struct uring {
+    struct io_uring ring;
+    struct io_uring_buf_ring *buffer_ring;
+    unsigned char *buffers;
+    unsigned n_returned; /* buffers put into the ring but not yet shown to the kernel */
+};
+
+static struct uring *uring_of(const struct sonde_loop *loop)
+{
+    return loop->engine;
+}
+
+static unsigned char *buffer_at(const struct uring *uring, int id)
+{
+    return uring->buffers + (size_t)id * BUFFER_STRIDE;
+}
+
+/* --- set-up ----------------------------------------------------------------------------------------------------- */
+
+static void explain(struct sonde_why *ret_why, const char *call, int error)
+{
+    if (ret_why == NULL)
+        return;
+    *ret_why = (struct sonde_why){.code = error, .call = call};
+    char setting = '0';
+    int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, &setting, 1) != 1)
+            setting = '0';
+        close(fd);
+    }
+    struct rlimit memlock;
+    if (error == -EPERM && setting != '0')
+        snprintf(ret_why->detail, sizeof ret_why->detail, "kernel.io_uring_disabled is %c", setting);
+    else if (error == -EPERM || error == -ENOSYS)
+        snprintf(ret_why->detail, sizeof ret_why->detail, "refused by a seccomp filter or not in this kernel");
+    else if (error == -EINVAL)
+        snprintf(ret_why->detail, sizeof ret_why->detail, "this kernel lacks IORING_SETUP_DEFER_TASKRUN");
+    else if (error == -ENOMEM && getrlimit(RLIMIT_MEMLOCK, &memlock) == 0 && memlock.rlim_cur != RLIM_INFINITY)
+        snprintf(ret_why->detail, sizeof ret_why->detail, "the limit of locked memory (ulimit -l) is %llu KiB",
+                 (unsigned long long)memlock.rlim_cur / 1024);
+}
+
+static int set_up_ring(struct io_uring *ring)
+{
+    unsigned entries = SQ_ENTRIES;
+
+    for (;;) {
+        struct io_uring_params params = {
+            .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
+                     IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+            .cq_entries = entries * 4,
+        };
+        int error = io_uring_queue_init_params(entries, ring, &params);
+        if (error == -ENOMEM && entries > SQ_ENTRIES_SMALL) {
+            entries = SQ_ENTRIES_SMALL;
+            continue;
+        }
+        if (error < 0)
+            return error;
+        if (!(params.features & IORING_FEAT_NODROP) || !(params.features & IORING_FEAT_EXT_ARG)) {
+            io_uring_queue_exit(ring);
+            return -EINVAL;
+        }
+        fcntl(ring->ring_fd, F_SETFD, FD_CLOEXEC);
+        return 0;
+    }
+}
+
+static int set_up_buffers(struct uring *uring)
+{
+    size_t ring_bytes = N_BUFFERS * sizeof(struct io_uring_buf);
+    void *ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (ring == MAP_FAILED)
+        return -errno;
+    void *buffers = mmap(NULL, (size_t)N_BUFFERS * BUFFER_STRIDE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (buffers == MAP_FAILED) {
+        int error = -errno;
+        munmap(ring, ring_bytes);
+        return error;
+    }
+    struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)ring, .ring_entries = N_BUFFERS, .bgid = BUFFER_GROUP};
+    int error = io_uring_register_buf_ring(&uring->ring, &reg, 0);
+    if (error < 0) {
+        munmap(ring, ring_bytes);
+        munmap(buffers, (size_t)N_BUFFERS * BUFFER_STRIDE);
+        return error;
+    }
+    uring->buffer_ring = ring;
+    uring->buffers = buffers;
+    io_uring_buf_ring_init(uring->buffer_ring);
+    for (int id = 0; id < N_BUFFERS; id++) {
+        /* The first page of each is going to be used soon, whatever comes: have it now, and not while serving. */
+        *buffer_at(uring, id) = 0;
+        io_uring_buf_ring_add(uring->buffer_ring, buffer_at(uring, id), BUFFER_BYTES, (unsigned short)id, N_BUFFERS - 1,
+                              id);
+    }
+    io_uring_buf_ring_advance(uring->buffer_ring, N_BUFFERS);
+    return 0;
+}
+
+static int uring_create(struct sonde_loop *loop, void **ret_engine, struct sonde_why *ret_why)
+{
+    struct uring *uring = loop_alloc(loop, sizeof *uring);
+
+    if (uring == NULL) {
+        if (ret_why != NULL)
+            *ret_why = (struct sonde_why){.code = -ENOMEM, .call = "malloc"};
+        return -ENOMEM;
+    }
+    memset(uring, 0, sizeof *uring);
+    const char *call = "io_uring_setup";
+    int error = set_up_ring(&uring->ring);
+    if (error < 0)
+        goto free_uring;
+    call = "io_uring_register";
+    error = set_up_buffers(uring);
+    if (error < 0)
+        goto exit_ring;
+    *ret_engine = uring;
+    return 0;
+
+exit_ring:
+    io_uring_queue_exit(&uring->ring);
+free_uring:
+    loop_free(loop, uring, sizeof *uring);
+    explain(ret_why, call, error);
+    return error;
+}
+
+static void uring_destroy(struct sonde_loop *loop)
+{
+    struct uring *uring = uring_of(loop);
+
+    io_uring_queue_exit(&uring->ring);
+    munmap(uring->buffer_ring, N_BUFFERS * sizeof(struct io_uring_buf));
+    munmap(uring->buffers, (size_t)N_BUFFERS * BUFFER_STRIDE);
+    loop_free(loop, uring, sizeof *uring);
+}
+
+static int uring_enter_thread(struct sonde_loop *loop)
+{
+    struct uring *uring = uring_of(loop);
+
+    /* By hand: liburing 2.3 declares io_uring_enable_rings, but its library lacks it. */
+    if (syscall(__NR_io_uring_register, uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+        return -errno;
+    io_uring_register_ring_fd(&uring->ring); /* a little faster where it works, and nothing lost where it does not */
+    return 0;
+}
+
+/* --- submission ------------------------------------------------------------------------------------------------- */
+
+static struct io_uring_sqe *get_sqe(struct uring *uring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+    if (__builtin_expect(sqe == NULL, 0)) {
+        io_uring_submit(&uring->ring);
+        sqe = io_uring_get_sqe(&uring->ring);
+    }
+    return sqe;
+}
+
+static void set_tag(struct io_uring_sqe *sqe, const struct io *io, unsigned tag)
+{
+    sqe->user_data = (uintptr_t)io | tag;
+}
+
+/* Cancel one operation. Should there be no room to say so, nothing is lost but time: results go on coming. */
+static bool cancel(struct uring *uring, const struct io *io, unsigned tag)
+{
+    struct io_uring_sqe *sqe = get_sqe(uring);
+
+    if (sqe == NULL)
+        return false;
+    io_uring_prep_cancel64(sqe, (uintptr_t)io | tag, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = TAG_IGNORE;
+    return true;
+}
+
+static int arm_recv(struct uring *uring, struct io *io)
+{
+    struct io_uring_sqe *sqe = get_sqe(uring);
+
+    if (sqe == NULL)
+        return -EAGAIN;
+    if (io->engine & RECV_ONCE)
+        io_uring_prep_recv(sqe, io->fd, NULL, 0, 0);
+    else
+        io_uring_prep_recv_multishot(sqe, io->fd, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BUFFER_GROUP;
+    set_tag(sqe, io, TAG_RECV);
+    return 0;
+}
+
+static int uring_recv_start(struct sonde_loop *loop, struct io *io, bool often)
+{
+    if (io->active & IO_RECV) {
+        if (io->engine & RECV_STOPPING)
+            io->engine |= RECV_AGAIN;
+        return 0;
+    }
+    io->engine = (uint16_t)((io->engine & ~(RECV_ONCE | RECV_STOPPING | RECV_AGAIN)) | (often ? 0 : RECV_ONCE));
+    int error = arm_recv(uring_of(loop), io);
+    if (error == 0)
+        io->active |= IO_RECV;
+    return error;
+}
+
+static void uring_recv_stop(struct sonde_loop *loop, struct io *io)
+{
+    io->engine &= (uint16_t)~RECV_AGAIN;
+    if (!(io->engine & RECV_STOPPING) && cancel(uring_of(loop), io, TAG_RECV))
+        io->engine |= RECV_STOPPING;
+}
+
+static int uring_send(struct sonde_loop *loop, struct io *io, const void *data, size_t n_bytes, enum io_send_mode mode)
+{
+    struct io_uring_sqe *sqe = get_sqe(uring_of(loop));
+
+    if (sqe == NULL)
+        return -EAGAIN;
+    int flags = MSG_NOSIGNAL | (mode == IO_SEND_NOW ? MSG_DONTWAIT : MSG_WAITALL);
+    io_uring_prep_send(sqe, io->fd, data, n_bytes, flags);
+    set_tag(sqe, io, TAG_SEND);
+    io->active |= IO_SEND;
+    if (probing(loop))
+        probe_begin(loop, io, SONDE_OP_SEND, data, n_bytes);
+    return 0;
+}
+
+static int arm_accept(struct uring *uring, struct io *io)
+{
+    struct io_uring_sqe *sqe = get_sqe(uring);
+
+    if (sqe == NULL)
+        return -EAGAIN;
+    if (io->engine & ACCEPT_ONCE)
+        io_uring_prep_accept(sqe, io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    else
+        io_uring_prep_multishot_accept(sqe, io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    set_tag(sqe, io, TAG_ACCEPT);
+    return 0;
+}
+
+static int uring_accept_start(struct sonde_loop *loop, struct io *io, bool often)
+{
+    if (io->active & IO_ACCEPT) {
+        if (io->engine & ACCEPT_STOPPING)
+            io->engine |= ACCEPT_AGAIN;
+        return 0;
+    }
+    io->engine = (uint16_t)((io->engine & ~(ACCEPT_ONCE | ACCEPT_STOPPING | ACCEPT_AGAIN)) | (often ? 0 : ACCEPT_ONCE));
+    int error = arm_accept(uring_of(loop), io);
+    if (error == 0)
+        io->active |= IO_ACCEPT;
+    return error;
+}
+
+static void uring_accept_stop(struct sonde_loop *loop, struct io *io)
+{
+    io->engine &= (uint16_t)~ACCEPT_AGAIN;
+    if (!(io->engine & ACCEPT_STOPPING) && cancel(uring_of(loop), io, TAG_ACCEPT))
+        io->engine |= ACCEPT_STOPPING;
+}
+
+static int uring_connect(struct sonde_loop *loop, struct io *io, const struct sockaddr *address, socklen_t n_bytes)
+{
+    struct io_uring_sqe *sqe = get_sqe(uring_of(loop));
+
+    if (sqe == NULL)
+        return -EAGAIN;
+    io_uring_prep_connect(sqe, io->fd, address, n_bytes);
+    set_tag(sqe, io, TAG_CONNECT);
+    io->active |= IO_CONNECT;
+    if (probing(loop))
+        probe_begin(loop, io, SONDE_OP_CONNECT, address, n_bytes);
+    return 0;
+}
+
+static int arm_poll(struct uring *uring, struct io *io)
+{
+    struct io_uring_sqe *sqe = get_sqe(uring);
+
+    if (sqe == NULL)
+        return -EAGAIN;
+    unsigned events = (io->engine & WANT_IN ? POLLIN : 0) | (io->engine & WANT_OUT ? POLLOUT : 0);
+    io_uring_prep_poll_add(sqe, io->fd, events | POLLERR | POLLHUP);
+    set_tag(sqe, io, TAG_POLL);
+    return 0;
+}
+
+static int uring_poll_start(struct sonde_loop *loop, struct io *io, unsigned events)
+{
+    io->engine = (uint16_t)((io->engine & ~(WANT_IN | WANT_OUT)) | (events & POLLIN ? WANT_IN : 0) |
+                            (events & POLLOUT ? WANT_OUT : 0));
+    if (io->active & IO_POLL) {
+        io->engine |= POLL_AGAIN; /* with the new events, when the cancelled one is gone */
+        return 0;
+    }
+    io->engine &= (uint16_t) ~(POLL_STOPPING | POLL_AGAIN);
+    int error = arm_poll(uring_of(loop), io);
+    if (error == 0)
+        io->active |= IO_POLL;
+    return error;
+}
+
+static void uring_poll_stop(struct sonde_loop *loop, struct io *io)
+{
+    io->engine &= (uint16_t)~POLL_AGAIN;
+    if (!(io->engine & POLL_STOPPING)) {
+        io->engine |= POLL_STOPPING;
+        cancel(uring_of(loop), io, TAG_POLL);
+    }
+}
+
+/* --- closing ---------------------------------------------------------------------------------------------------- */
+
+/* The next step of closing; called again when something has completed or there may be room again. */
+static void go_on_closing(struct sonde_loop *loop, struct io *io, bool first)
+{
+    struct uring *uring = uring_of(loop);
+    bool cancelling = io->active != 0;
+
+    if (io->engine & LAST_STEP || (cancelling && !first))
+        return; /* more last completions are to come */
+    if (!cancelling && (io->engine & KEEP_FD || io->fd < 0)) {
+        io->engine |= LAST_STEP;
+        defer_io(loop, io, DEFER_CLOSED);
+        return;
+    }
+    struct io_uring_sqe *sqe = get_sqe(uring);
+    if (sqe == NULL) {
+        io->engine |= UNSUBMITTED;
+        defer_io(loop, io, DEFER_ENGINE);
+        return;
+    }
+    if (cancelling) {
+        io_uring_prep_cancel_fd(sqe, io->fd, IORING_ASYNC_CANCEL_ALL);
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        sqe->user_data = TAG_IGNORE;
+        return;
+    }
+    if (probing(loop))
+        probe_begin(loop, io, SONDE_OP_CLOSE, NULL, 0);
+    io_uring_prep_close(sqe, io->fd);
+    set_tag(sqe, io, TAG_CLOSE);
+    io->engine |= LAST_STEP;
+}
+
+static void uring_close(struct sonde_loop *loop, struct io *io, bool keep_fd)
+{
+    if (io->deferred & DEFER_ENGINE) {
+        /* It waited for buffers: nothing of its receiving is in the kernel. */
+        io->active &= (uint8_t)~IO_RECV;
+    }
+    io->engine = (uint16_t)(CLOSING | (keep_fd ? KEEP_FD : 0));
+    go_on_closing(loop, io, true);
+}
+
+static void uring_retry(struct sonde_loop *loop, struct io *io)
+{
+    if (io->engine & UNSUBMITTED) {
+        io->engine &= (uint16_t)~UNSUBMITTED;
+        go_on_closing(loop, io, true);
+    } else if (!(io->engine & CLOSING) && io->active & IO_RECV) {
+        if (io->engine & RECV_STOPPING) { /* stopped while it waited for buffers */
+            bool again = io->engine & RECV_AGAIN;
+            io->engine &= (uint16_t) ~(RECV_STOPPING | RECV_AGAIN);
+            if (!again) {
+                io->active &= (uint8_t)~IO_RECV;
+                return;
+            }
+        }
+        int error = arm_recv(uring_of(loop), io);
+        if (error < 0) {
+            io->active &= (uint8_t)~IO_RECV;
+            io->handler->recv(io, error, NULL);
+        }
+    }
+}
+
+static void uring_forget_fd(struct sonde_loop *loop, struct io *io)
+{
+    (void)loop;
+    io->engine = 0;
+}
+
+/* --- buffers ---------------------------------------------------------------------------------------------------- */
+
+static void uring_buffer_release(struct sonde_loop *loop, int id)
+{
+    struct uring *uring = uring_of(loop);
+
+    io_uring_buf_ring_add(uring->buffer_ring, buffer_at(uring, id), BUFFER_BYTES, (unsigned short)id, N_BUFFERS - 1,
+                          (int)uring->n_returned++);
+}
+
+static const unsigned char *uring_buffer_data(struct sonde_loop *loop, int id)
+{
+    return buffer_at(uring_of(loop), id);
+}
+
+static void show_returned(struct uring *uring)
+{
+    if (uring->n_returned > 0) {
+        io_uring_buf_ring_advance(uring->buffer_ring, (int)uring->n_returned);
+        uring->n_returned = 0;
+    }
+}
+
+/* --- completion ------------------------------------------------------------------------------------------------- */
+
+static void complete_recv(struct sonde_loop *loop, struct io *io, int result, unsigned flags)
+{
+    struct uring *uring = uring_of(loop);
+    struct io_buffer buffer = {.id = -1};
+
+    if (flags & IORING_CQE_F_BUFFER) {
+        buffer.id = (int)(flags >> IORING_CQE_BUFFER_SHIFT);
+        buffer.data = buffer_at(uring, buffer.id);
+        buffer.n_bytes = result > 0 ? (size_t)result : 0;
+    }
+    bool last = !(flags & IORING_CQE_F_MORE), tell = !(io->engine & CLOSING);
+    if (last && tell) {
+        bool stopped = io->engine & RECV_STOPPING, again = io->engine & RECV_AGAIN;
+        io->engine &= (uint16_t) ~(RECV_STOPPING | RECV_AGAIN);
+        if (result == -ENOBUFS || (stopped && result == -ECANCELED))
+            tell = false;
+        bool rearm = stopped ? again : (result > 0 && !(io->engine & RECV_ONCE));
+        if (result == -ENOBUFS && (!stopped || again)) {
+            defer_io(loop, io, DEFER_ENGINE); /* IO_RECV stays set: for the owner nothing has happened */
+        } else if (!rearm || (result <= 0 && result != -ECANCELED) || arm_recv(uring, io) < 0) {
+            /* Should arming fail, which takes a kernel that accepts no submissions, the owner sees IO_RECV clear. */
+            io->active &= (uint8_t)~IO_RECV;
+        }
+    } else if (last) {
+        io->active &= (uint8_t)~IO_RECV;
+    }
+    if (tell) {
+        if (probing(loop))
+            probe_report(loop, io,
+                         &(struct probe_report){
+                             .operation = SONDE_OP_RECEIVE,
+                             .flags = SONDE_PROBE_RING | (io->engine & RECV_ONCE ? 0 : SONDE_PROBE_MULTISHOT),
+                             .result = result,
+                             .data = buffer.data,
+                             .n_bytes = BUFFER_BYTES,
+                         });
+        io->handler->recv(io, result, &buffer);
+    }
+    if (buffer.id >= 0 && !buffer.held)
+        uring_buffer_release(loop, buffer.id);
+}
+
+static void complete_accept(struct sonde_loop *loop, struct io *io, int result, unsigned flags)
+{
+    bool last = !(flags & IORING_CQE_F_MORE);
+
+    if (io->engine & CLOSING) {
+        if (last)
+            io->active &= (uint8_t)~IO_ACCEPT;
+        if (result >= 0)
+            close(result); /* taken while the listener was closing: reset, as the kernel does with the rest */
+        return;
+    }
+    if (last) {
+        bool stopped = io->engine & ACCEPT_STOPPING, again = io->engine & ACCEPT_AGAIN;
+        io->engine &= (uint16_t) ~(ACCEPT_STOPPING | ACCEPT_AGAIN);
+        bool rearm = stopped ? again : (result >= 0 && !(io->engine & ACCEPT_ONCE));
+        if (!rearm || arm_accept(uring_of(loop), io) < 0)
+            io->active &= (uint8_t)~IO_ACCEPT;
+        if (stopped && result == -ECANCELED)
+            return;
+    }
+    io->handler->accept(io, result, NULL, 0);
+}
+
+static void complete_poll(struct sonde_loop *loop, struct io *io, int result)
+{
+    bool stopped = io->engine & POLL_STOPPING, again = io->engine & POLL_AGAIN;
+
+    io->engine &= (uint16_t) ~(POLL_STOPPING | POLL_AGAIN);
+    if (stopped || result == -ECANCELED) {
+        /* Level-triggered: what was ready is found ready again by the new poll. */
+        if (!again || arm_poll(uring_of(loop), io) < 0)
+            io->active &= (uint8_t)~IO_POLL;
+        return;
+    }
+    io->active &= (uint8_t)~IO_POLL;
+    io->handler->poll(io, result);
+}
+
+static void complete(struct sonde_loop *loop, const struct io_uring_cqe *cqe)
+{
+    unsigned tag = cqe->user_data & TAG_MASK;
+    struct io *io = (struct io *)(uintptr_t)(cqe->user_data & ~(__u64)TAG_MASK);
+    int result = cqe->res;
+
+    switch (tag) {
+    case TAG_RECV:
+        complete_recv(loop, io, result, cqe->flags);
+        break;
+    case TAG_SEND:
+        io->active &= (uint8_t)~IO_SEND;
+        if (probing(loop))
+            probe_finish(loop, io, SONDE_OP_SEND, result, SONDE_PROBE_RING);
+        if (!(io->engine & CLOSING))
+            io->handler->send(io, result);
+        break;
+    case TAG_ACCEPT:
+        complete_accept(loop, io, result, cqe->flags);
+        break;
+    case TAG_CONNECT:
+        io->active &= (uint8_t)~IO_CONNECT;
+        if (probing(loop))
+            probe_finish(loop, io, SONDE_OP_CONNECT, result, SONDE_PROBE_RING);
+        if (!(io->engine & CLOSING))
+            io->handler->connect(io, result);
+        break;
+    case TAG_POLL:
+        if (io->engine & CLOSING)
+            io->active &= (uint8_t)~IO_POLL;
+        else
+            complete_poll(loop, io, result);
+        break;
+    case TAG_CLOSE:
+        if (probing(loop))
+            probe_finish(loop, io, SONDE_OP_CLOSE, result, SONDE_PROBE_RING);
+        if (io->deferred != 0)
+            defer_io(loop, io, DEFER_CLOSED); /* still on the list: it goes when its turn comes there */
+        else
+            io->handler->closed(io);
+        return;
+    default:
+        return;
+    }
+    /* The io may have been closed by what it was just told, or before: is this the last thing that it waited for? */
+    if (io->engine & CLOSING && io->active == 0 && !(io->engine & UNSUBMITTED))
+        go_on_closing(loop, io, false);
+}
+
+static int uring_turn(struct sonde_loop *loop, int64_t timeout_ns)
+{
+    struct uring *uring = uring_of(loop);
+    int error;
+
+    show_returned(uring);
+    if (timeout_ns < 0) {
+        error = io_uring_submit_and_wait(&uring->ring, 1);
+    } else if (timeout_ns == 0) {
+        error = io_uring_submit_and_get_events(&uring->ring);
+    } else {
+        struct io_uring_cqe *unused;
+        struct __kernel_timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+        error = io_uring_submit_and_wait_timeout(&uring->ring, &unused, 1, &timeout, NULL);
+    }
+    if (error < 0 && error != -EINTR && error != -ETIME && error != -EAGAIN && error != -EBUSY)
+        return error;
+
+    struct io_uring_cqe *cqe;
+    unsigned head, n_done = 0;
+    io_uring_for_each_cqe(&uring->ring, head, cqe)
+    {
+        n_done++;
+        complete(loop, cqe);
+        if (loop->stop)
+            break; /* the rest stays in the ring for the next run */
+    }
+    io_uring_cq_advance(&uring->ring, n_done);
+    return 0;
+}
+
+const struct engine_ops engine_uring = {
+    .name = "uring",
+    .kind = SONDE_ENGINE_URING,
+    .create = uring_create,
+    .destroy = uring_destroy,
+    .enter_thread = uring_enter_thread,
+    .turn = uring_turn,
+    .recv_start = uring_recv_start,
+    .recv_stop = uring_recv_stop,
+    .send = uring_send,
+    .accept_start = uring_accept_start,
+    .accept_stop = uring_accept_stop,
+    .connect = uring_connect,
+    .poll_start = uring_poll_start,
+    .poll_stop = uring_poll_stop,
+    .close = uring_close,
+    .forget_fd = uring_forget_fd,
+    .retry = uring_retry,
+    .buffer_release = uring_buffer_release,
+    .buffer_data = uring_buffer_data,
+    .buffer_bytes = BUFFER_BYTES,
+};

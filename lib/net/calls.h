@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The system calls on sockets that are made directly, each with its probe event. They return what the call returned,
+ * errors as negative errno. */
+#ifndef NET_CALLS_H
+#define NET_CALLS_H
+
+#include <sonde/loop.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+int call_socket(struct sonde_loop *loop, int family, int type, int protocol);
+int call_setsockopt(struct sonde_loop *loop, uint64_t stream, int fd, int level, int name, const void *value,
+                    socklen_t n);
+int call_bind(struct sonde_loop *loop, uint64_t stream, int fd, const struct sockaddr *address, socklen_t n);
+int call_listen(struct sonde_loop *loop, int fd, int backlog);
+int call_shutdown(struct sonde_loop *loop, uint64_t stream, int fd, int how);
+void call_close(struct sonde_loop *loop, uint64_t stream, int fd);
+
+struct sonde_probe_event;
+
+/* Fill in an event's address, and its path for UNIX sockets. The path points into address. */
+void probe_set_address(struct sonde_probe_event *event, const struct sockaddr *address, socklen_t n);
+
+#endif

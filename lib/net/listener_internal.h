@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of a listener, for listen.c and listener.c. */
+#ifndef NET_LISTENER_INTERNAL_H
+#define NET_LISTENER_INTERNAL_H
+
+#include "net/net_internal.h"
+#include "net/unixpath.h"
+
+#include <sonde/listener.h>
+
+struct leg {
+    struct io io;
+    struct sonde_listener *listener;
+    struct sonde_address address;
+    int family;
+};
+
+/* A connection that was taken from the kernel while the listener was paused. */
+struct waiting {
+    int fd;
+    unsigned leg;
+};
+
+struct sonde_listener {
+    struct sonde_loop *loop;
+    const struct sonde_listener_handler *handler;
+    void *owner;
+    struct sonde_url url;
+    struct leg legs[SONDE_LISTENER_MAX];
+    unsigned n_legs, n_open_legs;
+    unsigned flags;
+    size_t user_bytes;
+    uint64_t send_limit;
+    bool paused, closing;
+
+    int trouble;  /* what accepting stopped for last; 0: out of trouble */
+    bool stopped; /* it is stopped for that now */
+    bool told_trouble, is_starved;
+    int64_t pause_ns;
+    struct sonde_timer timer; /* to try again, or to find that the trouble is over */
+    struct sonde_listener *next_starved;
+
+    struct waiting *waiting;
+    unsigned n_waiting, waiting_room;
+    struct unix_name name;
+};
+
+void listener_in_trouble(struct sonde_listener *listener, int error);
+void listener_on_timer(struct sonde_timer *timer);
+void listener_on_accept(struct io *io, int result, const struct sockaddr *peer, socklen_t peer_bytes);
+void listener_on_work(struct io *io);
+void listener_on_closed(struct io *io);
+void listener_free(struct sonde_listener *listener);
+
+#endif

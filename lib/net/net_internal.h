@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of streams and listeners, for the files of this folder. */
+#ifndef NET_NET_INTERNAL_H
+#define NET_NET_INTERNAL_H
+
+#include "loop/io.h"
+#include "net/calls.h"
+
+#include <sonde/listener.h>
+#include <sonde/stream.h>
+#include <sonde/timer.h>
+#include <sys/queue.h>
+
+/* Bytes that wait: to be sent, or to be delivered after a pause. */
+struct chunk {
+    struct chunk *next;
+    uint32_t offset, n_bytes, room; /* the bytes from offset to n_bytes are still to go; room is allocated */
+    unsigned char data[];
+};
+
+/* Bits of stream->state. */
+enum {
+    STREAM_CONNECTING = 1 << 0,
+    STREAM_PAUSED = 1 << 1,
+    STREAM_END_WAITS = 1 << 2,  /* end of data came while paused */
+    STREAM_LOSS_WAITS = 1 << 3, /* receiving failed while paused; stream->error says how */
+    STREAM_ENDED = 1 << 4,      /* end was delivered */
+    STREAM_SHUT_WANTED = 1 << 5,
+    STREAM_SHUT = 1 << 6,
+    STREAM_SEND_DEAD = 1 << 7, /* nothing can be sent any more; stream->send_error says why */
+    STREAM_FAILED = 1 << 8,    /* failed was delivered */
+    STREAM_CLOSING = 1 << 9,
+    STREAM_FINISHING = 1 << 10,
+    STREAM_WAITED = 1 << 11,      /* something had to wait: drained is owed when the queue is empty */
+    STREAM_DRAINED_DUE = 1 << 12, /* to be said at the end of this turn */
+    STREAM_FAILURE_DUE = 1 << 13, /* the same; stream->send_error */
+    STREAM_READ_AGAIN = 1 << 14,  /* deliver what was kept, then go on reading */
+};
+
+struct connecting;
+struct finishing;
+
+/*
+ * One of these for each connection, and little else: an idle connection is to cost no more than 256 bytes in all.
+ * What only some streams need, and only for a while, is behind `extra`.
+ */
+struct sonde_stream {
+    struct io io;
+    struct sonde_loop *loop;
+    const struct sonde_stream_handler *handler;
+    void *owner;
+    struct sonde_listener *listener;
+    TAILQ_ENTRY(sonde_stream) link;
+    union {
+        struct connecting *connecting; /* STREAM_CONNECTING, and after it failed */
+        struct finishing *finishing;   /* STREAM_FINISHING */
+    } extra;
+    uint64_t id;
+    int64_t since_ns;
+    uint64_t n_received, n_sent;
+    struct sonde_address peer;
+    struct chunk *queue, *queue_last; /* to be sent; while IO_SEND is under way, its first chunk is in the kernel's
+                                         hands unless a lent buffer is */
+    struct chunk *kept;               /* received, not delivered: it came while the stream was paused */
+    uint32_t queued_bytes, unsent_bytes, send_limit;
+    uint32_t lent_offset, lent_bytes; /* what is under way out of a receive buffer */
+    int16_t lent_id;                  /* that buffer; -1: none */
+    uint16_t state;
+    int error, send_error;
+    uint16_t user_bytes;
+    uint8_t once; /* so many receives one by one, after a pause: a multishot one would bring more than is wanted */
+};
+
+#define STREAM_OF(io_pointer) ((struct sonde_stream *)((char *)(io_pointer)-offsetof(struct sonde_stream, io)))
+
+/* An open socket made into a stream that is not yet reading; the descriptor stays the caller's on failure. */
+int stream_create(struct sonde_loop *loop, int fd, size_t user_bytes, uint64_t send_limit_bytes,
+                  struct sonde_stream **ret_stream);
+
+/* Undo stream_create for a stream that nobody has been told of. Its descriptor is left alone. */
+void stream_discard(struct sonde_stream *stream);
+
+/* Begin to receive, unless it is paused, closed, or over. */
+void stream_read_on(struct sonde_stream *stream);
+
+/* Tell the owner that the connection is gone; at most once. */
+void stream_fail(struct sonde_stream *stream, int error);
+
+/* --- send.c ----------------------------------------------------------------------------------------------------- */
+
+void stream_on_sent(struct io *io, int result);
+void stream_drop_queue(struct sonde_stream *stream);
+struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room);
+void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk);
+
+/* --- finish.c --------------------------------------------------------------------------------------------------- */
+
+/* Something has changed that a finishing stream waits for. */
+void stream_check_finished(struct sonde_stream *stream);
+void finishing_free(struct sonde_stream *stream);
+
+/* --- connect.c -------------------------------------------------------------------------------------------------- */
+
+void connecting_on_connected(struct io *io, int result);
+void connecting_target(const struct io *io, struct sonde_probe_event *event);
+void connecting_why(const struct sonde_stream *stream, struct sonde_why *ret_why);
+void connecting_cancel(struct sonde_stream *stream);
+void connecting_free(struct sonde_stream *stream);
+
+/* --- listener.c ------------------------------------------------------------------------------------------------- */
+
+/* A descriptor has become free: listeners that wait for one may go on. */
+void listeners_fd_freed(struct sonde_loop *loop);
+
+#endif

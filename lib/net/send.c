@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sending.
+ *
+ * Theory of operation
+ *
+ * One send is under way at a time. What comes while it is goes into a queue of chunks, which is bounded; small writes
+ * share a chunk. On an engine that takes bytes at once nothing is copied that the kernel has room for.
+ *
+ * Forwarded bytes are sent out of the very buffer that they were received into, but only as far as the kernel takes
+ * them without waiting: a peer that does not read must not hold on to a buffer that all streams share, so what is left
+ * is copied into the queue and the buffer goes back. Whoever never falls behind is never copied.
+ */
+#include "net/net_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { CHUNK_ROOM = 4096 };
+
+struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room)
+{
+    struct chunk *chunk = loop_alloc(loop, sizeof *chunk + room);
+
+    if (chunk == NULL)
+        return NULL;
+    *chunk = (struct chunk){.n_bytes = (uint32_t)n_bytes, .room = (uint32_t)room};
+    memcpy(chunk->data, data, n_bytes);
+    return chunk;
+}
+
+void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct chunk *next = chunk->next;
+        loop_free(loop, chunk, sizeof *chunk + chunk->room);
+        chunk = next;
+    }
+}
+
+/* The chunks themselves go when the stream is closed: the kernel may still be reading one. */
+void stream_drop_queue(struct sonde_stream *stream)
+{
+    stream->unsent_bytes += stream->queued_bytes + stream->lent_bytes;
+    stream->queued_bytes = 0;
+    stream->lent_bytes = 0;
+    stream->state |= STREAM_SEND_DEAD;
+}
+
+static void sending_failed(struct sonde_stream *stream, int error)
+{
+    if (stream->state & STREAM_SEND_DEAD)
+        return;
+    bool owed = stream->state & STREAM_WAITED;
+    stream->send_error = error;
+    stream_drop_queue(stream);
+    if (owed) /* so that an owner who paused receiving until then goes on, and learns the rest from there */
+        stream->state |= STREAM_DRAINED_DUE;
+    if (stream->state & STREAM_ENDED) /* receiving is over and can't tell */
+        stream->state |= STREAM_FAILURE_DUE;
+    loop_defer(stream->loop, &stream->io);
+}
+
+static int enqueue(struct sonde_stream *stream, const unsigned char *data, size_t n_bytes)
+{
+    struct chunk *last = stream->queue_last;
+
+    if (stream->queue != NULL && last->room - last->n_bytes >= n_bytes) {
+        memcpy(last->data + last->n_bytes, data, n_bytes);
+        last->n_bytes += (uint32_t)n_bytes;
+    } else {
+        struct chunk *chunk = chunk_create(stream->loop, data, n_bytes, n_bytes < CHUNK_ROOM ? CHUNK_ROOM : n_bytes);
+        if (chunk == NULL)
+            return -ENOMEM;
+        if (stream->queue == NULL)
+            stream->queue = chunk;
+        else
+            last->next = chunk;
+        stream->queue_last = chunk;
+    }
+    stream->queued_bytes += (uint32_t)n_bytes;
+    return 0;
+}
+
+static void shut(struct sonde_stream *stream)
+{
+    stream->state |= STREAM_SHUT;
+    /* ENOTCONN: reset already. That is told by receiving, or by the watch after the end of data. */
+    call_shutdown(stream->loop, stream->id, stream->io.fd, SHUT_WR);
+    if (stream->state & STREAM_FINISHING)
+        stream_check_finished(stream);
+}
+
+/* n bytes of the first chunk have gone. */
+static void advance(struct sonde_stream *stream, size_t n)
+{
+    struct chunk *first = stream->queue;
+
+    stream->n_sent += n;
+    stream->queued_bytes -= (uint32_t)n;
+    first->offset += (uint32_t)n;
+    if (first->offset < first->n_bytes)
+        return;
+    stream->queue = first->next;
+    first->next = NULL;
+    chunk_free_all(stream->loop, first);
+}
+
+/* Send what is queued, until something is under way or nothing is left. */
+static void pump(struct sonde_stream *stream)
+{
+    while (stream->queue != NULL) {
+        struct chunk *first = stream->queue;
+        int sent = io_send(stream->loop, &stream->io, first->data + first->offset, first->n_bytes - first->offset,
+                           IO_SEND_WAIT);
+        if (sent < 0) {
+            sending_failed(stream, sent);
+            return;
+        }
+        if (sent == 0) {
+            stream->state |= STREAM_WAITED;
+            return;
+        }
+        advance(stream, (size_t)sent);
+    }
+    if (stream->state & STREAM_WAITED) {
+        stream->state = (uint16_t)((stream->state & ~STREAM_WAITED) | STREAM_DRAINED_DUE);
+        loop_defer(stream->loop, &stream->io);
+    }
+    if (stream->state & STREAM_SHUT_WANTED && !(stream->state & STREAM_SHUT))
+        shut(stream);
+}
+
+/* A buffer that was lent has gone as far as it went at once: the rest is copied and waits like everything else. */
+static void lent_sent(struct sonde_stream *stream, int result)
+{
+    size_t n = result > 0 ? (size_t)result : 0;
+    const unsigned char *rest = io_buffer_data(stream->loop, stream->lent_id) + stream->lent_offset + n;
+    size_t n_rest = stream->lent_bytes - n;
+    int error = result < 0 && result != -EAGAIN ? result : 0;
+
+    stream->n_sent += n;
+    if (error == 0 && n_rest > 0) {
+        /* In front of what was queued meanwhile. */
+        struct chunk *chunk = chunk_create(stream->loop, rest, n_rest, n_rest);
+        if (chunk != NULL) {
+            chunk->next = stream->queue;
+            if (stream->queue == NULL)
+                stream->queue_last = chunk;
+            stream->queue = chunk;
+            stream->queued_bytes += (uint32_t)n_rest;
+            n_rest = 0;
+        } else {
+            error = -ENOMEM;
+        }
+    }
+    stream->lent_bytes = (uint32_t)n_rest;
+    io_buffer_release(stream->loop, stream->lent_id);
+    stream->lent_id = -1;
+    if (error < 0)
+        sending_failed(stream, error);
+    stream->lent_bytes = 0;
+}
+
+void stream_on_sent(struct io *io, int result)
+{
+    struct sonde_stream *stream = STREAM_OF(io);
+
+    if (stream->state & STREAM_SEND_DEAD) {
+        if (stream->lent_id >= 0) {
+            io_buffer_release(stream->loop, stream->lent_id);
+            stream->lent_id = -1;
+        }
+        return;
+    }
+    if (stream->lent_id >= 0) {
+        if (__builtin_expect((uint32_t)result == stream->lent_bytes && result > 0 && stream->queue == NULL &&
+                                 !(stream->state & STREAM_SHUT_WANTED),
+                             1)) {
+            stream->n_sent += (unsigned)result;
+            io_buffer_release(stream->loop, stream->lent_id);
+            stream->lent_id = -1;
+            stream->lent_bytes = 0;
+            return;
+        }
+        lent_sent(stream, result);
+    } else if (result < 0 && result != -EAGAIN && result != -EINTR) {
+        sending_failed(stream, result);
+    } else if (result > 0) {
+        advance(stream, (size_t)result);
+    }
+    if (!(stream->state & STREAM_SEND_DEAD))
+        pump(stream);
+}
+
+/* May so much be sent on this stream at all? */
+static int may_send(const struct sonde_stream *stream, size_t n_bytes)
+{
+    if (stream->state & (STREAM_FAILED | STREAM_CLOSING | STREAM_SEND_DEAD))
+        return stream->send_error < 0 ? (stream->send_error == -EPIPE ? -ECONNRESET : stream->send_error)
+               : stream->error < 0    ? stream->error
+                                      : -EPIPE;
+    if (stream->state & STREAM_SHUT_WANTED)
+        return -EPIPE;
+    if (n_bytes > stream->send_limit - stream->queued_bytes)
+        return -ENOBUFS;
+    return 0;
+}
+
+static bool is_idle(const struct sonde_stream *stream)
+{
+    return stream->queue == NULL && !(stream->io.active & IO_SEND) && !(stream->state & STREAM_CONNECTING);
+}
+
+int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_bytes)
+{
+    const unsigned char *bytes = data;
+    int error = may_send(stream, n_bytes);
+
+    if (error < 0 || n_bytes == 0)
+        return error;
+    bool idle = is_idle(stream);
+    if (idle && io_sends_at_once(stream->loop)) {
+        int sent = io_send(stream->loop, &stream->io, bytes, n_bytes, IO_SEND_NOW);
+        if (sent < 0 && sent != -EAGAIN) {
+            sending_failed(stream, sent);
+            return sent == -EPIPE ? -ECONNRESET : sent;
+        }
+        if (sent > 0) {
+            stream->n_sent += (unsigned)sent;
+            bytes += sent;
+            n_bytes -= (size_t)sent;
+        }
+        if (n_bytes == 0)
+            return 0;
+    }
+    error = enqueue(stream, bytes, n_bytes);
+    if (error < 0) {
+        /* Nothing of it has gone: say so. Part of it has: the stream can't go on whole. */
+        if (bytes != data)
+            sending_failed(stream, error);
+        return error;
+    }
+    if (idle)
+        pump(stream);
+    return 0;
+}
+
+int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    struct loop_net *net = loop_net(stream->loop);
+    struct io_buffer *buffer = net->lent_buffer;
+
+    if (bytes != net->lent || buffer->id < 0 || buffer->held || !is_idle(stream))
+        return sonde_stream_write(stream, bytes->data, bytes->n_bytes);
+    int error = may_send(stream, bytes->n_bytes);
+    if (error < 0)
+        return error;
+    int sent = io_send(stream->loop, &stream->io, bytes->data, bytes->n_bytes, IO_SEND_NOW);
+    if (sent < 0) {
+        sending_failed(stream, sent);
+        return sent;
+    }
+    buffer->held = true;
+    stream->lent_id = (int16_t)buffer->id;
+    stream->lent_offset = (uint32_t)(bytes->data - io_buffer_data(stream->loop, buffer->id));
+    stream->lent_bytes = (uint32_t)bytes->n_bytes;
+    return 0;
+}
+
+void sonde_stream_shutdown(struct sonde_stream *stream)
+{
+    if (stream->state & (STREAM_SHUT_WANTED | STREAM_CLOSING | STREAM_FAILED))
+        return;
+    stream->state |= STREAM_SHUT_WANTED;
+    if (is_idle(stream))
+        shut(stream);
+}

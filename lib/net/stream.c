@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation
+ *
+ * A stream receives as soon as it is open, and tells its owner what comes; sending is in send.c, the polite way to
+ * close in finish.c, the way to a connection in connect.c.
+ *
+ * Three ends are told apart. End of data is a receive of 0. A reset shows up in whichever operation asks the kernel
+ * next, and asking consumes it: a send that fails with ECONNRESET leaves the receiving side with a plain end of data.
+ * So a failed send is remembered (send_error), its queue is dropped, and receiving goes on until everything that had
+ * arrived is delivered; only then failed is called, with what the send found. A peer that resets after its end of data
+ * is not heard of by receiving at all: while the stream still may send, the descriptor is watched for it.
+ *
+ * While a stream is paused, the engine may still hand out what it had taken from the kernel already: it is kept, and
+ * delivered after resume, before anything new.
+ */
+#include "net/net_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ONCE_AFTER_PAUSE = 32 };
+
+/* The kernel says EPIPE where the peer's reset met a side that had already seen its end of data. It is a reset. */
+static int as_event(int error)
+{
+    return error == -EPIPE ? -ECONNRESET : error;
+}
+
+static void deliver(struct sonde_stream *stream, const unsigned char *data, size_t n_bytes, struct io_buffer *buffer)
+{
+    struct loop_net *net = loop_net(stream->loop);
+    struct sonde_lent lent = {data, n_bytes};
+
+    stream->n_received += n_bytes;
+    net->lent = &lent;
+    net->lent_buffer = buffer;
+    stream->handler->data(stream, &lent);
+    net->lent = NULL;
+}
+
+/* A paused stream's bytes are copied out, so that the engine's buffers go back to the others. */
+static void keep(struct sonde_stream *stream, const struct io_buffer *buffer)
+{
+    struct chunk *chunk = chunk_create(stream->loop, buffer->data, buffer->n_bytes, buffer->n_bytes);
+
+    if (chunk == NULL) {
+        stream->error = -ENOMEM;
+        stream->state |= STREAM_LOSS_WAITS;
+        io_recv_stop(stream->loop, &stream->io);
+        return;
+    }
+    struct chunk **last = &stream->kept;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = chunk;
+}
+
+void stream_fail(struct sonde_stream *stream, int error)
+{
+    if (stream->state & (STREAM_FAILED | STREAM_CLOSING))
+        return;
+    stream->state |= STREAM_FAILED;
+    stream->error = as_event(error);
+    stream_drop_queue(stream);
+    io_recv_stop(stream->loop, &stream->io);
+    io_poll_stop(stream->loop, &stream->io);
+    stream->handler->failed(stream, stream->error);
+    if (stream->state & STREAM_FINISHING)
+        sonde_stream_close(stream);
+}
+
+/* Nothing more will be received: result is 0 for the end of data, or an error. */
+static void receiving_over(struct sonde_stream *stream, int result)
+{
+    if (result < 0 || stream->send_error < 0) {
+        stream_fail(stream, result < 0 ? result : stream->send_error);
+        return;
+    }
+    stream->state |= STREAM_ENDED;
+    stream->handler->end(stream);
+    if (stream->state & (STREAM_CLOSING | STREAM_FAILED))
+        return;
+    if (stream->state & STREAM_FINISHING)
+        stream_check_finished(stream);
+    else if (!(stream->state & STREAM_SHUT))
+        io_poll_start(stream->loop, &stream->io, 0); /* without it a later reset is only noticed by sending */
+}
+
+static void on_recv(struct io *io, int result, struct io_buffer *buffer)
+{
+    struct sonde_stream *stream = STREAM_OF(io);
+
+    if (stream->state & (STREAM_FAILED | STREAM_LOSS_WAITS))
+        return;
+    if (stream->once > 0 && result > 0)
+        stream->once--;
+    if (stream->state & STREAM_PAUSED || stream->kept != NULL) {
+        if (result > 0) {
+            keep(stream, buffer);
+        } else {
+            stream->error = result;
+            stream->state |= result == 0 ? STREAM_END_WAITS : STREAM_LOSS_WAITS;
+        }
+        return;
+    }
+    if (result <= 0) {
+        receiving_over(stream, result);
+        return;
+    }
+    deliver(stream, buffer->data, buffer->n_bytes, buffer);
+    if (__builtin_expect(!(io->active & IO_RECV), 0))
+        stream_read_on(stream);
+}
+
+/* Hung up or in error, after the end of data. */
+static void on_poll(struct io *io, int result)
+{
+    struct sonde_stream *stream = STREAM_OF(io);
+    int error = 0;
+    socklen_t n = sizeof error;
+
+    if (stream->state & STREAM_FAILED || result < 0)
+        return;
+    if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error != 0)
+        stream_fail(stream, -error);
+    else if (stream->send_error < 0)
+        stream_fail(stream, stream->send_error);
+    else if (stream->state & STREAM_FINISHING)
+        stream_check_finished(stream);
+}
+
+static void deliver_kept(struct sonde_stream *stream)
+{
+    while (stream->kept != NULL && !(stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED))) {
+        struct chunk *chunk = stream->kept;
+        struct io_buffer buffer = {.data = chunk->data, .n_bytes = chunk->n_bytes, .id = -1};
+        stream->kept = chunk->next;
+        chunk->next = NULL;
+        deliver(stream, buffer.data, buffer.n_bytes, &buffer);
+        chunk_free_all(stream->loop, chunk);
+    }
+    if (stream->kept != NULL || stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED))
+        return;
+    if (stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
+        int result = stream->state & STREAM_LOSS_WAITS ? stream->error : 0;
+        stream->state &= (uint16_t) ~(STREAM_END_WAITS | STREAM_LOSS_WAITS);
+        receiving_over(stream, result);
+    } else {
+        stream_read_on(stream);
+    }
+}
+
+static void on_work(struct io *io)
+{
+    struct sonde_stream *stream = STREAM_OF(io);
+    unsigned due = stream->state & (STREAM_DRAINED_DUE | STREAM_FAILURE_DUE | STREAM_READ_AGAIN);
+
+    stream->state &= (uint16_t)~due;
+    if (stream->state & (STREAM_CLOSING | STREAM_FAILED))
+        return;
+    if (due & STREAM_DRAINED_DUE && stream->handler->drained != NULL)
+        stream->handler->drained(stream);
+    if (due & STREAM_READ_AGAIN)
+        deliver_kept(stream);
+    if (due & STREAM_FAILURE_DUE)
+        stream_fail(stream, stream->send_error);
+}
+
+void stream_discard(struct sonde_stream *stream)
+{
+    struct sonde_loop *loop = stream->loop;
+
+    chunk_free_all(loop, stream->queue);
+    chunk_free_all(loop, stream->kept);
+    connecting_free(stream);
+    finishing_free(stream);
+    TAILQ_REMOVE(&loop_net(loop)->streams, stream, link);
+    loop_free(loop, stream, sizeof *stream + stream->user_bytes);
+    loop_add_open(loop, -1);
+    loop_add_object(loop, -1);
+}
+
+static void on_closed(struct io *io)
+{
+    struct sonde_stream *stream = STREAM_OF(io);
+    struct sonde_loop *loop = stream->loop;
+
+    if (stream->lent_id >= 0)
+        io_buffer_release(loop, stream->lent_id);
+    io->fd = -1;
+    if (stream->handler != NULL && stream->handler->closed != NULL)
+        stream->handler->closed(stream);
+    stream_discard(stream);
+    listeners_fd_freed(loop);
+}
+
+static uint64_t stream_id(const struct io *io)
+{
+    return STREAM_OF(io)->id;
+}
+
+static const struct io_handler stream_io_handler = {
+    .recv = on_recv,
+    .send = stream_on_sent,
+    .connect = connecting_on_connected,
+    .poll = on_poll,
+    .work = on_work,
+    .closed = on_closed,
+    .stream_id = stream_id,
+    .connect_target = connecting_target,
+};
+
+int stream_create(struct sonde_loop *loop, int fd, size_t user_bytes, uint64_t send_limit_bytes,
+                  struct sonde_stream **ret_stream)
+{
+    size_t room = (user_bytes + 7) / 8 * 8;
+
+    if (room > UINT16_MAX)
+        return -EINVAL;
+    struct sonde_stream *stream = loop_alloc(loop, sizeof *stream + room);
+    if (stream == NULL)
+        return -ENOMEM;
+    memset(stream, 0, sizeof *stream + room);
+    io_init(&stream->io, &stream_io_handler, fd);
+    stream->loop = loop;
+    stream->lent_id = -1;
+    stream->user_bytes = (uint16_t)room;
+    if (send_limit_bytes == 0)
+        send_limit_bytes = SONDE_SEND_LIMIT;
+    stream->send_limit = send_limit_bytes < UINT32_MAX ? (uint32_t)send_limit_bytes : UINT32_MAX;
+    stream->since_ns = sonde_loop_now_ns(loop);
+    stream->id = ++loop_net(loop)->last_stream_id;
+    TAILQ_INSERT_TAIL(&loop_net(loop)->streams, stream, link);
+    loop_add_open(loop, +1);
+    loop_add_object(loop, +1);
+    *ret_stream = stream;
+    return 0;
+}
+
+void stream_read_on(struct sonde_stream *stream)
+{
+    if (stream->state & (STREAM_CONNECTING | STREAM_PAUSED | STREAM_ENDED | STREAM_END_WAITS | STREAM_LOSS_WAITS |
+                         STREAM_FAILED | STREAM_CLOSING) ||
+        stream->kept != NULL)
+        return;
+    int error = io_recv_start(stream->loop, &stream->io, stream->once == 0);
+    if (error < 0) {
+        stream->error = error;
+        stream->state |= STREAM_LOSS_WAITS | STREAM_READ_AGAIN;
+        loop_defer(stream->loop, &stream->io);
+    }
+}
+
+void sonde_stream_pause(struct sonde_stream *stream)
+{
+    if (stream->state & STREAM_PAUSED)
+        return;
+    stream->state |= STREAM_PAUSED;
+    stream->once = ONCE_AFTER_PAUSE;
+    io_recv_stop(stream->loop, &stream->io);
+}
+
+void sonde_stream_resume(struct sonde_stream *stream)
+{
+    if (!(stream->state & STREAM_PAUSED))
+        return;
+    stream->state &= (uint16_t)~STREAM_PAUSED;
+    if (stream->kept != NULL || stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
+        stream->state |= STREAM_READ_AGAIN;
+        loop_defer(stream->loop, &stream->io);
+    } else {
+        stream_read_on(stream);
+    }
+}
+
+int sonde_stream_is_paused(const struct sonde_stream *stream)
+{
+    return (stream->state & STREAM_PAUSED) != 0;
+}
+
+void sonde_stream_close(struct sonde_stream *stream)
+{
+    if (stream->state & STREAM_CLOSING)
+        return;
+    stream_drop_queue(stream);
+    stream->state |= STREAM_CLOSING;
+    if (stream->state & STREAM_CONNECTING)
+        connecting_cancel(stream);
+    finishing_free(stream);
+    io_close(stream->loop, &stream->io);
+}
+
+void sonde_stream_abort(struct sonde_stream *stream)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    if (!(stream->state & STREAM_CLOSING) && stream->io.fd >= 0)
+        call_setsockopt(stream->loop, stream->id, stream->io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    sonde_stream_close(stream);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be asked of a stream. */
+#include "net/address.h"
+#include "net/net_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+size_t sonde_stream_queued_bytes(const struct sonde_stream *stream)
+{
+    return stream->queued_bytes;
+}
+
+uint64_t sonde_stream_unsent_bytes(const struct sonde_stream *stream)
+{
+    return stream->unsent_bytes;
+}
+
+void sonde_stream_peer(const struct sonde_stream *stream, struct sonde_address *ret_address)
+{
+    *ret_address = stream->peer;
+}
+
+void sonde_stream_local(const struct sonde_stream *stream, struct sonde_address *ret_address)
+{
+    struct sockaddr_storage local;
+    socklen_t n = sizeof local;
+
+    /* Not kept, but asked for: unlike the peer's, the kernel knows it even after a reset. */
+    if (stream->io.fd >= 0 && getsockname(stream->io.fd, (struct sockaddr *)&local, &n) == 0)
+        address_from_sockaddr((struct sockaddr *)&local, n, ret_address);
+    else
+        memset(ret_address, 0, sizeof *ret_address);
+}
+
+uint64_t sonde_stream_id(const struct sonde_stream *stream)
+{
+    return stream->id;
+}
+
+uint64_t sonde_stream_received_bytes(const struct sonde_stream *stream)
+{
+    return stream->n_received;
+}
+
+uint64_t sonde_stream_sent_bytes(const struct sonde_stream *stream)
+{
+    return stream->n_sent;
+}
+
+int64_t sonde_stream_since_ns(const struct sonde_stream *stream)
+{
+    return stream->since_ns;
+}
+
+void sonde_stream_why(const struct sonde_stream *stream, struct sonde_why *ret_why)
+{
+    if (stream->state & STREAM_CONNECTING) {
+        connecting_why(stream, ret_why);
+        return;
+    }
+    *ret_why = (struct sonde_why){.code = stream->error, .call = stream->send_error < 0 ? "send" : "recv"};
+    sonde_address_format(&stream->peer, ret_why->subject, sizeof ret_why->subject);
+}
+
+int sonde_stream_fd(const struct sonde_stream *stream)
+{
+    return stream->io.fd;
+}
+
+struct sonde_loop *sonde_stream_loop(const struct sonde_stream *stream)
+{
+    return stream->loop;
+}
+
+struct sonde_listener *sonde_stream_listener(const struct sonde_stream *stream)
+{
+    return stream->listener;
+}
+
+void *sonde_stream_owner(const struct sonde_stream *stream)
+{
+    return stream->owner;
+}
+
+void *sonde_stream_user(const struct sonde_stream *stream)
+{
+    return stream->user_bytes > 0 ? (void *)(stream + 1) : NULL;
+}
+
+void sonde_stream_set_handler(struct sonde_stream *stream, const struct sonde_stream_handler *handler, void *owner)
+{
+    stream->handler = handler;
+    stream->owner = owner;
+}
+
+struct sonde_stream *sonde_stream_next(struct sonde_loop *loop, const struct sonde_stream *stream)
+{
+    return stream == NULL ? TAILQ_FIRST(&loop_net(loop)->streams) : TAILQ_NEXT(stream, link);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/serve_report.h"
+
+#include "term/escape.h"
+#include "term/hex.h"
+#include "json/json.h"
+
+#include <inttypes.h>
+#include <sonde/error.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* snprintf that returns what it wrote, not what it would have liked to. */
+static size_t line(char *ret_line, size_t size_bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static size_t line(char *ret_line, size_t size_bytes, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int n = vsnprintf(ret_line, size_bytes, format, arguments);
+    va_end(arguments);
+    if (n < 0)
+        return 0;
+    return (size_t)n < size_bytes ? (size_t)n : size_bytes - 1;
+}
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------- */
+
+static const char *const reason_words[] = {[SERVE_OPEN] = "open",
+#define SERVE_REASON_TEXT(name, json, text) [SERVE_##name] = (text),
+                                           SERVE_REASONS(SERVE_REASON_TEXT)
+#undef SERVE_REASON_TEXT
+};
+
+static size_t text_closed(const struct serve_view *view, char *ret_text, size_t size_bytes)
+{
+    char reason[128], unsent[48] = "";
+
+    if (view->reason == SERVE_LIMIT)
+        line(reason, sizeof(reason), "refused: %lld clients are connected already", view->limit);
+    else
+        line(reason, sizeof(reason), "%s",
+             view->reason == SERVE_ERROR ? sonde_strerror(view->error) : reason_words[view->reason]);
+    if (view->unsent_bytes > 0)
+        line(unsent, sizeof(unsent), ", %" PRIu64 " unsent", view->unsent_bytes);
+    return line(ret_text, size_bytes,
+                "closed %" PRIu64 " %s <- %s %s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.3f s\n", view->number,
+                view->local, view->peer, reason, view->in_bytes, view->out_bytes, unsent, seconds(view->age_ns));
+}
+
+static size_t text_escaped(const struct serve_view *view, const unsigned char *data, size_t n_bytes, char *ret_text,
+                           size_t size_bytes)
+{
+    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s > ", view->number, view->peer);
+    struct escape escape;
+
+    /* The connection has no room to carry a cut character over to its next chunk: the pieces are shown as bytes. */
+    escape_init(&escape, ESCAPE_LINE);
+    while (n_bytes > 0) {
+        size_t taken = 0;
+        n += escape_bytes(&escape, data, n_bytes, ret_text + n, size_bytes - n, &taken);
+        data += taken;
+        n_bytes -= taken;
+    }
+    n += escape_finish(&escape, ret_text + n, size_bytes - n);
+    ret_text[n++] = '\n';
+    return n;
+}
+
+static size_t text_hex(const struct serve_view *view, uint64_t offset, const unsigned char *data, size_t n_bytes,
+                       char *ret_text, size_t size_bytes)
+{
+    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s >\n", view->number, view->peer);
+
+    for (size_t i = 0; i < n_bytes; i += HEX_PER_LINE) {
+        size_t n_line = n_bytes - i < HEX_PER_LINE ? n_bytes - i : HEX_PER_LINE;
+        n += hex_line("", offset + i, data + i, n_line, ret_text + n, size_bytes - n);
+    }
+    return n;
+}
+
+static size_t text_data(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    switch (event->print) {
+    case SERVE_PRINT_TEXT:
+        return text_escaped(&event->view, event->data, event->n_bytes, ret_text, size_bytes);
+    case SERVE_PRINT_HEX:
+        return text_hex(&event->view, event->offset, event->data, event->n_bytes, ret_text, size_bytes);
+    case SERVE_PRINT_NONE:
+        break;
+    }
+    return 0;
+}
+
+/* The peer stands last: its name may hold spaces ("pid 4121 (uid 1000)"), so that counting columns works for others. */
+static size_t text_table(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const struct serve_view *view = &event->view;
+
+    if (event->happening == SERVE_TABLE_HEAD)
+        return line(ret_text, size_bytes, "%-10s %12s %14s %14s %10s %6s  %-21s %s\n", "CONNECTION", "SECONDS", "IN",
+                    "OUT", "QUEUED", "PAUSED", "LOCAL", "PEER");
+    if (event->happening == SERVE_TABLE_FOOT)
+        return line(ret_text, size_bytes, "%" PRIu64 " connections\n", event->n_connections);
+    return line(ret_text, size_bytes, "%-10" PRIu64 " %12.3f %14" PRIu64 " %14" PRIu64 " %10zu %6s  %-21s %s\n",
+                view->number, seconds(view->age_ns), view->in_bytes, view->out_bytes, view->queued_bytes,
+                view->paused ? "yes" : "no", view->local, view->peer);
+}
+
+size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const struct serve_view *view = &event->view;
+
+    switch (event->happening) {
+    case SERVE_LISTENING:
+        return line(ret_text, size_bytes, "listening %s\n", event->url);
+    case SERVE_OPENED:
+        return line(ret_text, size_bytes, "opened %" PRIu64 " %s <- %s\n", view->number, view->local, view->peer);
+    case SERVE_DATA:
+        return text_data(event, ret_text, size_bytes);
+    case SERVE_CLOSED:
+        return text_closed(view, ret_text, size_bytes);
+    case SERVE_QUEUE:
+        /* The kernel lets the queue grow to one more than the limit: it is full when it is longer (listen(2)). */
+        return line(ret_text, size_bytes, "queue %u of %u %s%s\n", event->length, event->limit, event->url,
+                    event->length > event->limit ? " full" : "");
+    case SERVE_TROUBLE: /* said on standard error, for people */
+        break;
+    case SERVE_TABLE_HEAD:
+    case SERVE_TABLE_ROW:
+    case SERVE_TABLE_FOOT:
+        return text_table(event, ret_text, size_bytes);
+    }
+    return 0;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------- */
+
+static const char *const reason_names[] = {[SERVE_OPEN] = "open",
+#define SERVE_REASON_JSON(name, json, text) [SERVE_##name] = (json),
+                                           SERVE_REASONS(SERVE_REASON_JSON)
+#undef SERVE_REASON_JSON
+};
+
+/* NULL: JSON does not tell it. */
+static const char *const event_names[] = {
+    [SERVE_LISTENING] = "listening", [SERVE_OPENED] = "opened",        [SERVE_DATA] = "data",
+    [SERVE_CLOSED] = "closed",       [SERVE_QUEUE] = "queue",          [SERVE_TROUBLE] = "trouble",
+    [SERVE_TABLE_HEAD] = NULL,       [SERVE_TABLE_ROW] = "connection", [SERVE_TABLE_FOOT] = NULL,
+};
+
+static void json_ends(struct json *json, const struct serve_view *view)
+{
+    json_number(json, "connection", (int64_t)view->number);
+    json_string(json, "local", view->local);
+    json_string(json, "peer", view->peer);
+}
+
+static void json_closed(struct json *json, const struct serve_view *view)
+{
+    json_ends(json, view);
+    json_string(json, "reason", reason_names[view->reason]);
+    if (view->reason == SERVE_RESET || view->reason == SERVE_TIMEOUT || view->reason == SERVE_ERROR)
+        json_string(json, "error", sonde_error_name(view->error));
+    if (view->reason == SERVE_LIMIT)
+        json_number(json, "limit", view->limit);
+    json_number(json, "bytes_in", (int64_t)view->in_bytes);
+    json_number(json, "bytes_out", (int64_t)view->out_bytes);
+    json_number(json, "unsent", (int64_t)view->unsent_bytes);
+    json_number(json, "duration_ns", view->age_ns);
+}
+
+static void json_row(struct json *json, const struct serve_view *view)
+{
+    json_ends(json, view);
+    json_number(json, "age_ns", view->age_ns);
+    json_number(json, "bytes_in", (int64_t)view->in_bytes);
+    json_number(json, "bytes_out", (int64_t)view->out_bytes);
+    json_number(json, "queued", (int64_t)view->queued_bytes);
+    json_boolean(json, "paused", view->paused);
+}
+
+static void json_data(struct json *json, const struct serve_event *event)
+{
+    json_number(json, "connection", (int64_t)event->view.number);
+    json_number(json, "bytes", (int64_t)event->n_bytes);
+    if (event->print != SERVE_PRINT_NONE)
+        json_bytes(json, event->data, event->n_bytes);
+}
+
+size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    struct json json;
+
+    if (event_names[event->happening] == NULL)
+        return 0;
+    json_begin(&json, ret_text, size_bytes);
+    json_string(&json, "event", event_names[event->happening]);
+    json_time(&json, "time", event->realtime_ns);
+    json_number(&json, "mono_ns", event->mono_ns);
+    switch (event->happening) {
+    case SERVE_LISTENING:
+        json_string(&json, "url", event->url);
+        break;
+    case SERVE_OPENED:
+        json_ends(&json, &event->view);
+        break;
+    case SERVE_DATA:
+        json_data(&json, event);
+        break;
+    case SERVE_CLOSED:
+        json_closed(&json, &event->view);
+        break;
+    case SERVE_QUEUE:
+        json_string(&json, "url", event->url);
+        json_number(&json, "length", event->length);
+        json_number(&json, "limit", event->limit);
+        break;
+    case SERVE_TROUBLE:
+        json_string(&json, "error", event->error == 0 ? NULL : sonde_error_name(event->error));
+        break;
+    case SERVE_TABLE_ROW:
+        json_row(&json, &event->view);
+        break;
+    case SERVE_TABLE_HEAD:
+    case SERVE_TABLE_FOOT:
+        break;
+    }
+    return json_end(&json);
+}

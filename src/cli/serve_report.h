@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What serve tells on standard output: one struct per happening, and two ways to write it, a line of text and a line of
+ * JSON. Pure: no clock, no descriptor. Lines of text are for programs too, so they are never translated.
+ */
+#ifndef CLI_SERVE_REPORT_H
+#define CLI_SERVE_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why a connection was closed. Name in JSON, words in text; the words of SERVE_LIMIT and SERVE_ERROR say more. */
+#define SERVE_REASONS(X)                                                                                               \
+    X(END, "end", "end of data")       /* the peer ended, and was answered */                                          \
+    X(RESET, "reset", "reset by peer") /* also when it was found out by sending (EPIPE) */                             \
+    X(IDLE, "idle", "idle")            /* --idle-timeout */                                                            \
+    X(TIMEOUT, "timeout", "timed out")                                                                                 \
+    X(SERVED, "served", "served")    /* the service had said all */                                                    \
+    X(STOPPED, "stopped", "stopped") /* the program ended */                                                           \
+    X(LIMIT, "limit", "refused")     /* --max-clients with --when-full refuse */                                       \
+    X(ERROR, "error", "error")
+
+enum serve_reason {
+    SERVE_OPEN, /* not closed yet */
+#define SERVE_REASON_ENUM(name, json, text) SERVE_##name,
+    SERVE_REASONS(SERVE_REASON_ENUM)
+#undef SERVE_REASON_ENUM
+};
+
+enum serve_happening {
+    SERVE_LISTENING,
+    SERVE_OPENED,
+    SERVE_DATA,
+    SERVE_CLOSED,
+    SERVE_QUEUE,   /* hold */
+    SERVE_TROUBLE, /* accepting has stopped, or goes on */
+    /* The table of live connections: its first line, one for each, its last line. JSON has those for each alone. */
+    SERVE_TABLE_HEAD,
+    SERVE_TABLE_ROW,
+    SERVE_TABLE_FOOT,
+};
+
+/* How received data is shown. */
+enum serve_print { SERVE_PRINT_NONE, SERVE_PRINT_TEXT, SERVE_PRINT_HEX };
+
+/* A connection: OPENED, DATA, CLOSED, TABLE_ROW. DATA needs number and peer alone. */
+struct serve_view {
+    uint64_t number;
+    const char *local, *peer;
+    enum serve_reason reason;
+    int error;       /* RESET, TIMEOUT, ERROR: a negative errno */
+    long long limit; /* LIMIT: how many may be connected */
+    uint64_t in_bytes, out_bytes, unsent_bytes;
+    size_t queued_bytes;
+    bool paused;
+    int64_t age_ns; /* when closed: how long it lasted */
+};
+
+struct serve_event {
+    enum serve_happening happening;
+    int64_t realtime_ns, mono_ns; /* when; shown by JSON alone */
+    struct serve_view view;
+    const char *url;        /* LISTENING, QUEUE */
+    unsigned length, limit; /* QUEUE */
+    int error;              /* TROUBLE: a negative errno; 0: accepting goes on */
+    /* DATA */
+    enum serve_print print;
+    const void *data;
+    size_t n_bytes;
+    uint64_t offset;        /* of data among all that the connection has received */
+    uint64_t n_connections; /* TABLE_FOOT */
+};
+
+/* Room for the lines of any happening that brings so many bytes of data, with newlines and a NUL. */
+#define SERVE_ROOM(n) (4096 + 6 * (size_t)(n))
+
+/* Write it: the length of whole lines, 0 when this happening is not told in that form. size_bytes is at least
+ * SERVE_ROOM(event->n_bytes). */
+size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t size_bytes);
+size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t size_bytes);
+
+#endif

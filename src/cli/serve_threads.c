@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers: their loops are made and all addresses listened on before any of them runs, so that what cannot be listened
+ * on is known while nobody has been served yet. The first worker takes each TCP address alone, then opens it to the
+ * others (SO_REUSEPORT), among whom the kernel spreads the clients. A UNIX socket cannot be shared: it is the first
+ * worker's.
+ */
+#include "cli/calls_print.h"
+#include "cli/serve_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { N_MAILBOX = 16 }; /* a worker has at most one message under way, and the main thread one more */
+
+void serve_url_text(const struct sonde_listener *listener, unsigned index, char ret_text[SONDE_URL_MAX])
+{
+    struct sonde_url url;
+
+    sonde_listener_address(listener, index, &url);
+    sonde_url_format(&url, ret_text, SONDE_URL_MAX);
+}
+
+/* --- listening ---------------------------------------------------------------------------------------------------- */
+
+static unsigned listen_flags(const struct worker *worker, const struct sonde_url *url)
+{
+    const struct serve *serve = worker->serve;
+    const struct serve_settings *settings = serve->settings;
+    unsigned flags = 0;
+
+    if (serve->service->flags & SERVICE_LISTENS_ONLY)
+        flags |= SONDE_LISTEN_PAUSED;
+    /* Who may wait is to wait in the kernel's queue, not here. */
+    if (settings->once || settings->sequential || (settings->max_clients > 0 && settings->when_full == WHEN_FULL_WAIT))
+        flags |= SONDE_LISTEN_ONE_BY_ONE;
+    if (serve->n_workers > 1 && url->scheme == SONDE_SCHEME_TCP)
+        flags |= worker->index == 0 ? SONDE_LISTEN_SHARED : SONDE_LISTEN_JOIN;
+    return flags;
+}
+
+/* This worker's listener for one of the URLs. Returns an exit status, having said what went wrong. */
+static enum exit_status listen_on(struct worker *worker, unsigned i)
+{
+    const struct serve *serve = worker->serve;
+    const struct serve_settings *settings = serve->settings;
+    struct place *place = &worker->places[i];
+    struct sonde_url url = serve->urls[i];
+    struct sonde_why why;
+
+    place->worker = worker;
+    if (url.scheme == SONDE_SCHEME_UNIX) {
+        if (worker->index > 0)
+            return EXIT_DONE;
+        sonde_url_format(&url, place->unix_name, sizeof(place->unix_name));
+    } else if (worker->index > 0) {
+        struct sonde_url first;
+        sonde_listener_address(serve->workers[0].places[i].listener, 0, &first);
+        url.port = first.port;
+    }
+    const struct sonde_listen_options options = {
+        .size = sizeof(options),
+        .flags = listen_flags(worker, &url),
+        .family = settings->ipv4   ? AF_INET
+                  : settings->ipv6 ? AF_INET6
+                                   : AF_UNSPEC,
+        .user_bytes = sizeof(struct connection) + serve->service->connection_bytes,
+    };
+    if (sonde_listen(worker->loop, &url, &options, &serve_listener_handler, place, &place->listener, &why) != 0)
+        return say_why(serve->url_texts[i], &why);
+    worker->n_listeners++;
+    return EXIT_DONE;
+}
+
+static enum exit_status listen_on_all(struct serve *serve)
+{
+    enum exit_status status = EXIT_DONE;
+
+    for (unsigned w = 0; w < serve->n_workers && status == EXIT_DONE; w++)
+        for (unsigned i = 0; i < serve->n_urls && status == EXIT_DONE; i++)
+            status = listen_on(&serve->workers[w], i);
+    return status;
+}
+
+/* --- workers ------------------------------------------------------------------------------------------------------ */
+
+static enum exit_status fail(int error, const char *call)
+{
+    const struct sonde_why why = {.code = error, .call = call};
+
+    return say_why("", &why);
+}
+
+static enum exit_status worker_init(struct serve *serve, unsigned index)
+{
+    struct worker *worker = &serve->workers[index];
+    const struct sonde_loop_options options = {
+        .size = sizeof(options),
+        .engine = (enum sonde_engine)serve->settings->engine,
+        .n_mailbox = N_MAILBOX,
+    };
+    struct sonde_why why;
+
+    worker->serve = serve;
+    worker->service = serve->service;
+    worker->index = index;
+    worker->handler = serve_stream_handler(serve);
+    worker->places = calloc(serve->n_urls, sizeof(*worker->places));
+    if (worker->places == NULL)
+        return fail(-ENOMEM, "malloc");
+    if (sonde_loop_create(&options, &worker->loop, &why) != 0)
+        return say_why("", &why);
+    if (serve_output_init(worker) != 0)
+        return fail(-ENOMEM, "malloc");
+    if (serve->settings->calls)
+        calls_print_start(worker->loop, &serve->start_ns);
+    serve_idle_init(worker);
+    serve_drain_init(worker);
+    worker->run = (struct service_run){
+        .service = serve->service,
+        .host = &serve_service_host,
+        .host_data = worker,
+        .loop = worker->loop,
+        .text = serve->text,
+        .n_text_bytes = serve->n_text_bytes,
+    };
+    if (serve->service->start != NULL) {
+        int error = serve->service->start(&worker->run);
+        if (error != 0)
+            return fail(error, "malloc");
+    }
+    worker->started = true;
+    return EXIT_DONE;
+}
+
+static void loop_free(struct worker *worker)
+{
+    /* A listener that is still open, because something failed, needs the loop to be closed. */
+    serve_stop_listening(worker);
+    sonde_loop_run(worker->loop);
+    serve_output_flush(worker);
+    if (worker->started && worker->service->release != NULL)
+        worker->service->release(&worker->run);
+    sonde_loop_destroy(worker->loop);
+    worker->loop = NULL;
+}
+
+/* After its loop has returned, or was never run; on the thread that ran it. Does nothing the second time. */
+static void worker_free(struct worker *worker)
+{
+    if (worker->loop != NULL)
+        loop_free(worker);
+    serve_output_free(worker);
+    free(worker->places);
+    free(worker->locals);
+    worker->places = NULL;
+    worker->locals = NULL;
+}
+
+void serve_worker_check(struct worker *worker)
+{
+    if (worker->n_listeners > 0 || worker->n_streams > 0)
+        return;
+    /* What is left would keep the loop running for nothing. */
+    sonde_timer_stop(&worker->sweep);
+    sonde_timer_stop(&worker->drain);
+    if (worker->index == 0)
+        serve_check(worker->serve);
+}
+
+static void *run_thread(void *user)
+{
+    struct worker *worker = user;
+    struct serve *serve = worker->serve;
+
+    int error = sonde_loop_run(worker->loop);
+    if (error != 0)
+        fail(error, "wait");
+    serve_output_flush(worker);
+    atomic_fetch_sub(&serve->n_running, 1);
+    serve_wish(serve, error == 0 ? WISH_FINISHED : WISH_END);
+    while (sem_wait(&serve->may_free) != 0)
+        continue;
+    worker_free(worker);
+    return NULL;
+}
+
+/* Those that could be started are counted. */
+static int start_threads(struct serve *serve, unsigned *ret_n_started)
+{
+    for (unsigned i = 1; i < serve->n_workers; i++) {
+        atomic_fetch_add(&serve->n_running, 1);
+        int error = pthread_create(&serve->workers[i].thread, NULL, run_thread, &serve->workers[i]);
+        if (error != 0) {
+            atomic_fetch_sub(&serve->n_running, 1);
+            return -error;
+        }
+        ++*ret_n_started;
+    }
+    return 0;
+}
+
+/* --- all together ------------------------------------------------------------------------------------------------- */
+
+/* What the service does with its listeners beyond accepting. */
+static int tell_service(struct serve *serve)
+{
+    int error = 0;
+
+    if (serve->service->listening == NULL)
+        return 0;
+    for (unsigned w = 0; w < serve->n_workers; w++)
+        for (unsigned i = 0; i < serve->n_urls && error == 0; i++)
+            if (serve->workers[w].places[i].listener != NULL)
+                error = serve->service->listening(&serve->workers[w].run, serve->workers[w].places[i].listener);
+    return error;
+}
+
+/* From listening sockets to the end of the main thread's loop. */
+static enum exit_status run_all(struct serve *serve, unsigned *ret_n_started)
+{
+    int error = serve_signals_start(serve);
+    if (error != 0)
+        return fail(error, "signalfd");
+    serve_show_listening(&serve->workers[0]);
+    error = tell_service(serve);
+    if (error != 0)
+        return fail(error, "poll");
+    error = start_threads(serve, ret_n_started);
+    if (error != 0) {
+        /* Those that run are to end again. */
+        fail(error, "pthread_create");
+        serve_wish(serve, WISH_END);
+    }
+    error = sonde_loop_run(serve->workers[0].loop);
+    if (error != 0)
+        return fail(error, "wait");
+    return serve->status;
+}
+
+/* Let the threads end, and free what is left. From here on nobody posts to a loop. */
+static void wind_up(struct serve *serve, unsigned n_started)
+{
+    /* They have ended already unless the main thread's loop has failed. */
+    for (unsigned i = 1; i <= n_started; i++)
+        serve_order(&serve->workers[i], ORDER_STOP | ORDER_CUT);
+    for (unsigned i = 1; i <= n_started; i++)
+        sem_post(&serve->may_free);
+    for (unsigned i = 1; i <= n_started; i++)
+        pthread_join(serve->workers[i].thread, NULL);
+    serve_signals_stop(serve);
+    for (unsigned i = 0; i < serve->n_workers; i++)
+        worker_free(&serve->workers[i]);
+}
+
+static void say_end(const struct serve *serve)
+{
+    int64_t patience_ns = serve->cut_ns == 0 ? serve->settings->drain_ns : serve->cut_ns - serve->stop_ns;
+    uint64_t n_cut = 0;
+
+    if (atomic_load(&serve->output_error) == ETIMEDOUT)
+        say(_("nobody reads standard output: %" PRIu64 " bytes of it are lost."), serve->n_output_lost_bytes);
+    for (unsigned i = 0; i < serve->n_workers; i++)
+        n_cut += serve->workers[i].n_cut;
+    /* After an error that was said, more words would only hide it. */
+    if (n_cut > 0 && serve->status != EXIT_NETWORK)
+        say(_("stopped; %" PRIu64 " connections were cut after %.10g s."), n_cut,
+            (double)(patience_ns / 1000000) / 1000);
+}
+
+enum exit_status serve_run(struct serve *serve)
+{
+    enum exit_status status = EXIT_DONE;
+    unsigned n_started = 0;
+
+    serve->signal_fd = -1;
+    pthread_mutex_init(&serve->output_lock, NULL);
+    sem_init(&serve->may_free, 0, 0);
+    serve->workers = calloc(serve->n_workers, sizeof(*serve->workers));
+    if (serve->workers == NULL)
+        return fail(-ENOMEM, "malloc");
+    for (unsigned i = 0; i < serve->n_workers && status == EXIT_DONE; i++)
+        status = worker_init(serve, i);
+    if (status == EXIT_DONE)
+        status = listen_on_all(serve);
+    if (status == EXIT_DONE)
+        status = run_all(serve, &n_started);
+    wind_up(serve, n_started);
+    say_end(serve);
+    free(serve->workers);
+    return atomic_load(&serve->output_error) != 0 ? EXIT_NETWORK : status;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/verbs.h"
+
+const struct verb *const verbs[] = {
+    &serve_verb,
+    &connect_verb,
+    &version_verb,
+    NULL,
+};

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Once something did not fit, nothing more is written and json_end says so: half an object is of no use to anybody.
+ */
+#include "json/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define NS_PER_S 1000000000
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static void put(struct json *json, const char *text, size_t n)
+{
+    if (json->overflow || n > json->size_bytes - json->n_bytes) {
+        json->overflow = true;
+        return;
+    }
+    memcpy(json->text + json->n_bytes, text, n);
+    json->n_bytes += n;
+}
+
+static void put_text(struct json *json, const char *text)
+{
+    put(json, text, strlen(text));
+}
+
+static void put_unit(struct json *json, unsigned unit)
+{
+    const char text[6] = {'\\',
+                          'u',
+                          hex_digits[unit >> 12 & 15],
+                          hex_digits[unit >> 8 & 15],
+                          hex_digits[unit >> 4 & 15],
+                          hex_digits[unit & 15]};
+    put(json, text, sizeof text);
+}
+
+/* Length of the valid character that these bytes begin with (RFC 3629, 4), or 0. */
+static size_t decode(const unsigned char *bytes, size_t n, uint32_t *ret_character)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t lead = bytes[0];
+    size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    if (length == 0 || length > n)
+        return 0;
+    uint32_t character = length == 1 ? lead : lead & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+        character = character << 6 | (bytes[i] & 0x3fu);
+    }
+    if (character < least[length] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff))
+        return 0;
+    *ret_character = character;
+    return length;
+}
+
+/* Escaping is free of loss in JSON, so whatever a terminal obeys, reorders by or does not show is escaped. */
+static bool needs_escape(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
+/* The letter behind a backslash that stands for this character, or 0. */
+static char short_escape(uint32_t character)
+{
+    switch (character) {
+    case '"':
+    case '\\':
+        return (char)character;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+static void put_character(struct json *json, const unsigned char *bytes, size_t length, uint32_t character)
+{
+    const char brief[2] = {'\\', short_escape(character)};
+    if (brief[1] != 0) {
+        put(json, brief, sizeof brief);
+    } else if (!needs_escape(character)) {
+        put(json, (const char *)bytes, length);
+    } else if (character < 0x10000) {
+        put_unit(json, character);
+    } else {
+        put_unit(json, 0xd800 + (character - 0x10000) / 0x400);
+        put_unit(json, 0xdc00 + (character - 0x10000) % 0x400);
+    }
+}
+
+/* A string with its quotes; each byte that is not part of a valid character becomes U+FFFD. */
+static void put_string(struct json *json, const void *data, size_t n_bytes)
+{
+    const unsigned char *bytes = data;
+    put(json, "\"", 1);
+    for (size_t i = 0; i < n_bytes && !json->overflow;) {
+        uint32_t character;
+        size_t length = decode(bytes + i, n_bytes - i, &character);
+        if (length == 0)
+            put(json, "\xef\xbf\xbd", 3);
+        else
+            put_character(json, bytes + i, length, character);
+        i += length ? length : 1;
+    }
+    put(json, "\"", 1);
+}
+
+static bool is_valid(const unsigned char *bytes, size_t n_bytes)
+{
+    for (size_t i = 0; i < n_bytes;) {
+        uint32_t character;
+        size_t length = decode(bytes + i, n_bytes - i, &character);
+        if (length == 0)
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+/* RFC 4648, 4. */
+static void put_base64(struct json *json, const unsigned char *bytes, size_t n_bytes)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    put(json, "\"", 1);
+    for (size_t i = 0; i < n_bytes && !json->overflow; i += 3) {
+        size_t left = n_bytes - i;
+        uint32_t group = (uint32_t)bytes[i] << 16;
+        if (left > 1)
+            group |= (uint32_t)bytes[i + 1] << 8;
+        if (left > 2)
+            group |= bytes[i + 2];
+        const char text[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63],
+                              left > 1 ? alphabet[group >> 6 & 63] : '=', left > 2 ? alphabet[group & 63] : '='};
+        put(json, text, sizeof text);
+    }
+    put(json, "\"", 1);
+}
+
+static void put_key(struct json *json, const char *key)
+{
+    if (!json->first)
+        put(json, ",", 1);
+    json->first = false;
+    put_string(json, key, strlen(key));
+    put(json, ":", 1);
+}
+
+void json_begin(struct json *json, char *buffer, size_t size_bytes)
+{
+    *json = (struct json){.text = buffer, .size_bytes = size_bytes, .first = true};
+    put(json, "{", 1);
+}
+
+void json_string(struct json *json, const char *key, const char *value)
+{
+    put_key(json, key);
+    if (value)
+        put_string(json, value, strlen(value));
+    else
+        put_text(json, "null");
+}
+
+void json_number(struct json *json, const char *key, int64_t value)
+{
+    char text[24];
+    int length = snprintf(text, sizeof text, "%" PRId64, value);
+    put_key(json, key);
+    put(json, text, (size_t)length);
+}
+
+void json_boolean(struct json *json, const char *key, bool value)
+{
+    put_key(json, key);
+    put_text(json, value ? "true" : "false");
+}
+
+void json_bytes(struct json *json, const void *data, size_t n_bytes)
+{
+    if (is_valid(data, n_bytes)) {
+        put_key(json, "text");
+        put_string(json, data, n_bytes);
+    } else {
+        put_key(json, "base64");
+        put_base64(json, data, n_bytes);
+    }
+}
+
+void json_time(struct json *json, const char *key, int64_t realtime_ns)
+{
+    time_t seconds = (time_t)(realtime_ns / NS_PER_S);
+    int64_t rest_ns = realtime_ns % NS_PER_S;
+    if (rest_ns < 0) {
+        rest_ns += NS_PER_S;
+        seconds--;
+    }
+    struct tm tm;
+    char day[40], text[64];
+    if (!gmtime_r(&seconds, &tm) || strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+        json_string(json, key, NULL);
+        return;
+    }
+    snprintf(text, sizeof text, "%s.%06" PRId64 "Z", day, rest_ns / 1000);
+    json_string(json, key, text);
+}
+
+size_t json_end(struct json *json)
+{
+    put(json, "}\n", 3); /* with its NUL */
+    if (json->overflow)
+        return 0;
+    return json->n_bytes - 1;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Echo: every byte goes back, in order.
+ *
+ * Backpressure: as soon as the kernel's send buffer (megabytes already) takes no more, the stream is read no more,
+ * until what is queued has gone. A peer that does not read thus costs one chunk in memory, and is not read from: its
+ * own sends block.
+ *
+ * Half-close: after the peer's end everything is answered, then this side closes.
+ */
+#include "service/service_internal.h"
+
+struct echo {
+    bool ended; /* the peer has ended, and the queue has still to go */
+};
+
+static void data(struct service_run *run, struct sonde_stream *stream, void *own, const struct sonde_lent *bytes)
+{
+    (void)own;
+    int error = sonde_stream_forward(stream, bytes);
+    if (__builtin_expect(error != 0, 0)) {
+        run->host->unanswered(run, stream, bytes->n_bytes);
+        service_cannot_send(run, stream, error);
+        return;
+    }
+    if (sonde_stream_queued_bytes(stream) > 0)
+        sonde_stream_pause(stream);
+}
+
+static void end(struct service_run *run, struct sonde_stream *stream, void *own)
+{
+    struct echo *echo = own;
+
+    if (sonde_stream_queued_bytes(stream) > 0)
+        echo->ended = true;
+    else
+        service_close_at_end(run, stream, own);
+}
+
+static void drained(struct service_run *run, struct sonde_stream *stream, void *own)
+{
+    const struct echo *echo = own;
+
+    if (!echo->ended)
+        sonde_stream_resume(stream);
+    else if (sonde_stream_unsent_bytes(stream) == 0)
+        service_close_at_end(run, stream, own);
+    /* Else the queue was dropped because the connection is gone: failed says why. */
+}
+
+const struct service service_echo = {
+    .name = "echo",
+    .help = "send back every byte",
+    .rfc = "RFC 862",
+    .flags = SERVICE_MANY_THREADS,
+    .connection_bytes = sizeof(struct echo),
+    .data = data,
+    .end = end,
+    .drained = drained,
+};

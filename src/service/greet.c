@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Greet: say a text, then close. The text is sent exactly as given, in chunks, so that a slow reader of a long one
+ * costs one chunk in memory and not the whole.
+ */
+#include "service/service_internal.h"
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+struct greeting {
+    uint64_t n_said_bytes;
+};
+
+static void say_more(struct service_run *run, struct sonde_stream *stream, void *own)
+{
+    struct greeting *greeting = own;
+
+    while (greeting->n_said_bytes < run->n_text_bytes) {
+        size_t n_bytes = run->n_text_bytes - greeting->n_said_bytes;
+        if (n_bytes > CHUNK_BYTES)
+            n_bytes = CHUNK_BYTES;
+        int error = sonde_stream_write(stream, run->text + greeting->n_said_bytes, n_bytes);
+        if (error != 0) {
+            service_cannot_send(run, stream, error);
+            return;
+        }
+        greeting->n_said_bytes += n_bytes;
+        if (sonde_stream_queued_bytes(stream) > 0)
+            return; /* drained goes on */
+    }
+    /* A queue that was dropped has not been said: failed says why. */
+    if (sonde_stream_unsent_bytes(stream) == 0)
+        service_finish(run, stream);
+}
+
+const struct service service_greet = {
+    .name = "greet",
+    .help = "send TEXT (or the content of --file), and close",
+    .flags = SERVICE_TAKES_TEXT | SERVICE_MANY_THREADS,
+    .connection_bytes = sizeof(struct greeting),
+    .opened = say_more,
+    .drained = say_more,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What services share. */
+#ifndef SERVICE_SERVICE_INTERNAL_H
+#define SERVICE_SERVICE_INTERNAL_H
+
+#include "service/service.h"
+
+extern const struct service service_echo, service_discard, service_chargen, service_daytime, service_time,
+    service_greet, service_hold;
+
+/* How long a service that has said all waits for the peer's end. */
+#define SERVICE_FINISH_NS (5 * INT64_C(1000000000))
+
+/* All is said: close politely, so that what the peer still sends does not turn the close into a reset that could
+ * destroy what it was sent (RFC 2525, 2.17). */
+void service_finish(struct service_run *run, struct sonde_stream *stream);
+
+/* A write or forward has failed. When the peer (or a shutdown) is the reason, nothing is done, and true returned: what
+ * the peer still sends is to be read, and the stream tells its end by itself. When memory is the reason, the connection
+ * is reset. */
+bool service_cannot_send(struct service_run *run, struct sonde_stream *stream, int error);
+
+/* end() of the services that owe their peer nothing. */
+void service_close_at_end(struct service_run *run, struct sonde_stream *stream, void *own);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What may be written to a descriptor: is it a terminal, does it want colour, how wide is it. Reads the environment. */
+#ifndef TERM_STYLE_H
+#define TERM_STYLE_H
+
+#include <stdbool.h>
+
+#define TERM_WIDTH_DEFAULT 80
+
+bool term_is_terminal(int fd);
+
+/* A terminal that obeys escape sequences, and nobody said NO_COLOR (no-color.org: set and not empty). */
+bool term_wants_color(int fd);
+
+/* Columns: COLUMNS where it is set to a number, else what the terminal says, else TERM_WIDTH_DEFAULT. At least 20. */
+unsigned term_width(int fd);
+
+#endif

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""What `meson install` puts down is enough for another program: found by pkg-config, compiled, linked, run, talked to."""
+import os
+import socket
+import subprocess
+
+import pytest
+
+# The ordinary build is what gets installed.
+pytestmark = pytest.mark.ordinary_build
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def run(*command, **more):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=300, check=False, **more)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A root file system with sonde under /opt/sonde."""
+    place = tmp_path_factory.mktemp("install")
+    run("meson", "setup", str(place / "build"), ROOT, "--prefix=/opt/sonde", "--libdir=lib", "-Dtests=disabled",
+        "-Dman=enabled")
+    run("meson", "install", "-C", str(place / "build"), env={**os.environ, "DESTDIR": str(place / "root")})
+    return place / "root"
+
+
+def installed(tree, *path):
+    return tree.joinpath("opt", "sonde", *path)
+
+
+def environment(tree):
+    return {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(tree),
+            "PKG_CONFIG_PATH": str(installed(tree, "lib", "pkgconfig")),
+            "LD_LIBRARY_PATH": str(installed(tree, "lib"))}
+
+
+def test_the_files_are_where_they_belong(tree):
+    for path in (["bin", "sonde"], ["lib", "libsonde.so"], ["lib", "libsonde.so.0"], ["lib", "pkgconfig", "sonde.pc"],
+                 ["include", "sonde", "sonde.h"], ["include", "sonde", "stream.h"],
+                 ["share", "man", "man1", "sonde.1"], ["share", "man", "man1", "sonde-serve.1"],
+                 ["share", "man", "man1", "sonde-connect.1"], ["share", "man", "man7", "sonde-url.7"],
+                 ["share", "man", "man3", "libsonde.3"]):
+        assert installed(tree, *path).is_file(), "/".join(path)
+    public = {name for name in os.listdir(os.path.join(ROOT, "include", "sonde"))}
+    assert {path.name for path in installed(tree, "include", "sonde").iterdir()} == public
+
+
+def test_the_library_is_called_libsonde_so_0(tree):
+    library = installed(tree, "lib", "libsonde.so.0")
+    assert "[libsonde.so.0]" in run("readelf", "-d", str(library))
+    assert library.resolve().name == "libsonde.so.0.1.0"
+
+
+def test_the_command_needs_no_library_of_ours(tree):
+    environment_without = {key: value for key, value in os.environ.items() if key != "LD_LIBRARY_PATH"}
+    assert "libsonde" not in run("readelf", "-d", str(installed(tree, "bin", "sonde")))
+    assert run(str(installed(tree, "bin", "sonde")), "--version", env=environment_without) == "sonde 0.1.0\n"
+
+
+def test_nothing_names_the_place_where_it_was_built(tree):
+    dynamic = run("readelf", "-d", str(installed(tree, "bin", "sonde")), str(installed(tree, "lib", "libsonde.so.0")))
+    assert "RPATH" not in dynamic and "RUNPATH" not in dynamic
+    assert str(tree) not in installed(tree, "lib", "pkgconfig", "sonde.pc").read_text()
+
+
+@pytest.fixture(scope="module")
+def compile_example(tree, tmp_path_factory):
+    def compile_it(name):
+        flags = run("pkg-config", "--cflags", "--libs", "sonde", env=environment(tree)).split()
+        program = str(tmp_path_factory.mktemp("example") / name)
+        run("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-o", program,
+            os.path.join(ROOT, "examples", name + ".c"), *flags)
+        return program
+    return compile_it
+
+
+@pytest.fixture
+def start(tree):
+    """Start a program that says `listening URL`; gives its port."""
+    processes = []
+
+    def start_it(program):
+        process = subprocess.Popen([program, "tcp://127.0.0.1:0"], env=environment(tree), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        line = process.stdout.readline()
+        assert line.startswith("listening tcp://127.0.0.1:"), line
+        return int(line.rsplit(":", 1)[1])
+    yield start_it
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def exchange(port, data):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+def test_the_echo_server_of_the_examples(compile_example, start):
+    port = start(compile_example("echo_server"))
+    for data in (b"hello\n", b"", bytes(range(256)) * 4000):
+        assert exchange(port, data) == data
+
+
+def test_the_echo_client_of_the_examples(compile_example, start, tree):
+    port = start(compile_example("echo_server"))
+    client = compile_example("echo_client")
+    assert run(client, f"tcp://127.0.0.1:{port}", "are you there?", env=environment(tree)) == "are you there?"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        refused = subprocess.run([client, f"tcp://127.0.0.1:{taken.getsockname()[1]}"], env=environment(tree),
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "refused" in refused.stderr
+
+
+def test_the_greeting_of_the_examples(compile_example, start):
+    port = start(compile_example("greeting"))
+    assert exchange(port, b"") == b"hello, and goodbye\n"
+    # What the client says and nobody reads must not turn the close into a reset.
+    assert exchange(port, b"x" * 100000) == b"hello, and goodbye\n"
+
+
+def test_the_program_in_the_man_page(compile_example, tree, tmp_path):
+    with open(os.path.join(ROOT, "man", "libsonde.3.scd"), encoding="utf-8") as page:
+        program = page.read().split("```")[1].replace("\\\\", "\\")
+    source = tmp_path / "example.c"
+    source.write_text(program)
+    flags = run("pkg-config", "--cflags", "--libs", "sonde", env=environment(tree)).split()
+    run("cc", "-std=c99", "-Wall", "-Werror", "-o", str(tmp_path / "example"), str(source), *flags)
