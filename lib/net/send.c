@@ -175,7 +175,7 @@ void stream_on_sent(struct io *io, int result)
     }
     if (stream->lent_id >= 0) {
         if (__builtin_expect((uint32_t)result == stream->lent_bytes && result > 0 && stream->queue == NULL &&
-                                 !(stream->state & STREAM_SHUT_WANTED),
+                                 !(stream->state & (STREAM_SHUT_WANTED | STREAM_END_WAITS)),
                              1)) {
             stream->n_sent += (unsigned)result;
             io_buffer_release(stream->loop, stream->lent_id);
@@ -184,6 +184,10 @@ void stream_on_sent(struct io *io, int result)
             return;
         }
         lent_sent(stream, result);
+        if (stream->state & STREAM_END_WAITS) {
+            stream->state |= STREAM_READ_AGAIN;
+            loop_defer(stream->loop, &stream->io);
+        }
     } else if (result < 0 && result != -EAGAIN && result != -EINTR) {
         sending_failed(stream, result);
     } else if (result > 0) {

@@ -108,6 +108,12 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
         }
         return;
     }
+    if (result == 0 && stream->lent_id >= 0) {
+        /* The answer to the last bytes is still on its way into the kernel: whoever is told of the end now must be able
+         * to see whether it has gone. stream_on_sent goes on. */
+        stream->state |= STREAM_END_WAITS;
+        return;
+    }
     if (result <= 0) {
         receiving_over(stream, result);
         return;

@@ -8,7 +8,7 @@
 
 size_t sonde_stream_queued_bytes(const struct sonde_stream *stream)
 {
-    return stream->queued_bytes;
+    return stream->queued_bytes + stream->lent_bytes;
 }
 
 uint64_t sonde_stream_unsent_bytes(const struct sonde_stream *stream)

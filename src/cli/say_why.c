@@ -12,7 +12,6 @@
 #include <sonde/url.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -26,10 +25,11 @@
 /* Circumstances of a failure, as bits. */
 enum {
     ON_UNIX = 1 << 0,
-    IN_BIND = 1 << 1, /* or listen: on the way to a listener, or a local address of one's own */
-    IN_CONNECT = 1 << 2,
-    IN_OPTION = 1 << 3,
-    IN_SOCKET = 1 << 4,
+    IN_BIND = 1 << 1,  /* or listen: on the way to a listener */
+    IN_LOCAL = 1 << 2, /* bind too, but of the address that a connection is to come from */
+    IN_CONNECT = 1 << 3,
+    IN_OPTION = 1 << 4,
+    IN_LOOKUP = 1 << 5,
 };
 
 struct failure {
@@ -52,6 +52,9 @@ static const struct row rows[] = {
     {EADDRINUSE, ON_UNIX,
      N_("%s is in use: a server answers there already, or something else than a socket is at that path. Give another "
         "path.")},
+    {EADDRINUSE, IN_LOCAL,
+     N_("%s cannot be connected to from that local address and port: they are in use. Leave the local port to the "
+        "kernel, or give another one.")},
     {EADDRINUSE, IN_CONNECT,
      N_("%s cannot be connected to from this local address and port: they are in use. Leave the local port to the "
         "kernel, or give another one.")},
@@ -59,6 +62,9 @@ static const struct row rows[] = {
      N_("%s is in use: another socket has this address and port. Give another port (0 lets the kernel choose one), or "
         "see who has it: ss -tlnp")},
 
+    {EADDRNOTAVAIL, IN_LOCAL,
+     N_("%s cannot be connected to from that local address: no interface of this machine has it. ip address shows "
+        "those it has.")},
     {EADDRNOTAVAIL, IN_CONNECT,
      N_("%s cannot be connected to from here: this machine has no local address, or no free local port, for it. ip "
         "address shows the addresses, ss -s how many ports are taken.")},
@@ -89,6 +95,8 @@ static const struct row rows[] = {
     {EAGAIN, ON_UNIX, N_("%s has no room: its accept queue is full, so its server is not accepting. Try again later.")},
     {EPROTOTYPE, ON_UNIX, N_("%s is a socket of another type than a stream. Ask its server which it wants.")},
 
+    {ETIMEDOUT, IN_LOOKUP,
+     N_("%s: looking up its name timed out. Check the network and /etc/resolv.conf, or give a numeric address.")},
     {ETIMEDOUT, IN_CONNECT,
      N_("%s did not answer: connecting timed out. The machine is down, or a firewall drops the packets: check the "
         "address, or try ping.")},
@@ -126,14 +134,25 @@ static void escape_text(const char *text, char *ret_text)
     escape_short(text, strlen(text), ret_text, WORD_MAX);
 }
 
+/* A listener binds the port of its URL. Anything else is bound on behalf of ?bind= or the like. */
+static bool is_local_address(const struct failure *failure)
+{
+    char port[8];
+    if (!failure->parsed || failure->address.port == 0 || failure->subject[0] == '\0')
+        return false;
+    int n = snprintf(port, sizeof port, ":%u", failure->address.port);
+    size_t n_subject = strlen(failure->subject);
+    return n_subject < (size_t)n || strcmp(failure->subject + n_subject - n, port) != 0;
+}
+
 static unsigned find_circumstances(const struct failure *failure)
 {
     static const struct {
         const char *call;
         unsigned bit;
     } calls[] = {
-        {"bind", IN_BIND},         {"listen", IN_BIND},   {"connect", IN_CONNECT},
-        {"setsockopt", IN_OPTION}, {"socket", IN_SOCKET},
+        {"bind", IN_BIND},         {"listen", IN_BIND},        {"connect", IN_CONNECT},
+        {"setsockopt", IN_OPTION}, {"getaddrinfo", IN_LOOKUP},
     };
     unsigned bits = 0;
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
@@ -141,8 +160,18 @@ static unsigned find_circumstances(const struct failure *failure)
             bits |= calls[i].bit;
     }
     if (failure->parsed && failure->address.scheme == SONDE_SCHEME_UNIX)
-        bits |= ON_UNIX;
+        return bits | ON_UNIX;
+    if (bits == IN_BIND && is_local_address(failure))
+        return IN_LOCAL;
     return bits;
+}
+
+/* Is the address that was tried worth to be shown beside the one that was given? */
+static bool adds(const struct failure *failure)
+{
+    if (failure->subject[0] == '\0' || failure->circumstances & (IN_OPTION | ON_UNIX))
+        return false;
+    return failure->circumstances & IN_LOCAL || !strstr(failure->url, failure->subject);
 }
 
 static void find_failure(const char *url, const struct sonde_why *why, struct failure *ret_failure)
@@ -153,9 +182,7 @@ static void find_failure(const char *url, const struct sonde_why *why, struct fa
     escape_text(why->detail, ret_failure->detail);
     ret_failure->parsed = url && sonde_url_parse(url, &ret_failure->address, NULL) == 0;
     ret_failure->circumstances = find_circumstances(ret_failure);
-    bool adds = ret_failure->subject[0] != '\0' && !(ret_failure->circumstances & IN_OPTION) &&
-                !strstr(ret_failure->url, ret_failure->subject);
-    if (!adds)
+    if (!adds(ret_failure))
         snprintf(ret_failure->where, WHERE_MAX, "%s", ret_failure->url);
     else if (ret_failure->url[0] == '\0')
         snprintf(ret_failure->where, WHERE_MAX, "%s", ret_failure->subject);
@@ -201,11 +228,11 @@ static int first_free_port(void)
 /* A port that only root may take. */
 static bool say_low_port(const struct failure *failure)
 {
-    if (failure->error != EACCES || !(failure->circumstances & IN_BIND) || (failure->circumstances & ON_UNIX))
+    if (failure->error != EACCES || !(failure->circumstances & (IN_BIND | IN_LOCAL)) ||
+        (failure->circumstances & ON_UNIX))
         return false;
     int free_port = first_free_port();
-    /* The port of ?bind= is known to the kernel alone, which has just refused it. */
-    if (failure->parsed && failure->address.port >= free_port && !(failure->address.n_set & 1u << SONDE_OPT_BIND))
+    if (failure->circumstances & IN_BIND && failure->parsed && failure->address.port >= free_port)
         return false;
     say(_("%s needs a privilege: on this machine ports below %d are for root "
           "(net.ipv4.ip_unprivileged_port_start). Give a port from %d on."),
@@ -272,19 +299,26 @@ static bool say_misunderstood(const struct failure *failure)
 static bool say_name(const struct failure *failure)
 {
     const char *url = failure->url, *name = failure->subject[0] != '\0' ? failure->subject : failure->url;
-    char sentence[SENTENCE_MAX];
-    if (failure->error == SONDE_ENAME)
-        snprintf(sentence, sizeof sentence,
-                 _("%s: the name %s does not resolve to an address. Check its spelling, or give a numeric address."),
-                 url, name);
-    else if (failure->error == SONDE_ENAMELATER)
-        snprintf(sentence, sizeof sentence,
-                 _("%s: no name server answered for the name %s. Check the network and /etc/resolv.conf, try again, or "
-                   "give a numeric address."),
-                 url, name);
-    else
+    if (failure->error == SONDE_ENAMELATER)
+        say(_("%s: no name server answered for the name %s. Check the network and /etc/resolv.conf, try again, or give "
+              "a numeric address."),
+            url, name);
+    else if (failure->error != SONDE_ENAME)
         return false;
-    say_with_detail(failure, sentence);
+    else if (failure->detail[0] != '\0')
+        say(_("%s: the name %s does not resolve: %s. Give a numeric address."), url, name, failure->detail);
+    else
+        say(_("%s: the name %s does not resolve to an address. Check its spelling, or give a numeric address."), url,
+            name);
+    return true;
+}
+
+/* What the library itself refused says best why. */
+static bool say_refused_here(const struct failure *failure)
+{
+    if (failure->error != EINVAL || failure->detail[0] == '\0')
+        return false;
+    say(_("%s cannot be used: %s."), failure->where, failure->detail);
     return true;
 }
 
@@ -321,7 +355,7 @@ enum exit_status say_why(const char *url, const struct sonde_why *why)
     if (say_misunderstood(&failure))
         return EXIT_MISUSE;
     bool said = say_name(&failure) || say_engine(&failure) || say_option(&failure) || say_low_port(&failure) ||
-                say_too_many_files(&failure);
+                say_too_many_files(&failure) || say_refused_here(&failure);
     if (!said && failure.where[0] != '\0')
         said = say_row(&failure);
     if (!said)

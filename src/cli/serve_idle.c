@@ -49,9 +49,7 @@ static void sweep(struct sonde_timer *timer)
     for (struct sonde_stream *stream = sonde_stream_next(worker->loop, NULL); stream != NULL;
          stream = sonde_stream_next(worker->loop, stream))
         look(worker, stream, now);
-    /* Without connections the program sleeps. */
-    if (worker->n_streams > 0)
-        sonde_timer_start_in(timer, interval_ns(worker));
+    sonde_timer_start_in(timer, interval_ns(worker)); /* stopped when the last connection closes */
 }
 
 void serve_idle_init(struct worker *worker)

@@ -162,11 +162,13 @@ static void worker_free(struct worker *worker)
 
 void serve_worker_check(struct worker *worker)
 {
+    /* What would wake the loop, or keep it running, for nothing. */
+    if (worker->n_streams == 0) {
+        sonde_timer_stop(&worker->sweep);
+        sonde_timer_stop(&worker->drain);
+    }
     if (worker->n_listeners > 0 || worker->n_streams > 0)
         return;
-    /* What is left would keep the loop running for nothing. */
-    sonde_timer_stop(&worker->sweep);
-    sonde_timer_stop(&worker->drain);
     if (worker->index == 0)
         serve_check(worker->serve);
 }

@@ -2,13 +2,16 @@
 /*
  * Echo: every byte goes back, in order.
  *
- * Backpressure: as soon as the kernel's send buffer (megabytes already) takes no more, the stream is read no more,
- * until what is queued has gone. A peer that does not read thus costs one chunk in memory, and is not read from: its
- * own sends block.
+ * Backpressure: when the kernel's send buffer (megabytes already) takes no more and ENOUGH_QUEUED bytes wait here, the
+ * stream is read no more until they have gone. A peer that does not read thus costs so much memory and no more, and is
+ * not read from: its own sends block. Less than that is not waited for, since on io_uring every answer is on its way
+ * for a moment, and stopping costs more than queueing.
  *
  * Half-close: after the peer's end everything is answered, then this side closes.
  */
 #include "service/service_internal.h"
+
+enum { ENOUGH_QUEUED = 64 * 1024 };
 
 struct echo {
     bool ended; /* the peer has ended, and the queue has still to go */
@@ -23,7 +26,7 @@ static void data(struct service_run *run, struct sonde_stream *stream, void *own
         service_cannot_send(run, stream, error);
         return;
     }
-    if (sonde_stream_queued_bytes(stream) > 0)
+    if (sonde_stream_queued_bytes(stream) > ENOUGH_QUEUED)
         sonde_stream_pause(stream);
 }
 

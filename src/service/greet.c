@@ -11,6 +11,14 @@ struct greeting {
     uint64_t n_said_bytes;
 };
 
+/* What has not been said never will be. */
+static void give_up(struct service_run *run, struct sonde_stream *stream, struct greeting *greeting)
+{
+    if (greeting->n_said_bytes < run->n_text_bytes)
+        run->host->unanswered(run, stream, run->n_text_bytes - greeting->n_said_bytes);
+    greeting->n_said_bytes = run->n_text_bytes;
+}
+
 static void say_more(struct service_run *run, struct sonde_stream *stream, void *own)
 {
     struct greeting *greeting = own;
@@ -21,6 +29,7 @@ static void say_more(struct service_run *run, struct sonde_stream *stream, void 
             n_bytes = CHUNK_BYTES;
         int error = sonde_stream_write(stream, run->text + greeting->n_said_bytes, n_bytes);
         if (error != 0) {
+            give_up(run, stream, greeting);
             service_cannot_send(run, stream, error);
             return;
         }
@@ -33,6 +42,12 @@ static void say_more(struct service_run *run, struct sonde_stream *stream, void 
         service_finish(run, stream);
 }
 
+static void failed(struct service_run *run, struct sonde_stream *stream, void *own, int error)
+{
+    (void)error;
+    give_up(run, stream, own);
+}
+
 const struct service service_greet = {
     .name = "greet",
     .help = "send TEXT (or the content of --file), and close",
@@ -40,4 +55,5 @@ const struct service service_greet = {
     .connection_bytes = sizeof(struct greeting),
     .opened = say_more,
     .drained = say_more,
+    .failed = failed,
 };

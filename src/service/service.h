@@ -32,7 +32,8 @@ enum service_done {
 /* What only the service knows, told to its host. The host may print, count and remember; it must not close the stream
  * from in here. */
 struct service_host {
-    /* So many received bytes, which should have been answered, never will be: the peer takes nothing any more. */
+    /* So many bytes, which the peer should have been sent, were never even written: it takes nothing any more, or the
+     * program is ending. */
     void (*unanswered)(struct service_run *run, struct sonde_stream *stream, uint64_t n_bytes);
     /* The service closes this connection (the call follows). */
     void (*done)(struct service_run *run, struct sonde_stream *stream, enum service_done how);

@@ -93,7 +93,7 @@ def _speed_verdicts(results, state, peers):
 def verdicts(results, peers, idle, start):
     """`idle` maps servers to bytes per connection, `start` are the milliseconds of sonde version, or None."""
     found = []
-    for state in results.states():
+    for state in results.states() or [""]:
         found += _speed_verdicts(results, state, peers)
     target = "at most 256 B of user-space memory per idle connection"
     if idle.get(SONDE) is None:
@@ -171,8 +171,8 @@ Written by `tests/bench/run.py --write`; don't edit. All servers echo over TCP o
 one core; the load generator (`tests/bench/load.c`, io_uring) is pinned to another. Servers take turns within each
 round, in rotating order. Figures are medians, with the lowest and the highest in brackets; *n* is the number of
 samples. *sonde : it* is the median ratio of sonde's figure (engine uring) to that server's, of samples from the same
-round; in the column of CPU time less than 1 is good. *load busy* is how much of its core the generator used: near 100 % it has a part in what the rate is, and the
-server's CPU time per message is the figure to look at.
+round; in the column of CPU time less than 1 is good. *load busy* is how much of its core the generator used: near
+100 % it has a part in what the rate is, and the server's CPU time per message is the figure to look at.
 
 The peers in `tests/bench/peers` are tuned programs, not the libraries' examples. `bare_uring` and `bare_epoll` use
 the system's interfaces with as little as possible in between and are what sonde is measured against.

@@ -10,94 +10,93 @@
 
 #include <uv.h>
 
-struct connection {
-    uv_tcp_t tcp; /* first, so that the handle is the connection */
-    uv_write_t write;
-    char *rest; /* what `write` writes */
+/* What uv_try_write didn't take. */
+struct rest {
+    uv_write_t write; /* first, so that the request is the rest */
+    char bytes[];
 };
 
 static char buffer[PEER_BUFFER_SIZE];
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *read);
 
-static void on_closed(uv_handle_t *handle)
+static void on_closed(uv_handle_t *connection)
 {
-    struct connection *c = (struct connection *)handle;
-    free(c->rest);
-    free(c);
+    free(connection);
 }
 
-static void drop(struct connection *c)
+static void drop(uv_stream_t *connection)
 {
-    if (!uv_is_closing((uv_handle_t *)&c->tcp))
-        uv_close((uv_handle_t *)&c->tcp, on_closed);
+    if (!uv_is_closing((uv_handle_t *)connection))
+        uv_close((uv_handle_t *)connection, on_closed);
 }
 
-static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *read)
+static void give_buffer(uv_handle_t *connection, size_t suggested, uv_buf_t *read)
 {
-    (void)handle;
+    (void)connection;
     (void)suggested;
     *read = uv_buf_init(buffer, sizeof buffer);
 }
 
+/* Also called when the connection is closed before. */
 static void on_written(uv_write_t *write, int status)
 {
-    struct connection *c = write->data;
-    free(c->rest);
-    c->rest = NULL;
-    if (status < 0 || uv_read_start((uv_stream_t *)&c->tcp, give_buffer, on_read))
-        drop(c);
+    uv_stream_t *connection = write->handle;
+    free(write);
+    if (status < 0 || uv_read_start(connection, give_buffer, on_read))
+        drop(connection);
 }
 
-static void keep(struct connection *c, const char *bytes, size_t length)
+static void keep(uv_stream_t *connection, const char *bytes, size_t length)
 {
-    c->rest = malloc(length);
-    if (!c->rest) {
-        drop(c);
+    struct rest *rest = malloc(sizeof *rest + length);
+    if (!rest) {
+        drop(connection);
         return;
     }
-    memcpy(c->rest, bytes, length);
-    c->write.data = c;
-    uv_buf_t rest = uv_buf_init(c->rest, (unsigned)length);
-    uv_read_stop((uv_stream_t *)&c->tcp);
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &rest, 1, on_written))
-        drop(c);
+    memcpy(rest->bytes, bytes, length);
+    uv_buf_t piece = uv_buf_init(rest->bytes, (unsigned)length);
+    uv_read_stop(connection);
+    if (uv_write(&rest->write, connection, &piece, 1, on_written)) {
+        free(rest);
+        drop(connection);
+    }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *read)
+static void on_read(uv_stream_t *connection, ssize_t length, const uv_buf_t *read)
 {
-    struct connection *c = (struct connection *)stream;
     if (length < 0) {
-        drop(c);
+        drop(connection);
         return;
     }
     if (length == 0)
         return; /* libuv's EAGAIN */
     uv_buf_t echo = uv_buf_init(read->base, (unsigned)length);
-    int sent = uv_try_write(stream, &echo, 1);
+    int sent = uv_try_write(connection, &echo, 1);
     if (sent == length)
         return;
     if (sent < 0 && sent != UV_EAGAIN) {
-        drop(c);
+        drop(connection);
         return;
     }
     size_t taken = sent < 0 ? 0 : (size_t)sent;
-    keep(c, read->base + taken, (size_t)length - taken);
+    keep(connection, read->base + taken, (size_t)length - taken);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
 {
     if (status < 0)
         return;
-    struct connection *c = calloc(1, sizeof *c);
-    if (!c)
+    uv_tcp_t *tcp = malloc(sizeof *tcp);
+    if (!tcp)
         return;
-    if (uv_tcp_init(listener->loop, &c->tcp)) {
-        free(c);
+    if (uv_tcp_init(listener->loop, tcp)) {
+        free(tcp);
         return;
     }
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) || uv_read_start((uv_stream_t *)&c->tcp, give_buffer, on_read))
-        drop(c);
+    uv_stream_t *connection = (uv_stream_t *)tcp;
+    if (uv_accept(listener, connection) || uv_read_start(connection, give_buffer, on_read))
+        drop(connection);
 }
 
 int main(int argc, char **argv)
