@@ -21,21 +21,19 @@ deps:
 	@tools/deps build run
 
 run: deps all
-	@echo
-	@echo "An echo server is about to start. In another terminal, type:"
-	@echo
-	@echo "    printf 'hello\n' | nc -N 127.0.0.1 7007"
-	@echo "    $(BUILD)/sonde connect tcp://127.0.0.1:7007"
-	@echo
-	@echo "Ctrl-C ends it."
-	@echo
-	@exec $(BUILD)/sonde serve echo tcp://127.0.0.1:7007
+	@printf '%s\n' "" \
+	    "An echo server is about to start. In another terminal, type:" "" \
+	    "    printf 'hello\n' | nc -N 127.0.0.1 7007" \
+	    "    $(BUILD)/sonde connect tcp://127.0.0.1:7007" "" \
+	    "Ctrl-C ends it." ""
+	@$(BUILD)/sonde serve echo tcp://127.0.0.1:7007 || [ $$? = 130 ]
 
 # STEPS="unit e2e" runs only these; tools/test --list names them.
 test:
 	@tools/deps build run test
 	@$(PYTHON) tools/test $(STEPS)
 
+# BENCH="--quick" are options of tests/bench/run.py.
 bench: setup
 	@tools/deps build bench
 	@meson setup --reconfigure $(BUILD) >/dev/null
@@ -62,7 +60,7 @@ help:
 	@echo "make                          build; the command is then $(BUILD)/sonde"
 	@echo "make run                      install what is missing, build, start an echo server"
 	@echo "make test [STEPS='unit e2e']  install what is missing, build, run all tests (or these)"
-	@echo "make bench                    measure against other event libraries' echo servers"
+	@echo "make bench [BENCH=--quick]    measure against other event libraries' echo servers"
 	@echo "make fuzz [FUZZ_SECONDS=60]   run each fuzz target for so long"
 	@echo "make install [PREFIX=/usr/local] [DESTDIR=]"
 	@echo "make deps                     install what building needs (Debian)"

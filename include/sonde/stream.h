@@ -107,7 +107,8 @@ SONDE_API void sonde_stream_close(struct sonde_stream *stream);
 /* Close with a reset (SO_LINGER 0, tcp(7)). closed follows. */
 SONDE_API void sonde_stream_abort(struct sonde_stream *stream);
 
-/* Who and where. The peer's address is kept from the start, so that it is known after a reset too. */
+/* Who and where. The peer is known after a reset too; in closed only what was asked
+ * for before. */
 SONDE_API void sonde_stream_peer(const struct sonde_stream *stream, struct sonde_address *ret_address);
 SONDE_API void sonde_stream_local(const struct sonde_stream *stream, struct sonde_address *ret_address);
 

@@ -72,7 +72,7 @@ SONDE_API const struct sonde_option_description *sonde_url_options(void);
 
 struct sonde_option_value {
     int64_t number; /* counts and flags as they are, sizes in bytes, durations in nanoseconds */
-    char text[56];  /* for names and addresses (cc, device, bind); the text as given otherwise */
+    char text[64];  /* for names and addresses (cc, device, bind); the text as given otherwise */
 };
 
 /* A parsed URL. Plain data: copy it freely; nothing in it is owned. */

@@ -300,7 +300,9 @@ static int uring_send(struct sonde_loop *loop, struct io *io, const void *data, 
 
     if (sqe == NULL)
         return -EAGAIN;
-    int flags = MSG_NOSIGNAL | (mode == IO_SEND_NOW ? MSG_DONTWAIT : MSG_WAITALL);
+    /* Not MSG_WAITALL: a send that had got half way when the connection was lost would say how far it got, and the error,
+     * which the kernel tells only once, would be gone. */
+    int flags = MSG_NOSIGNAL | (mode == IO_SEND_NOW ? MSG_DONTWAIT : 0);
     io_uring_prep_send(sqe, io->fd, data, n_bytes, flags);
     set_tag(sqe, io, TAG_SEND);
     io->active |= IO_SEND;

@@ -77,6 +77,8 @@ int call_setsockopt(struct sonde_loop *loop, uint64_t stream, int fd, int level,
     if (loop_probing(loop)) {
         timed.event.args[0] = level;
         timed.event.args[1] = name;
+        timed.event.data = value;
+        timed.event.n_bytes = n;
         if (n == sizeof(int))
             memcpy(&timed.event.args[2], value, sizeof(int));
     }

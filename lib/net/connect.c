@@ -94,7 +94,7 @@ static void set_why(struct connecting *connecting, int error, const char *call)
     connecting->why.code = error;
     connecting->why.call = call;
     connecting->why.detail[0] = '\0';
-    if (connecting->stream->peer.family != 0)
+    if (connecting->stream->peer.family != 0 && connecting->stream->peer.family != AF_UNIX)
         sonde_address_format(&connecting->stream->peer, connecting->why.subject, sizeof connecting->why.subject);
 }
 
@@ -140,6 +140,7 @@ static void stand(struct connecting *connecting)
         unix_peer(stream->io.fd, &stream->peer);
     stream->state &= (uint16_t)~STREAM_CONNECTING;
     connecting_free(stream);
+    stream_pump(stream); /* what was written before it stood */
     if (stream->handler->opened != NULL)
         stream->handler->opened(stream);
     stream_read_on(stream);
@@ -228,8 +229,7 @@ static int try_one(struct connecting *connecting)
     if (connecting->url.scheme == SONDE_SCHEME_UNIX) {
         stream->peer = (struct sonde_address){.family = AF_UNIX};
         connecting->target_bytes = unix_to_sockaddr(&connecting->url, &connecting->target);
-        snprintf(connecting->why.subject, sizeof connecting->why.subject, "%.*s", (int)connecting->url.path_bytes,
-                 connecting->url.path[0] != '\0' ? connecting->url.path : "");
+        sonde_url_format(&connecting->url, connecting->why.subject, sizeof connecting->why.subject);
     } else {
         stream->peer = connecting->addresses.list[connecting->next];
         stream->peer.port = connecting->url.port;

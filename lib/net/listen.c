@@ -139,7 +139,10 @@ static int open_legs(struct sonde_listener *listener, const struct addresses *ad
         struct sonde_address address = addresses->list[i];
         if (address.family != AF_UNIX)
             address.port = port;
-        sonde_address_format(&address, why->subject, sizeof why->subject);
+        if (address.family == AF_UNIX)
+            sonde_url_format(&listener->url, why->subject, sizeof why->subject);
+        else
+            sonde_address_format(&address, why->subject, sizeof why->subject);
         int fd = open_leg(listener, &address, why);
         if (fd >= 0) {
             add_leg(listener, fd, &address);

@@ -130,25 +130,24 @@ static int set_option(void *user, int fd, int level, int name, const void *value
     return call_setsockopt(stream->loop, stream->id, fd, level, name, value, n);
 }
 
-static void find_peer(int fd, int family, const struct sockaddr *peer, socklen_t peer_bytes,
-                      struct sonde_address *ret_address)
+/* Only as much as costs nothing: the engine's own address, else the family. The rest is asked for when somebody wants
+ * to know (stream_info.c). */
+static void note_peer(struct sonde_stream *stream, int family, const struct sockaddr *peer, socklen_t peer_bytes)
 {
-    struct sockaddr_storage asked;
-    /* SO_PEERNAME refuses room for more than the address. */
-    socklen_t n = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (family == AF_UNIX)
+        unix_peer(stream->io.fd, &stream->peer);
+    else if (peer != NULL)
+        address_from_sockaddr(peer, peer_bytes, &stream->peer);
+    else
+        stream->peer.family = (uint16_t)family;
+}
 
-    if (family == AF_UNIX) {
-        unix_peer(fd, ret_address);
-        return;
-    }
-    if (peer == NULL) {
-        /* Not getpeername: it refuses once the peer has reset the connection, and that may have happened. */
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &asked, &n) < 0)
-            n = 0;
-        peer = (struct sockaddr *)&asked;
-        peer_bytes = n;
-    }
-    address_from_sockaddr(peer, peer_bytes, ret_address);
+const struct sonde_address *listener_local(const struct sonde_listener *listener, unsigned leg)
+{
+    static const uint8_t any[16];
+    const struct sonde_address *address = &listener->legs[leg].address;
+
+    return address->family == AF_UNIX || memcmp(address->u.ip, any, sizeof any) == 0 ? NULL : address;
 }
 
 static void report(const struct leg *leg, const struct sonde_stream *stream, int fd)
@@ -165,7 +164,7 @@ static void report(const struct leg *leg, const struct sonde_stream *stream, int
     if (leg->listener->flags & SONDE_LISTEN_ONE_BY_ONE)
         event.flags &= (uint8_t)~SONDE_PROBE_MULTISHOT;
     if (stream != NULL)
-        event.address = stream->peer;
+        sonde_stream_peer(stream, &event.address);
     event.args[0] = SOCK_CLOEXEC | SOCK_NONBLOCK;
     loop_probe_emit(loop, &event, fd >= 0 ? fd : leg->io.fd);
 }
@@ -183,12 +182,16 @@ static void hand_over(struct leg *leg, int fd, const struct sockaddr *peer, sock
         return;
     }
     stream->listener = listener;
-    find_peer(fd, leg->family, peer, peer_bytes, &stream->peer);
+    stream->leg = (uint8_t)(leg - listener->legs);
+    note_peer(stream, leg->family, peer, peer_bytes);
     if (loop_probing(listener->loop))
         report(leg, stream, fd);
-    if (listener->url.n_set != 0)
+    if (listener->url.n_set != 0) {
         /* A refusal here can only be of a connection that is gone already; reading tells. */
         sockopt_apply(&listener->url, SOCKOPT_ESTABLISHED, fd, leg->family, set_option, stream, NULL);
+        if (url_lingers(&listener->url))
+            stream->state |= STREAM_LINGERS;
+    }
     listener->handler->accepted(listener, stream, listener->owner);
     if (stream->handler == NULL)
         sonde_stream_abort(stream);

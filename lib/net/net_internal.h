@@ -35,6 +35,7 @@ enum {
     STREAM_DRAINED_DUE = 1 << 12, /* to be said at the end of this turn */
     STREAM_FAILURE_DUE = 1 << 13, /* the same; stream->send_error */
     STREAM_READ_AGAIN = 1 << 14,  /* deliver what was kept, then go on reading */
+    STREAM_LINGERS = 1 << 15,     /* SO_LINGER with a time is set */
 };
 
 struct connecting;
@@ -58,7 +59,7 @@ struct sonde_stream {
     uint64_t id;
     int64_t since_ns;
     uint64_t n_received, n_sent;
-    struct sonde_address peer;
+    struct sonde_address peer; /* port 0 of an accepted TCP stream: not asked for yet, see stream_info.c */
     struct chunk *queue, *queue_last; /* to be sent; while IO_SEND is under way, its first chunk is in the kernel's
                                          hands unless a lent buffer is */
     struct chunk *kept;               /* received, not delivered: it came while the stream was paused */
@@ -68,6 +69,7 @@ struct sonde_stream {
     uint16_t state;
     int error, send_error;
     uint16_t user_bytes;
+    uint8_t leg;  /* which of the listener's sockets accepted it */
     uint8_t once; /* so many receives one by one, after a pause: a multishot one would bring more than is wanted */
 };
 
@@ -89,9 +91,22 @@ void stream_fail(struct sonde_stream *stream, int error);
 /* --- send.c ----------------------------------------------------------------------------------------------------- */
 
 void stream_on_sent(struct io *io, int result);
+
+/* Send what is queued, as long as nothing is under way, and what was to follow it. */
+void stream_pump(struct sonde_stream *stream);
 void stream_drop_queue(struct sonde_stream *stream);
 struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room);
 void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk);
+
+/* --- linger.c --------------------------------------------------------------------------------------------------- */
+
+/* To be called right before a socket with SO_LINGER and a time is closed. */
+void linger_elsewhere(int fd);
+
+static inline bool url_lingers(const struct sonde_url *url)
+{
+    return url->n_set & 1u << SONDE_OPT_LINGER && url->option[SONDE_OPT_LINGER].number > 0;
+}
 
 /* --- finish.c --------------------------------------------------------------------------------------------------- */
 
@@ -108,6 +123,9 @@ void connecting_cancel(struct sonde_stream *stream);
 void connecting_free(struct sonde_stream *stream);
 
 /* --- listener.c ------------------------------------------------------------------------------------------------- */
+
+/* The address that a leg is bound to; NULL when connections to it may have any (0.0.0.0, [::]). */
+const struct sonde_address *listener_local(const struct sonde_listener *listener, unsigned leg);
 
 /* A descriptor has become free: listeners that wait for one may go on. */
 void listeners_fd_freed(struct sonde_loop *loop);

@@ -107,7 +107,7 @@ static void advance(struct sonde_stream *stream, size_t n)
 }
 
 /* Send what is queued, until something is under way or nothing is left. */
-static void pump(struct sonde_stream *stream)
+void stream_pump(struct sonde_stream *stream)
 {
     while (stream->queue != NULL) {
         struct chunk *first = stream->queue;
@@ -194,7 +194,7 @@ void stream_on_sent(struct io *io, int result)
         advance(stream, (size_t)result);
     }
     if (!(stream->state & STREAM_SEND_DEAD))
-        pump(stream);
+        stream_pump(stream);
 }
 
 /* May so much be sent on this stream at all? */
@@ -246,7 +246,7 @@ int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_b
         return error;
     }
     if (idle)
-        pump(stream);
+        stream_pump(stream);
     return 0;
 }
 

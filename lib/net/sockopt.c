@@ -285,7 +285,7 @@ static int take_text(const struct sockopt_rule *rule, const char *text, size_t n
         error = parse_percent(text, n_bytes, value->text, sizeof value->text - 1, &n);
     }
     if (error == -ERANGE) {
-        *ret_hint = "an option's value has at most 55 bytes";
+        *ret_hint = "an option's value has at most 63 bytes";
         return error;
     }
     if (error < 0) {

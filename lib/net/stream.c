@@ -298,6 +298,8 @@ void sonde_stream_close(struct sonde_stream *stream)
     if (stream->state & STREAM_CONNECTING)
         connecting_cancel(stream);
     finishing_free(stream);
+    if (stream->state & STREAM_LINGERS && stream->io.fd >= 0)
+        linger_elsewhere(stream->io.fd);
     io_close(stream->loop, &stream->io);
 }
 
@@ -307,5 +309,6 @@ void sonde_stream_abort(struct sonde_stream *stream)
 
     if (!(stream->state & STREAM_CLOSING) && stream->io.fd >= 0)
         call_setsockopt(stream->loop, stream->id, stream->io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    stream->state &= (uint16_t)~STREAM_LINGERS;
     sonde_stream_close(stream);
 }

@@ -3,7 +3,7 @@
 #include "net/address.h"
 #include "net/net_internal.h"
 
-#include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 size_t sonde_stream_queued_bytes(const struct sonde_stream *stream)
@@ -18,16 +18,28 @@ uint64_t sonde_stream_unsent_bytes(const struct sonde_stream *stream)
 
 void sonde_stream_peer(const struct sonde_stream *stream, struct sonde_address *ret_address)
 {
+    struct sockaddr_storage peer;
+    /* SO_PEERNAME refuses room for more than the address. */
+    socklen_t n = stream->peer.family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+    /* An accepted stream's peer is asked for once, by the first who wants to know: for thousands of short connections
+     * nobody does. Not getpeername: that refuses once the peer has reset the connection, and it may have. */
+    if (stream->peer.port == 0 && stream->peer.family != AF_UNIX && stream->io.fd >= 0 &&
+        getsockopt(stream->io.fd, SOL_SOCKET, SO_PEERNAME, &peer, &n) == 0)
+        address_from_sockaddr((struct sockaddr *)&peer, n, &((struct sonde_stream *)(uintptr_t)stream)->peer);
     *ret_address = stream->peer;
 }
 
 void sonde_stream_local(const struct sonde_stream *stream, struct sonde_address *ret_address)
 {
+    const struct sonde_address *bound = stream->listener != NULL ? listener_local(stream->listener, stream->leg) : NULL;
     struct sockaddr_storage local;
     socklen_t n = sizeof local;
 
-    /* Not kept, but asked for: unlike the peer's, the kernel knows it even after a reset. */
-    if (stream->io.fd >= 0 && getsockname(stream->io.fd, (struct sockaddr *)&local, &n) == 0)
+    /* Not kept: either it is the listener's, or the kernel knows it, unlike the peer's even after a reset. */
+    if (bound != NULL)
+        *ret_address = *bound;
+    else if (stream->io.fd >= 0 && getsockname(stream->io.fd, (struct sockaddr *)&local, &n) == 0)
         address_from_sockaddr((struct sockaddr *)&local, n, ret_address);
     else
         memset(ret_address, 0, sizeof *ret_address);
@@ -60,7 +72,9 @@ void sonde_stream_why(const struct sonde_stream *stream, struct sonde_why *ret_w
         return;
     }
     *ret_why = (struct sonde_why){.code = stream->error, .call = stream->send_error < 0 ? "send" : "recv"};
-    sonde_address_format(&stream->peer, ret_why->subject, sizeof ret_why->subject);
+    struct sonde_address peer;
+    sonde_stream_peer(stream, &peer);
+    sonde_address_format(&peer, ret_why->subject, sizeof ret_why->subject);
 }
 
 int sonde_stream_fd(const struct sonde_stream *stream)

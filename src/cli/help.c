@@ -9,10 +9,10 @@
 
 #define LABEL_MAX 256
 #define OPTION_COLUMN 30 /* where the text of options begins; longer labels push it to the next line */
-#define EXAMPLE_COLUMN 46
-#define WIDTH_MOST 100  /* wider lines are hard to read */
-#define NARROW_COLUMN 8 /* where texts begin, below their labels, on a terminal with no room for two columns */
-#define NARROW_TEXT 20  /* cells for a text that are too few */
+#define EXAMPLE_MOST 44  /* cells of a command that still has its text beside it */
+#define WIDTH_MOST 100   /* wider lines are hard to read */
+#define NARROW_COLUMN 8  /* where texts begin, below their labels, where there is no room for two columns */
+#define NARROW_TEXT 20   /* cells for a text that are too few */
 
 static unsigned help_width(FILE *out)
 {
@@ -59,7 +59,7 @@ static void wrap(FILE *out, const char *text, size_t n, unsigned column)
 void help_columns(FILE *out, const char *label, const char *text, unsigned column)
 {
     unsigned used = 2 + cells(label, strlen(label));
-    bool narrow = column + NARROW_TEXT > help_width(out);
+    bool narrow = column == 0 || column + NARROW_TEXT > help_width(out);
     if (narrow)
         column = NARROW_COLUMN;
     fprintf(out, "  %s", label);
@@ -136,17 +136,28 @@ static bool has_refused(const struct option_row *rows)
     return false;
 }
 
+/* In two columns when every command leaves room for the second, else each with its text below it. */
+static void show_examples(FILE *out, const struct example *examples)
+{
+    unsigned longest = 0;
+    for (const struct example *example = examples; example->command; example++) {
+        unsigned n = cells(example->command, strlen(example->command));
+        longest = n > longest ? n : longest;
+    }
+    fprintf(out, "\n%s\n", _("Examples:"));
+    for (const struct example *example = examples; example->command; example++)
+        help_columns(out, example->command, _(example->what), longest > EXAMPLE_MOST ? 0 : longest + 4);
+}
+
 void option_help(const struct verb *verb, bool whole, FILE *out)
 {
     fprintf(out, _("Usage: sonde %s %s\n"), verb->name, verb->usage);
     help_paragraphs(out, _(verb->summary));
     if (verb->examples && verb->examples[0].command)
-        fprintf(out, "\n%s\n", _("Examples:"));
-    for (const struct example *example = verb->examples; example && example->command; example++)
-        help_columns(out, example->command, _(example->what), EXAMPLE_COLUMN);
+        show_examples(out, verb->examples);
     fprintf(out, "\n%s\n", _("Options:"));
     show_options(out, verb->options, whole, false);
-    help_columns(out, "-h, --help", _("A short help (-h), or all of it (--help)."), OPTION_COLUMN);
+    help_columns(out, "-h, --help", _("a short help (-h), or all of it (--help)"), OPTION_COLUMN);
     if (!whole) {
         fprintf(out, "\n");
         fprintf(out, _("All options: sonde %s --help\n"), verb->name);

@@ -5,7 +5,8 @@
 
 #include "cli/option.h"
 
-/* "  label     text", the text wrapped in a column of its own that begins at `column`. */
+/* "  label     text", the text wrapped in a column of its own that begins at `column`; below the label when the
+ * terminal is too narrow for that, or column is 0. */
 void help_columns(FILE *out, const char *label, const char *text, unsigned column);
 
 /* Paragraphs, wrapped; lines that begin with a space stay as they are. */

@@ -269,7 +269,7 @@ static int take(const struct verb *verb, void *settings, int code, const char *a
 
 int option_parse(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands)
 {
-    struct tables tables;
+    struct tables tables = {.letters = ""};
     build_tables(&tables, verb->options);
     int n_operands = 0, code;
     opterr = 0;

@@ -122,10 +122,16 @@ static const struct row rows[] = {
      N_("%s cannot be used: this kernel does not have that protocol, or it is turned off. For mptcp=1 see "
         "net.mptcp.enabled.")},
     {ESOCKTNOSUPPORT, 0, N_("%s cannot be used: this kernel does not have that type of socket.")},
+    {EAFNOSUPPORT, IN_LOOKUP,
+     N_("%s is an address of the other family: -4 is for IPv4, -6 for IPv6. Leave that option out, or give another "
+        "address.")},
     {EAFNOSUPPORT, 0,
      N_("%s cannot be used: this machine does not have that kind of address; perhaps IPv6 is turned off. Give another "
         "address.")},
     {ENODEV, 0, N_("%s cannot be used: there is no such network interface. ip link shows those there are.")},
+    {EINVAL, IN_CONNECT,
+     N_("%s cannot be connected to: the kernel does not accept this address, or not from that local address. Check "
+        "both.")},
     {EINVAL, 0, N_("%s cannot be used: the kernel does not accept this address here. Check the address and the port.")},
 };
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Longest text that one input byte can become ("\xff" is 4; "\u{202e}" for a 3-byte character is 8). */
+/* Longest text that one input byte can become, on average ("\xff" is 4; "\u{202e}" for a 3-byte character is 8). */
 #define ESCAPE_MAX_PER_BYTE 4
 
 enum escape_style {
@@ -24,9 +24,9 @@ struct escape {
 void escape_init(struct escape *escape, enum escape_style style);
 
 /* Bytes in, escaped text out. Valid printable UTF-8 passes; C0 and C1 controls, DEL, invalid bytes, bidi controls and
- * invisible format characters, line and paragraph separators become \n \r \t \e-less escapes (\x1b, \u{202e}). Takes up
- * to n_bytes of data and writes up to size_bytes of text (no NUL), size_bytes >= 32; returns the bytes written and sets
- * *ret_taken to the bytes of data used up. Call until all is taken. */
+ * invisible format characters, line and paragraph separators become escapes: \n, \r, \t, \x1b, \u{202e}. Takes up to
+ * n_bytes of data and writes up to size_bytes of text (no NUL), size_bytes >= 32; returns the bytes written and sets
+ * *ret_taken to the bytes of data used up, at least one. Call until all is taken. */
 size_t escape_bytes(struct escape *escape, const void *data, size_t n_bytes, char *ret_text, size_t size_bytes,
                     size_t *ret_taken);
 

@@ -29,16 +29,18 @@ enum {
 /* Alone on its cache line and on the neighbour that the prefetcher takes with it. */
 static _Alignas(128) atomic_uint ball;
 
-static void pin_to(int cpu)
+static _Noreturn void die(const char *what, int error)
+{
+    fprintf(stderr, "c2c: %s: %s\n", what, strerror(error));
+    exit(1);
+}
+
+static cpu_set_t only(int cpu)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((size_t)cpu, &set);
-    int error = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    if (error) {
-        fprintf(stderr, "c2c: cpu %d: %s\n", cpu, strerror(error));
-        exit(1);
-    }
+    return set;
 }
 
 static void wait_for(unsigned value)
@@ -47,9 +49,9 @@ static void wait_for(unsigned value)
         ;
 }
 
-static void *answer(void *cpu)
+static void *answer(void *unused)
 {
-    pin_to(*(const int *)cpu);
+    (void)unused;
     for (unsigned i = 0; i < WARMUP_TRIPS + BATCHES * TRIPS; i++) {
         wait_for(2 * i + 1);
         atomic_store_explicit(&ball, 2 * i + 2, memory_order_release);
@@ -88,13 +90,19 @@ int main(int argc, char **argv)
         return 2;
     }
     alarm(GIVE_UP_SECONDS);
-    pin_to(cpu[0]);
+    const cpu_set_t here = only(cpu[0]), there = only(cpu[1]);
+    int error = pthread_setaffinity_np(pthread_self(), sizeof here, &here);
+    if (error)
+        die("first cpu", error);
+    /* It has to begin on its own core: on this one it might never run, if threads of real-time priority spin here. */
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof there, &there);
     pthread_t other;
-    int error = pthread_create(&other, NULL, answer, &cpu[1]);
-    if (error) {
-        fprintf(stderr, "c2c: thread: %s\n", strerror(error));
-        return 1;
-    }
+    error = pthread_create(&other, &attributes, answer, NULL);
+    if (error)
+        die("second cpu", error);
+    pthread_attr_destroy(&attributes);
     play(0, WARMUP_TRIPS);
     double ns[BATCHES];
     for (unsigned i = 0; i < BATCHES; i++)

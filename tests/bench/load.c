@@ -28,23 +28,23 @@ enum { GRACE_SECONDS = 30 };
 
 static const struct load_mode *const modes[] = {&load_pingpong, &load_connect, &load_idle};
 
-static void usage(FILE *to)
+static void print_usage(void)
 {
-    fprintf(to, "usage: load [OPTION...] PORT\n"
-                "\n"
-                "  -m, --mode MODE        what to do:\n");
+    printf("usage: load [OPTION...] PORT\n"
+           "\n"
+           "  -m, --mode MODE        what to do:\n");
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-        fprintf(to, "                           %-10s %s\n", modes[i]->name, modes[i]->what);
-    fprintf(to, "  -c, --connections N    connections, or how many at a time (1)\n"
-                "  -s, --size BYTES       size of a message (64)\n"
-                "  -d, --depth N          messages outstanding on a connection (1)\n"
-                "  -t, --seconds S        length of the measured window (1)\n"
-                "  -w, --warmup S         seconds before it (0.3)\n"
-                "  -S, --sources N        connect from 127.0.0.1 to 127.0.0.N in turn (1)\n"
-                "  -x, --exchanges N      mode idle: messages echoed on each connection first (1)\n"
-                "  -p, --cpu N            run on this processor\n"
-                "  -P, --server-pid PID   read this process's processor time, and its children's\n"
-                "  -h, --help\n");
+        printf("                           %-10s %s\n", modes[i]->name, modes[i]->what);
+    printf("  -c, --connections N    connections, or how many at a time (1)\n"
+           "  -s, --size BYTES       size of a message (64)\n"
+           "  -d, --depth N          messages outstanding on a connection (1)\n"
+           "  -t, --seconds S        length of the measured window (1)\n"
+           "  -w, --warmup S         seconds before it (0.3)\n"
+           "  -S, --sources N        connect from 127.0.0.1 to 127.0.0.N in turn (1)\n"
+           "  -x, --exchanges N      mode idle: messages echoed on each connection first (1)\n"
+           "  -p, --cpu N            run on this processor\n"
+           "  -P, --server-pid PID   read this process's processor time, and its children's\n"
+           "  -h, --help\n");
 }
 
 static const struct load_mode *find_mode(const char *name)
@@ -138,15 +138,14 @@ static const struct load_mode *parse(int argc, char **argv, struct load_options 
             options->server = (pid_t)number("server-pid", optarg, 1, 1 << 22);
             break;
         case 'h':
-            usage(stdout);
+            print_usage();
             exit(0);
         default:
-            usage(stderr);
-            exit(2);
+            exit(2); /* getopt has said why */
         }
     }
     if (optind != argc - 1) {
-        usage(stderr);
+        fprintf(stderr, "load: one argument is needed, the port; see load --help\n");
         exit(2);
     }
     options->to.sin_port = htons((uint16_t)number("port", argv[optind], 1, 65535));

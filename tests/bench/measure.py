@@ -25,6 +25,7 @@ WAITED_LIMIT = 0.04
 # Connections that are open, and have used every buffer of the server, before the idle ones are counted.
 IDLE_WARM = 1000
 IDLE_SPARE_FILES = 500
+REALTIME_PRIORITY = 10
 
 
 class Unavailable(Exception):
@@ -71,6 +72,14 @@ class Bench:
     seconds: float
     warmup: float
     far_ns: float
+    realtime: bool = False
+
+    def prepare(self, cpu=None):
+        """What a child process does before it becomes the server, the load or c2c."""
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+        if self.realtime:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
 
     def program(self, *path):
         return os.path.join(self.programs, *path)
@@ -101,9 +110,9 @@ def running(bench, server):
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=lambda: os.sched_setaffinity(0, {bench.server_cpu}),
+                preexec_fn=lambda: bench.prepare(bench.server_cpu),
             )
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise Unavailable(f"{server.name}: {error}") from error
         try:
             yield process.pid, _wait_for_port(server, process, output)
@@ -151,9 +160,8 @@ def _stop(process):
 
 def core_distance(bench):
     """Nanoseconds of a cache line's round trip between the two cores."""
-    done = subprocess.run(
-        [bench.program("c2c"), str(bench.server_cpu), str(bench.load_cpu)], capture_output=True, text=True, timeout=30
-    )
+    command = [bench.program("c2c"), str(bench.server_cpu), str(bench.load_cpu)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, preexec_fn=bench.prepare)
     if done.returncode:
         raise Failed(f"c2c: {done.stderr.strip() or done.returncode}")
     return json.loads(done.stdout)["median_ns"]
@@ -169,7 +177,8 @@ def _load(bench, pid, port, workload):
         f"--server-pid={pid}",
         str(port),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=bench.seconds + bench.warmup + 60)
+    limit = bench.seconds + bench.warmup + 60
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, preexec_fn=bench.prepare)
     try:
         return json.loads(done.stdout)
     except ValueError:

@@ -2,8 +2,8 @@
 """Measures sonde against other echo servers: messages, connections, memory, start-up.
 
 Build first: meson compile -C build && meson compile -C build bench-programs. Takes about seven minutes, --quick about
-one. Needs two cores that nothing else uses meanwhile. Ends with status 1 if a server failed, not if a target was
-missed: the report says which were.
+one. Needs two cores that nothing else uses meanwhile, or --realtime, which takes them. Ends with status 1 if a server
+failed, not if a target was missed: the report says which were.
 """
 
 import argparse
@@ -166,6 +166,7 @@ def conditions(options):
         ("libraries", library_versions()),
         ("build", build_options(options.sonde)),
         ("samples of", f"{options.seconds} s after {options.warmup} s of warm-up"),
+        ("scheduling", "real-time priority" if options.realtime else "normal"),
         ("load average before", " ".join(f"{load:.2f}" for load in options.load_before)),
     ]
 
@@ -187,6 +188,8 @@ def parse_arguments():
     parser.add_argument("--server-cpu", type=int, default=0, metavar="N")
     parser.add_argument("--load-cpu", type=int, default=1, metavar="N")
     parser.add_argument("--far-ns", type=float, default=200, metavar="NS", help="where near ends and far begins")
+    parser.add_argument("--realtime", action="store_true",
+                        help="run server and load ahead of all other processes: for a machine that isn't idle (root)")
     parser.add_argument("--write", metavar="FILE", help="write the report there, as Markdown")
     parser.add_argument("--samples", metavar="FILE", help="write every sample there, as lines of JSON")
     options = parser.parse_args()
@@ -212,10 +215,16 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     bench = measure.Bench(options.programs, options.server_cpu, options.load_cpu, options.seconds, options.warmup,
-                          options.far_ns)  # fmt: skip
+                          options.far_ns, options.realtime)  # fmt: skip
     for program in ("load", "c2c"):
         if not os.path.exists(bench.program(program)):
             sys.exit(f"run.py: no {bench.program(program)}: meson compile -C build bench-programs")
+    if options.realtime:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(measure.REALTIME_PRIORITY))
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        except PermissionError:
+            sys.exit("run.py: --realtime needs CAP_SYS_NICE")
     servers = available(all_servers(options), options.servers)
     if not servers:
         sys.exit("run.py: nothing to measure")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tests' own tools can fail: what would hide a bug of the product is tried on servers that have it."""
 
+import os
 import signal
 import socket
 import sys
@@ -83,8 +84,8 @@ def test_a_stopped_process_takes_nothing(command, listen):
     process.stop()
     connection.sendall(b"hello")
     harness.wait_acknowledged(connection)
-    rows = [row for row in harness.tcp_table() if row.local == connection.getpeername()]
-    assert [row.rx_queue for row in rows] == [5]
+    rows = harness.tcp_table(connection.getpeername()[1], port)
+    assert [(row.local, row.state, row.rx_queue) for row in rows] == [(connection.getpeername(), "ESTABLISHED", 5)]
     process.go_on()
     process.out.wait_match("hello")
     connection.close()
@@ -126,3 +127,17 @@ def test_free_ports_are_outside_the_kernel_s_own_range():
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         low, high = map(int, file.read().split())
     assert not low <= port <= high
+
+
+def test_the_kernel_s_table(listen):
+    sock = listen(backlog=9)
+    port = sock.getsockname()[1]
+    with socket.create_connection(sock.getsockname()) as client:
+        assert harness.accept_queue(port) == 1
+        assert harness.tcp_states(port) == {"ESTABLISHED": 1}
+        mine = harness.tcp_table(peer_port=port)
+        assert [(row.local, row.peer) for row in mine] == [(client.getsockname(), sock.getsockname())]
+        assert mine[0].inode == os.fstat(client.fileno()).st_ino
+        assert [row.inode for row in harness.tcp_table(port) if row.state == "ESTABLISHED"] == [0]
+        assert [row.tx_queue for row in harness.tcp_table(port) if row.state == "LISTEN"] == [9]
+    assert harness.accept_queue(harness.free_port()) is None

@@ -284,32 +284,33 @@ static void narrow_help(void **state)
     assert_non_null(strstr(shown, "  -q, --quiet\n        say less\n"));
 }
 
+static const struct {
+    const char *text;
+    long long ns;
+} good_durations[] = {
+    {"5", 5 * SECOND},
+    {"0.5", SECOND / 2},
+    {".5", SECOND / 2},
+    {"5.", 5 * SECOND},
+    {"0", 0},
+    {"007s", 7 * SECOND},
+    {"500ms", SECOND / 2},
+    {"2S", 2 * SECOND},
+    {"1m", 60 * SECOND},
+    {"1.5h", 5400 * SECOND},
+    {"1d", 86400 * SECOND},
+    {"3us", 3000},
+    {"1ns", 1},
+    {"0.000000001", 1},
+    {"1.0000000000", SECOND},
+    {"-1", -SECOND},
+    {"-0.5", -SECOND / 2},
+    {"9223372036854775807ns", LLONG_MAX},
+};
+
 static void durations(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        long long ns;
-    } good[] = {
-        {"5", 5 * SECOND},
-        {"0.5", SECOND / 2},
-        {".5", SECOND / 2},
-        {"5.", 5 * SECOND},
-        {"0", 0},
-        {"007s", 7 * SECOND},
-        {"500ms", SECOND / 2},
-        {"2S", 2 * SECOND},
-        {"1m", 60 * SECOND},
-        {"1.5h", 5400 * SECOND},
-        {"1d", 86400 * SECOND},
-        {"3us", 3000},
-        {"1ns", 1},
-        {"0.000000001", 1},
-        {"1.0000000000", SECOND},
-        {"-1", -SECOND},
-        {"-0.5", -SECOND / 2},
-        {"9223372036854775807ns", LLONG_MAX},
-    };
     static const char *const bad[] = {
         "",
         "-",
@@ -331,15 +332,15 @@ static void durations(void **state)
         "5s5",
         "\xc2\xb5s",
     };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof good_durations / sizeof good_durations[0]; i++) {
         long long ns = 4711;
-        assert_true(option_parse_duration(good[i].text, &ns));
-        assert_int_equal(ns, good[i].ns);
+        assert_true(option_parse_duration(good_durations[i].text, &ns));
+        assert_int_equal(ns, good_durations[i].ns);
         char text[32];
         size_t n = option_format_duration(ns, text, sizeof text);
         assert_int_equal(n, strlen(text));
         assert_true(option_parse_duration(text, &ns));
-        assert_int_equal(ns, good[i].ns);
+        assert_int_equal(ns, good_durations[i].ns);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         long long ns = 4711;

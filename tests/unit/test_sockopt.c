@@ -239,12 +239,38 @@ static void options_together(void **state)
     assert_string_equal(why.subject, "ttl=5");
     assert_non_null(strstr(why.detail, "twice"));
 
-    /* 55 bytes of text are kept, and no more. */
-    url = parse(":1?backlog=0000000000000000000000000000000000000000000000000000005");
+    /* 63 bytes of text are kept, and no more: enough for the longest address with a zone and a port. */
+    url = parse(":1?backlog=000000000000000000000000000000000000000000000000000000000000005");
     assert_true(url.option[SONDE_OPT_BACKLOG].number == 5);
-    assert_int_equal(sonde_url_parse(":1?backlog=00000000000000000000000000000000000000000000000000000005", &url, &why),
-                     -SONDE_EOPTION);
-    assert_non_null(strstr(why.detail, "55"));
+    assert_int_equal(
+        sonde_url_parse(":1?backlog=0000000000000000000000000000000000000000000000000000000000000005", &url, &why),
+        -SONDE_EOPTION);
+    assert_non_null(strstr(why.detail, "63"));
+    assert_int_equal(
+        sonde_url_parse(":1?bind=[0000:0000:0000:0000:0000:0000:0000:0001%eth012345678901]:12345", &url, &why), 0);
+    assert_int_equal(
+        sonde_url_parse(":1?bind=[0000:0000:0000:0000:0000:0000:0000:0001%25eth012345678901]:1234", &url, &why),
+        -SONDE_EOPTION);
+    assert_non_null(strstr(why.detail, "63"));
+}
+
+/* Values of any length, in both ways to write an address: what has no room is refused, not cut. */
+static void long_values(void **state)
+{
+    char text[300];
+
+    (void)state;
+    for (size_t n = 1; n < 250; n++)
+        for (int brackets = 0; brackets < 2; brackets++) {
+            struct sonde_url url = {.scheme = SONDE_SCHEME_TCP};
+            struct sonde_why why;
+            memcpy(text, "bind=", 5);
+            memset(text + 5, ':', n);
+            if (brackets == 1)
+                text[5] = '[';
+            assert_int_equal(sockopt_parse(&url, text, n + 5, &why), -SONDE_EOPTION);
+            assert_int_equal(strstr(why.detail, "63") != NULL, n > 63);
+        }
 }
 
 static void where_options_fit(void **state)
@@ -631,6 +657,7 @@ int main(void)
         cmocka_unit_test(bad_values),
         cmocka_unit_test(unknown_options),
         cmocka_unit_test(options_together),
+        cmocka_unit_test(long_values),
         cmocka_unit_test(where_options_fit),
         cmocka_unit_test(defaults),
         cmocka_unit_test(each_option_in_its_form),

@@ -384,6 +384,16 @@ static void long_addresses(void **state)
     assert_int_equal(sonde_url_parse(text, &url, &why), -SONDE_EURL);
     assert_null(strstr(why.detail, "1024"));
 
+    /* Much where an IPv6 address should stand: more than any has, more than a URL keeps. */
+    for (size_t n = 40; n < 400; n++) {
+        memset(text, ':', n);
+        text[0] = '[';
+        text[n - 1] = ']';
+        text[n] = '\0';
+        assert_int_equal(sonde_url_parse(text, &url, &why), -SONDE_EURL);
+        assert_non_null(strstr(why.detail, "not an IPv6"));
+    }
+
     /* The longest name, 253 letters, and one more; a dot at the end is not counted. */
     for (size_t i = 0; i < 253; i++)
         text[i] = i % 64 == 63 ? '.' : 'a';
@@ -608,6 +618,7 @@ static void kernel_addresses(void **state)
     address_from_sockaddr((const struct sockaddr *)&un, sizeof(sa_family_t), &address);
     assert_int_equal(address.family, AF_UNIX);
     assert_int_equal(address.u.peer.pid, 0);
+    assert_true(address.u.peer.uid == UINT32_MAX); /* nobody: 0 would be root */
     assert_int_equal(address_to_sockaddr(&address, &storage), 0);
 
     /* Too short for what it says it is, or nothing known. */

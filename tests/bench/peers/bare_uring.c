@@ -275,8 +275,9 @@ static void map_buffers(void)
 static void make_buffer_ring(void)
 {
     map_buffers();
-    void *memory = aligned_alloc((size_t)sysconf(_SC_PAGESIZE), BUFFER_RING_ENTRIES * sizeof(struct io_uring_buf));
-    if (!memory)
+    const size_t bytes = BUFFER_RING_ENTRIES * sizeof(struct io_uring_buf);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
         peer_die("buffer ring", errno);
     buffer_ring = memory;
     struct io_uring_buf_reg registration = {.ring_addr = (uintptr_t)memory, .ring_entries = BUFFER_RING_ENTRIES};
