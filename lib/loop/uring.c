@@ -300,8 +300,8 @@ static int uring_send(struct sonde_loop *loop, struct io *io, const void *data, 
 
     if (sqe == NULL)
         return -EAGAIN;
-    /* Not MSG_WAITALL: a send that had got half way when the connection was lost would say how far it got, and the error,
-     * which the kernel tells only once, would be gone. */
+    /* Not MSG_WAITALL: a send that had got half way when the connection was lost would say how far it got, and the
+     * error, which the kernel tells only once, would be gone. */
     int flags = MSG_NOSIGNAL | (mode == IO_SEND_NOW ? MSG_DONTWAIT : 0);
     io_uring_prep_send(sqe, io->fd, data, n_bytes, flags);
     set_tag(sqe, io, TAG_SEND);
@@ -360,14 +360,23 @@ static int uring_connect(struct sonde_loop *loop, struct io *io, const struct so
     return 0;
 }
 
-static int arm_poll(struct uring *uring, struct io *io)
+/* What the owner waits for. io_uring reports POLLRDHUP too, asked for or not: a half-close, which is none of that. */
+static unsigned polled_for(const struct io *io)
+{
+    return (io->engine & WANT_IN ? POLLIN : 0) | (io->engine & WANT_OUT ? POLLOUT : 0) | POLLERR | POLLHUP | POLLNVAL;
+}
+
+/* `often`: for a socket that is half-closed already. Asking once would find that again and again; a multishot poll
+ * finds it once, and then what comes. */
+static int arm_poll(struct uring *uring, struct io *io, bool often)
 {
     struct io_uring_sqe *sqe = get_sqe(uring);
 
     if (sqe == NULL)
         return -EAGAIN;
-    unsigned events = (io->engine & WANT_IN ? POLLIN : 0) | (io->engine & WANT_OUT ? POLLOUT : 0);
-    io_uring_prep_poll_add(sqe, io->fd, events | POLLERR | POLLHUP);
+    io_uring_prep_poll_add(sqe, io->fd, polled_for(io) & ~(unsigned)POLLNVAL);
+    if (often)
+        sqe->len = IORING_POLL_ADD_MULTI;
     set_tag(sqe, io, TAG_POLL);
     return 0;
 }
@@ -381,7 +390,7 @@ static int uring_poll_start(struct sonde_loop *loop, struct io *io, unsigned eve
         return 0;
     }
     io->engine &= (uint16_t) ~(POLL_STOPPING | POLL_AGAIN);
-    int error = arm_poll(uring_of(loop), io);
+    int error = arm_poll(uring_of(loop), io, false);
     if (error == 0)
         io->active |= IO_POLL;
     return error;
@@ -418,7 +427,12 @@ static void go_on_closing(struct sonde_loop *loop, struct io *io, bool first)
         return;
     }
     if (cancelling) {
-        io_uring_prep_cancel_fd(sqe, io->fd, IORING_ASYNC_CANCEL_ALL);
+        /* Somebody else's descriptor may be watched by others too (standard input and output are often one terminal):
+         * there only this io's poll is meant. */
+        if (io->engine & KEEP_FD)
+            io_uring_prep_cancel64(sqe, (uintptr_t)io | TAG_POLL, 0);
+        else
+            io_uring_prep_cancel_fd(sqe, io->fd, IORING_ASYNC_CANCEL_ALL);
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
         sqe->user_data = TAG_IGNORE;
         return;
@@ -558,19 +572,29 @@ static void complete_accept(struct sonde_loop *loop, struct io *io, int result, 
     io->handler->accept(io, result, NULL, 0);
 }
 
-static void complete_poll(struct sonde_loop *loop, struct io *io, int result)
+static void complete_poll(struct sonde_loop *loop, struct io *io, int result, unsigned flags)
 {
-    bool stopped = io->engine & POLL_STOPPING, again = io->engine & POLL_AGAIN;
+    bool stopped = io->engine & POLL_STOPPING, again = io->engine & POLL_AGAIN, more = flags & IORING_CQE_F_MORE;
 
-    io->engine &= (uint16_t) ~(POLL_STOPPING | POLL_AGAIN);
     if (stopped || result == -ECANCELED) {
+        if (more)
+            return;
         /* Level-triggered: what was ready is found ready again by the new poll. */
-        if (!again || arm_poll(uring_of(loop), io) < 0)
+        io->engine &= (uint16_t) ~(POLL_STOPPING | POLL_AGAIN);
+        if (!again || arm_poll(uring_of(loop), io, false) < 0)
             io->active &= (uint8_t)~IO_POLL;
         return;
     }
-    io->active &= (uint8_t)~IO_POLL;
-    io->handler->poll(io, result);
+    if (result > 0 && !((unsigned)result & polled_for(io))) {
+        if (more || arm_poll(uring_of(loop), io, true) == 0)
+            return;
+        result = -EAGAIN;
+    }
+    if (more)
+        uring_poll_stop(loop, io); /* once is enough; IO_POLL stays set until it has gone */
+    else
+        io->active &= (uint8_t)~IO_POLL;
+    io->handler->poll(io, result > 0 ? (int)((unsigned)result & polled_for(io)) : result);
 }
 
 static void complete(struct sonde_loop *loop, const struct io_uring_cqe *cqe)
@@ -601,10 +625,10 @@ static void complete(struct sonde_loop *loop, const struct io_uring_cqe *cqe)
             io->handler->connect(io, result);
         break;
     case TAG_POLL:
-        if (io->engine & CLOSING)
+        if (!(io->engine & CLOSING))
+            complete_poll(loop, io, result, cqe->flags);
+        else if (!(cqe->flags & IORING_CQE_F_MORE))
             io->active &= (uint8_t)~IO_POLL;
-        else
-            complete_poll(loop, io, result);
         break;
     case TAG_CLOSE:
         if (probing(loop))

@@ -206,7 +206,9 @@ static int may_send(const struct sonde_stream *stream, size_t n_bytes)
                                       : -EPIPE;
     if (stream->state & STREAM_SHUT_WANTED)
         return -EPIPE;
-    if (n_bytes > stream->send_limit - stream->queued_bytes)
+    /* What is lent may have to be queued yet. */
+    uint64_t held = (uint64_t)stream->queued_bytes + stream->lent_bytes;
+    if (held > stream->send_limit || n_bytes > stream->send_limit - held)
         return -ENOBUFS;
     return 0;
 }

@@ -45,7 +45,7 @@ int output_open(struct output *output, struct sonde_loop *loop, int fd, bool own
 {
     *output = (struct output){.fd = fd, .owns_fd = owns_fd, .unstuck = unstuck, .user = user};
     output->kind = kind_of(fd);
-    if (isatty(fd)) {
+    if (output->kind == OUTPUT_PIECES) {
         int own_fd = reopen(fd);
         if (own_fd >= 0) {
             output_close(output);

@@ -3,8 +3,9 @@
  * Where bytes come out: standard output or a file. The loop never waits for a slow reader: what a pipe, a terminal or a
  * socket does not take now is kept here, and written when it can be. The user's descriptor keeps its flags.
  *
- * A pipe that is ready takes PIPE_BUF bytes without waiting, but no more is promised (pipe(7)), hence small pieces. A
- * terminal promises nothing: it is opened anew, which gives a file description of our own that may be non-blocking.
+ * Pipes and terminals are therefore opened anew, which gives a file description of our own that may be non-blocking.
+ * Where that is not allowed (the pipe is another user's), little is written at a time and only when poll(2) says so:
+ * a pipe then takes PIPE_BUF bytes without waiting, and no more is promised (pipe(7)).
  */
 #ifndef CLI_CONNECT_OUTPUT_H
 #define CLI_CONNECT_OUTPUT_H
@@ -15,8 +16,8 @@
 
 enum output_kind {
     OUTPUT_BLOCKING, /* a regular file, /dev/null: never waits for anybody */
-    OUTPUT_PIECES,   /* a pipe: ready for OUTPUT_PIECE bytes when poll(2) says so */
-    OUTPUT_NONBLOCK, /* a file description of our own */
+    OUTPUT_PIECES,   /* a pipe or a terminal that cannot be opened anew */
+    OUTPUT_NONBLOCK, /* a pipe or a terminal, by a file description of our own */
     OUTPUT_SOCKET,
 };
 

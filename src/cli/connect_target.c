@@ -109,6 +109,10 @@ bool connect_target_make(const struct connect_settings *settings, int n_operands
     if (n_operands == 1 ? !parse_one(operands[0], ret_target, ret_status)
                         : !parse_two(settings, operands[0], operands[1], ret_target, ret_status))
         return false;
+    if (ret_target->url.scheme == SONDE_SCHEME_TCP && ret_target->url.port == 0) {
+        say(_("%s has port 0, which lets a server take any: give the port that it has got."), ret_target->name);
+        return refuse(ret_status);
+    }
     return set_source(settings, &ret_target->url, ret_status);
 }
 

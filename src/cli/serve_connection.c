@@ -33,10 +33,15 @@ static void resume_listeners(struct worker *worker)
             sonde_listener_resume(worker->places[i].listener);
 }
 
-/* One more client than --max-clients, which shall be told so. */
-static void refuse(struct sonde_stream *stream, enum serve_reason reason)
+/* One more client than --max-clients, or than the end of the program has patience for. */
+static void refuse(struct worker *worker, struct sonde_stream *stream, enum serve_reason reason)
 {
+    struct sonde_address peer;
+
     connection_of(stream)->reason = (uint8_t)reason;
+    /* Who it was is asked for now: the closed line is the first to tell, and then nobody knows any more. */
+    if (!worker->serve->settings->quiet)
+        sonde_stream_peer(stream, &peer);
     sonde_stream_abort(stream);
 }
 
@@ -65,13 +70,13 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
     connection->local = serve_local_take(worker, stream, place);
     sonde_stream_set_handler(stream, worker->handler, worker);
     if (worker->listeners_closed) {
-        refuse(stream, SERVE_STOPPED);
+        refuse(worker, stream, SERVE_STOPPED);
         return;
     }
     long long n = atomic_fetch_add(&worker->serve->n_clients, 1) + 1;
     if (settings->when_full == WHEN_FULL_REFUSE && settings->max_clients > 0 && n > settings->max_clients) {
         atomic_fetch_sub(&worker->serve->n_clients, 1);
-        refuse(stream, SERVE_LIMIT);
+        refuse(worker, stream, SERVE_LIMIT);
         return;
     }
     connection->flags = CONNECTION_COUNTED;

@@ -166,7 +166,8 @@ void serve_pause_listeners(struct worker *worker);
 /* serve_local.c */
 uint16_t serve_local_take(struct worker *worker, const struct sonde_stream *stream, const struct place *place);
 void serve_local_release(struct worker *worker, uint16_t local);
-void serve_local_format(const struct worker *worker, uint16_t local, char *ret_text, size_t size_bytes);
+void serve_local_format(const struct worker *worker, const struct sonde_stream *stream, char *ret_text,
+                        size_t size_bytes);
 
 /* serve_idle.c: a connection has opened; the sweep goes on while there is one. */
 void serve_idle_init(struct worker *worker);

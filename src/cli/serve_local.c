@@ -63,6 +63,9 @@ uint16_t serve_local_take(struct worker *worker, const struct sonde_stream *stre
 
     memset(&address, 0, sizeof(address));
     if (place->unix_name[0] == '\0') {
+        /* Nothing will be told of it when it is closed. */
+        if (worker->serve->settings->quiet)
+            return SERVE_LOCALS_MAX;
         sonde_stream_local(stream, &address);
         place = NULL;
     }
@@ -80,14 +83,19 @@ void serve_local_release(struct worker *worker, uint16_t local)
         worker->locals[local].n_users--;
 }
 
-void serve_local_format(const struct worker *worker, uint16_t local, char *ret_text, size_t size_bytes)
+void serve_local_format(const struct worker *worker, const struct sonde_stream *stream, char *ret_text,
+                        size_t size_bytes)
 {
-    static const struct sonde_address unknown;
+    unsigned local = connection_of(stream)->local;
+    struct sonde_address address;
 
-    if (local == SERVE_LOCALS_MAX)
-        sonde_address_format(&unknown, ret_text, size_bytes);
-    else if (worker->locals[local].place != NULL)
+    if (local < SERVE_LOCALS_MAX && worker->locals[local].place != NULL) {
         snprintf(ret_text, size_bytes, "%s", worker->locals[local].place->unix_name);
+        return;
+    }
+    if (local < SERVE_LOCALS_MAX)
+        address = worker->locals[local].address;
     else
-        sonde_address_format(&worker->locals[local].address, ret_text, size_bytes);
+        sonde_stream_local(stream, &address); /* while it is open, the kernel knows */
+    sonde_address_format(&address, ret_text, size_bytes);
 }

@@ -65,7 +65,7 @@ static void fill(struct shown *shown, const struct worker *worker, const struct 
         .age_ns = sonde_loop_now_ns(worker->loop) - sonde_stream_since_ns(stream),
     };
     add_peer(shown, worker, stream);
-    serve_local_format(worker, connection->local, shown->local, sizeof(shown->local));
+    serve_local_format(worker, stream, shown->local, sizeof(shown->local));
     shown->event.view.local = shown->local;
 }
 
