@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -109,12 +110,12 @@ static void stop(struct scan *scan)
     sonde_loop_stop(scan->loop);
 }
 
-/* Errors that say something about us, and not about the port. */
-static bool is_ours(int error)
+/* Does the failure say something about us, and not about the port? */
+static bool is_ours(const struct sonde_why *why)
 {
-    switch (-error) {
-    case SONDE_ENAME:
-    case SONDE_ENAMELATER:
+    if (strcmp(why->call, "connect") != 0)
+        return true;
+    switch (-why->code) {
     case EMFILE:
     case ENFILE:
     case ENOMEM:
@@ -139,7 +140,7 @@ static void found(struct port *port, int error, const struct sonde_why *why)
     port->took_ns = port->stream != NULL ? sonde_loop_now_ns(scan->loop) - sonde_stream_since_ns(port->stream) : 0;
     if (error < 0)
         scan->status = EXIT_NETWORK;
-    if (error < 0 && is_ours(error)) {
+    if (error < 0 && is_ours(why)) {
         scan->status = (int)say_why(scan->target->given, why);
         stop(scan);
         return;

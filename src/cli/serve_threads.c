@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 enum { N_MAILBOX = 16 }; /* a worker has at most one message under way, and the main thread one more */
 
@@ -42,6 +43,22 @@ static unsigned listen_flags(const struct worker *worker, const struct sonde_url
     return flags;
 }
 
+/* A server that was killed leaves its port taken for some milliseconds: what it had asked of an io_uring is given up in
+ * the background. So a port that is taken is asked for again for a moment, before that is an error. */
+static int listen_patiently(struct place *place, const struct sonde_url *url,
+                            const struct sonde_listen_options *options, struct sonde_why *ret_why)
+{
+    enum { PAUSE_MS = 5, N_PAUSES = 40 };
+
+    for (int i = 0;; i++) {
+        int error = sonde_listen(place->worker->loop, url, options, &serve_listener_handler, place, &place->listener,
+                                 ret_why);
+        if (error != -EADDRINUSE || url->scheme == SONDE_SCHEME_UNIX || i == N_PAUSES)
+            return error;
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000 * 1000}, NULL);
+    }
+}
+
 /* This worker's listener for one of the URLs. Returns an exit status, having said what went wrong. */
 static enum exit_status listen_on(struct worker *worker, unsigned i)
 {
@@ -69,7 +86,7 @@ static enum exit_status listen_on(struct worker *worker, unsigned i)
                                    : AF_UNSPEC,
         .user_bytes = sizeof(struct connection) + serve->service->connection_bytes,
     };
-    if (sonde_listen(worker->loop, &url, &options, &serve_listener_handler, place, &place->listener, &why) != 0)
+    if (listen_patiently(place, &url, &options, &why) != 0)
         return say_why(serve->url_texts[i], &why);
     worker->n_listeners++;
     return EXIT_DONE;

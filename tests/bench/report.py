@@ -12,13 +12,15 @@ SONDE = "sonde-uring"
 LIMIT = "bare_uring"
 # A difference in p99 below what the generator's histogram can tell apart is none.
 RESOLUTION = 1.01
+# Rounds that a verdict about a ratio needs; single ones differ by ten percent and more.
+ENOUGH = 5
 
 
 @dataclasses.dataclass
 class Verdict:
     target: str
     state: str
-    met: object  # True, False, or None if it wasn't measured
+    met: object  # True, False, or None if it wasn't measured, or not often enough
     measured: str
 
 
@@ -60,7 +62,8 @@ def _compared(results, target, workload, state, peers, key, good, pick):
     worst = pick(medians, key=medians.get)
     low, high = _middle_half(ratios[worst])
     measured = f"{medians[worst]:.3f} x {worst} ({low:.3f} to {high:.3f}, n = {len(ratios[worst])})"
-    return Verdict(target, state, good(medians[worst]), measured)
+    met = good(medians[worst]) if len(ratios[worst]) >= ENOUGH else None
+    return Verdict(target, state, met, measured)
 
 
 def _middle_half(values):
@@ -148,7 +151,7 @@ def _workload_table(results, workload, servers, state):
 
 
 def _verdict_table(found):
-    words = {True: "met", False: "**not met**", None: "-"}
+    words = {True: "met", False: "**not met**", None: "undecided"}
     lines = ["| target | state | measured | |", "| --- | --- | --- | --- |"]
     lines += [f"| {v.target} | {v.state} | {v.measured} | {words[v.met]} |" for v in found]
     return lines
@@ -184,7 +187,7 @@ mixed. Samples in which this changed, or in which something else used the proces
 
 TARGETS = """\
 Each line is about the peer for which it is least favourable: the median of sonde's figure divided by that peer's, in
-brackets the middle half of the rounds.
+brackets the middle half of the rounds. Fewer than five rounds leave it undecided.
 """
 
 

@@ -143,7 +143,8 @@ def build_options(sonde):
         return "unknown"
     if values.get("b_sanitize", "none") != "none" or values.get("optimization") in ("0", "g"):
         say("warning: sonde is built for debugging; its figures mean nothing")
-    return f"optimization {values.get('optimization')}, sanitizers {values.get('b_sanitize')}, LTO {values.get('b_lto')}"
+    shown = (("optimization", "optimization"), ("sanitizers", "b_sanitize"), ("LTO", "b_lto"))
+    return ", ".join(f"{name} {values.get(key)}" for name, key in shown)
 
 
 def read_first(path, prefix=""):

@@ -235,12 +235,13 @@ Nobody = collections.namedtuple("Nobody", "prefix binary")
 
 
 @pytest.fixture
-def place():
-    """An empty directory whose name is short enough for UNIX socket addresses, open to every user."""
+def place(started):
+    """An empty directory whose name is short enough for UNIX socket addresses, open to every user. It goes once the
+    processes that were started in it are gone."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="sonde-e2e-", dir="/tmp"))
     path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+    started.callback(shutil.rmtree, path)
+    return path
 
 
 @pytest.fixture

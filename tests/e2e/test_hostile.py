@@ -231,7 +231,7 @@ class Tmux:
         return self.screen()
 
     def finish(self):
-        subprocess.run([*self._tmux, "kill-server"], check=False, timeout=harness.DEADLINE, stderr=subprocess.DEVNULL)
+        subprocess.run([*self._tmux, "kill-server"], check=True, timeout=harness.DEADLINE)
 
 
 @pytest.fixture

@@ -1,0 +1,784 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop itself: when it runs and when it returns, timers, polls, the mailbox. */
+#include "contract.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sonde/poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- run and stop ----------------------------------------------------------------------------------------------- */
+
+static void nothing_to_do(struct contract *c)
+{
+    contract_run(c);
+    contract_run(c);
+    assert_int_equal(c->script.n_turns, 0);
+    assert_int_equal(sonde_loop_engine(c->loop), c->kind);
+    assert_string_equal(sonde_engine_name(c->kind), c->kind == SONDE_ENGINE_URING ? "uring" : "epoll");
+    assert_int_equal(sonde_loop_destroy(NULL), 0);
+}
+
+/* As programs make loops. */
+static void created_by_name(struct contract *c)
+{
+    const struct sonde_loop_options options = {.size = sizeof options, .engine = c->kind};
+    struct sonde_loop *loop;
+    struct sonde_why why;
+
+    assert_int_equal(sonde_loop_create(&options, &loop, &why), 0);
+    assert_int_equal(sonde_loop_engine(loop), c->kind);
+    assert_int_equal(sonde_loop_run(loop), 0);
+    assert_int_equal(sonde_loop_destroy(loop), 0);
+    assert_int_equal(sonde_loop_create(NULL, &loop, NULL), 0);
+    assert_int_equal(sonde_loop_destroy(loop), 0);
+}
+
+static void *run_elsewhere(void *user)
+{
+    static int error;
+
+    error = sonde_loop_run(user);
+    return &error;
+}
+
+static int run_on_a_thread(struct sonde_loop *loop)
+{
+    pthread_t thread;
+    void *error;
+
+    assert_int_equal(pthread_create(&thread, NULL, run_elsewhere, loop), 0);
+    assert_int_equal(pthread_join(thread, &error), 0);
+    return *(int *)error;
+}
+
+static void count(void *user)
+{
+    assert_int_equal(contract_calling, 0);
+    ++*(unsigned *)user;
+}
+
+static void belongs_to_a_thread(struct contract *c)
+{
+    unsigned n = 0;
+
+    /* To the first that runs it, not to the one that made it. */
+    assert_int_equal(run_on_a_thread(c->loop), 0);
+    assert_int_equal(sonde_loop_run(c->loop), -EPERM);
+    assert_int_equal(sonde_loop_post(c->loop, count, &n), 0);
+    contract_new_loop(c);
+    contract_run(c);
+    assert_int_equal(run_on_a_thread(c->loop), -EPERM);
+    contract_run(c);
+    assert_int_equal(n, 0);
+}
+
+static void now_stands_still(struct sonde_timer *timer)
+{
+    int64_t *seen_ns = timer->user, now_ns = sonde_loop_now_ns(timer->loop);
+
+    assert_true(now_ns >= *seen_ns && now_ns <= clock_monotonic_ns());
+    assert_true(now_ns >= timer->deadline_ns);
+    *seen_ns = now_ns;
+    struct timespec pause = {.tv_nsec = 100000};
+    nanosleep(&pause, NULL);
+    assert_true(sonde_loop_now_ns(timer->loop) == now_ns);
+}
+
+static void clock_of_the_loop(struct contract *c)
+{
+    struct sonde_timer timers[5];
+    int64_t seen_ns = clock_monotonic_ns();
+
+    for (int i = 0; i < 5; i++) {
+        sonde_timer_init(&timers[i], c->loop, now_stands_still, &seen_ns);
+        DO(sonde_timer_start_in(&timers[i], i * MILLISECOND / 2));
+    }
+    contract_run(c);
+}
+
+/* --- timers ----------------------------------------------------------------------------------------------------- */
+
+enum { N_TIMERS = 60 };
+
+struct timers {
+    struct sonde_timer timer[N_TIMERS];
+    unsigned order[N_TIMERS], n_fired;
+};
+
+static void note(struct sonde_timer *timer)
+{
+    struct timers *timers = timer->user;
+
+    assert_int_equal(contract_calling, 0);
+    assert_false(sonde_timer_is_running(timer));
+    timers->order[timers->n_fired++] = (unsigned)(timer - timers->timer);
+}
+
+static void timers_in_order(struct contract *c)
+{
+    struct timers timers = {.n_fired = 0};
+    int64_t now_ns = clock_monotonic_ns();
+
+    for (unsigned i = 0; i < N_TIMERS; i++)
+        sonde_timer_init(&timers.timer[i], c->loop, note, &timers);
+    for (unsigned k = 0; k < N_TIMERS; k++) {
+        unsigned i = k * 23 % N_TIMERS;
+        /* Half of them are due already. */
+        DO(sonde_timer_start(&timers.timer[i], now_ns + ((int)i - N_TIMERS / 2) * MILLISECOND / 8));
+        assert_true(sonde_timer_is_running(&timers.timer[i]));
+    }
+    assert_int_equal(sonde_loop_destroy(c->loop), -EBUSY);
+    /* One moves to the end, one is stopped, and one more that does not run. */
+    DO(sonde_timer_start(&timers.timer[0], now_ns + N_TIMERS * MILLISECOND));
+    DO(sonde_timer_stop(&timers.timer[10]));
+    DO(sonde_timer_stop(&timers.timer[10]));
+    contract_run(c);
+    assert_int_equal(timers.n_fired, N_TIMERS - 1);
+    for (unsigned i = 0, k = 1; i < N_TIMERS - 2; i++, k++) {
+        k += k == 10;
+        assert_int_equal(timers.order[i], k);
+    }
+    assert_int_equal(timers.order[N_TIMERS - 2], 0);
+    assert_true(clock_monotonic_ns() >= now_ns + N_TIMERS * MILLISECOND);
+}
+
+static void again(struct sonde_timer *timer)
+{
+    unsigned *n = timer->user;
+
+    assert_int_equal(contract_calling, 0);
+    if (++*n < 20)
+        DO(sonde_timer_start(timer, *n % 2 == 0 ? 0 : clock_monotonic_ns() + MILLISECOND / 10));
+}
+
+static void timer_starts_itself(struct contract *c)
+{
+    struct sonde_timer timer;
+    unsigned n = 0;
+
+    sonde_timer_init(&timer, c->loop, again, &n);
+    DO(sonde_timer_start_in(&timer, 0));
+    contract_run(c);
+    assert_int_equal(n, 20);
+}
+
+static void for_ever(struct sonde_timer *timer)
+{
+    ++*(unsigned *)timer->user;
+    DO(sonde_timer_start(timer, 0));
+}
+
+static void stop_loop(void *user)
+{
+    sonde_loop_stop(user);
+}
+
+/* A timer that is always due leaves room for the rest. */
+static void timer_does_not_hold_the_loop(struct contract *c)
+{
+    struct sonde_timer timer;
+    unsigned n = 0;
+
+    sonde_timer_init(&timer, c->loop, for_ever, &n);
+    DO(sonde_timer_start_in(&timer, 0));
+    assert_int_equal(CALL(sonde_loop_post(c->loop, stop_loop, c->loop)), 0);
+    contract_run(c);
+    assert_true(n > 0 && n < 100);
+    sonde_timer_stop(&timer);
+}
+
+static struct sonde_timer *victim;
+
+static void stop_the_victim(struct sonde_timer *timer)
+{
+    ++*(unsigned *)timer->user;
+    DO(sonde_timer_stop(victim));
+}
+
+static void stop_inside_fire(struct contract *c)
+{
+    struct sonde_timer first, second;
+    unsigned n = 0;
+    int64_t now_ns = clock_monotonic_ns();
+
+    sonde_timer_init(&first, c->loop, stop_the_victim, &n);
+    sonde_timer_init(&second, c->loop, stop_the_victim, &n);
+    victim = &second;
+    DO(sonde_timer_start(&first, now_ns - 2));
+    DO(sonde_timer_start(&second, now_ns - 1));
+    contract_run(c);
+    assert_int_equal(n, 1);
+    /* Itself. */
+    victim = &first;
+    DO(sonde_timer_start(&first, now_ns));
+    contract_run(c);
+    assert_int_equal(n, 2);
+}
+
+static void free_it(struct sonde_timer *timer)
+{
+    free(timer);
+}
+
+static void free_inside_fire(struct contract *c)
+{
+    for (int i = 0; i < 5; i++) {
+        struct sonde_timer *timer = malloc(sizeof *timer);
+        assert_non_null(timer);
+        sonde_timer_init(timer, c->loop, free_it, NULL);
+        DO(sonde_timer_start_in(timer, i % 2));
+    }
+    contract_run(c);
+}
+
+static void count_and_stop(struct sonde_timer *timer)
+{
+    ++*(unsigned *)timer->user;
+    DO(sonde_loop_stop(timer->loop));
+}
+
+static void stop_after_the_callback_at_hand(struct contract *c)
+{
+    struct sonde_timer timers[3];
+    unsigned n = 0;
+
+    for (int i = 0; i < 3; i++) {
+        sonde_timer_init(&timers[i], c->loop, count_and_stop, &n);
+        DO(sonde_timer_start_in(&timers[i], -1));
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        contract_run(c);
+        assert_int_equal(n, i);
+    }
+    contract_run(c);
+    assert_int_equal(n, 3);
+}
+
+/* --- the mailbox ------------------------------------------------------------------------------------------------ */
+
+static void mailbox_is_bounded(struct contract *c)
+{
+    struct script script = {0};
+    struct sonde_loop *loop;
+    unsigned n = 0;
+
+    assert_int_equal(contract_create_loop(c, &script, 4, &loop), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(CALL(sonde_loop_post(loop, count, &n)), 0);
+    assert_int_equal(CALL(sonde_loop_post(loop, count, &n)), -ENOBUFS);
+    assert_int_equal(n, 0);
+    /* Messages do not keep it running. */
+    assert_int_equal(sonde_loop_run(loop), 0);
+    sonde_loop_hold(loop, +1);
+    assert_int_equal(CALL(sonde_loop_post(loop, count, &n)), -ENOBUFS);
+    struct sonde_timer timer;
+    sonde_timer_init(&timer, loop, count_and_stop, &n);
+    DO(sonde_timer_start_in(&timer, 5 * MILLISECOND));
+    assert_int_equal(sonde_loop_run(loop), 0);
+    assert_int_equal(n, 5);
+    sonde_loop_hold(loop, -1);
+    /* What has not run never does. */
+    assert_int_equal(CALL(sonde_loop_post(loop, count, &n)), 0);
+    assert_int_equal(sonde_loop_destroy(loop), 0);
+    assert_int_equal(n, 5);
+}
+
+static void default_mailbox(struct contract *c)
+{
+    unsigned n = 0, n_posted = 0;
+
+    while (CALL(sonde_loop_post(c->loop, count, &n)) == 0)
+        n_posted++;
+    assert_int_equal(n_posted, 256);
+    sonde_loop_hold(c->loop, +1);
+    until(c, n == n_posted);
+    sonde_loop_hold(c->loop, -1);
+}
+
+static void post_again(void *user)
+{
+    struct contract *c = user;
+
+    assert_int_equal(CALL(sonde_loop_post(c->loop, post_again, c)), 0);
+}
+
+static void message_does_not_hold_the_loop(struct contract *c)
+{
+    struct sonde_timer timer;
+    unsigned n = 0;
+
+    assert_int_equal(CALL(sonde_loop_post(c->loop, post_again, c)), 0);
+    sonde_timer_init(&timer, c->loop, count_and_stop, &n);
+    DO(sonde_timer_start_in(&timer, 2 * MILLISECOND));
+    contract_run(c);
+    assert_int_equal(n, 1);
+}
+
+enum { N_THREADS = 4, N_MESSAGES = 3000 };
+
+struct poster {
+    struct sonde_loop *loop;
+    pthread_t thread;
+    unsigned sent, got, full;
+    unsigned *n_left;
+};
+
+static void receive(void *user)
+{
+    struct poster *poster = user;
+
+    poster->got++;
+    if (--*poster->n_left == 0)
+        sonde_loop_hold(poster->loop, -1);
+}
+
+static void *post_many(void *user)
+{
+    struct poster *poster = user;
+
+    while (poster->sent < N_MESSAGES) {
+        if (sonde_loop_post(poster->loop, receive, poster) == 0)
+            poster->sent++;
+        else if (poster->full++ % 64 == 0)
+            usleep(50);
+    }
+    return NULL;
+}
+
+static void post_from_threads(struct contract *c)
+{
+    struct poster posters[N_THREADS] = {{0}};
+    unsigned n_left = N_THREADS * N_MESSAGES;
+
+    sonde_loop_hold(c->loop, +1);
+    for (unsigned i = 0; i < N_THREADS; i++) {
+        posters[i] = (struct poster){.loop = c->loop, .n_left = &n_left};
+        assert_int_equal(pthread_create(&posters[i].thread, NULL, post_many, &posters[i]), 0);
+    }
+    contract_run(c); /* asleep between the messages: a lost wake-up would hang */
+    for (unsigned i = 0; i < N_THREADS; i++) {
+        pthread_join(posters[i].thread, NULL);
+        assert_int_equal(posters[i].got, N_MESSAGES);
+    }
+}
+
+struct sequence {
+    unsigned next;
+    struct numbered {
+        struct sequence *sequence;
+        unsigned number;
+    } messages[100];
+};
+
+static void in_turn(void *user)
+{
+    struct numbered *message = user;
+
+    assert_int_equal(message->sequence->next++, message->number);
+}
+
+static void messages_keep_their_order(struct contract *c)
+{
+    struct sequence sequence = {0};
+
+    sonde_loop_hold(c->loop, +1);
+    for (unsigned i = 0; i < 100; i++) {
+        sequence.messages[i] = (struct numbered){&sequence, i};
+        assert_int_equal(CALL(sonde_loop_post(c->loop, in_turn, &sequence.messages[i])), 0);
+        if (i % 30 == 0)
+            contract_turn(c);
+    }
+    until(c, sequence.next == 100);
+    sonde_loop_hold(c->loop, -1);
+}
+
+/* Stopped in the middle of its mail, the loop finds the rest the next time. */
+static void stop_between_messages(struct contract *c)
+{
+    unsigned n = 0;
+
+    assert_int_equal(CALL(sonde_loop_post(c->loop, stop_loop, c->loop)), 0);
+    assert_int_equal(CALL(sonde_loop_post(c->loop, count, &n)), 0);
+    sonde_loop_hold(c->loop, +1);
+    contract_run(c);
+    assert_int_equal(n, 0);
+    until(c, n == 1);
+    sonde_loop_hold(c->loop, -1);
+}
+
+/* --- polls ------------------------------------------------------------------------------------------------------ */
+
+struct watch {
+    struct contract *c;
+    struct sonde_poll *poll;
+    unsigned events, n_ready;
+    bool closed;
+    void (*on_ready)(struct watch *watch);
+};
+
+static void on_ready(struct sonde_poll *poll, unsigned events, void *user)
+{
+    struct watch *watch = user;
+
+    assert_int_equal(contract_calling, 0);
+    assert_ptr_equal(watch->poll, poll);
+    assert_false(watch->closed);
+    assert_true(events != 0);
+    watch->events = events;
+    watch->n_ready++;
+    if (watch->on_ready != NULL)
+        watch->on_ready(watch);
+}
+
+static void on_watch_closed(void *user)
+{
+    struct watch *watch = user;
+
+    assert_int_equal(contract_calling, 0);
+    assert_false(watch->closed);
+    watch->closed = true;
+}
+
+static const struct sonde_poll_handler watch_handler = {.ready = on_ready, .closed = on_watch_closed};
+
+static void watch_open(struct watch *watch, struct contract *c, int fd)
+{
+    watch->c = c;
+    assert_int_equal(CALL(sonde_poll_create(c->loop, fd, &watch_handler, watch, &watch->poll)), 0);
+}
+
+static void watch_for(struct watch *watch, unsigned events)
+{
+    watch->events = 0;
+    assert_int_equal(CALL(sonde_poll_start(watch->poll, events)), 0);
+}
+
+static void watch_close(struct watch *watch)
+{
+    DO(sonde_poll_close(watch->poll));
+    DO(sonde_poll_close(watch->poll));
+    assert_false(watch->closed);
+    until(watch->c, watch->closed);
+}
+
+static void some_turns(struct contract *c)
+{
+    for (int i = 0; i < 5; i++)
+        contract_turn(c);
+}
+
+static void poll_a_pipe(struct contract *c)
+{
+    struct watch reader = {0}, writer = {0};
+    int ends[2];
+    char bytes[4096] = "";
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    watch_open(&reader, c, ends[0]);
+    watch_open(&writer, c, ends[1]);
+    contract_run(c); /* neither waits: nothing is open */
+
+    watch_for(&reader, SONDE_READABLE);
+    some_turns(c);
+    assert_int_equal(reader.n_ready, 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    until(c, reader.n_ready == 1);
+    assert_int_equal(reader.events, SONDE_READABLE);
+    some_turns(c);
+    assert_int_equal(reader.n_ready, 1); /* once */
+    watch_for(&reader, SONDE_READABLE);
+    until(c, reader.n_ready == 2); /* it is still there */
+    assert_int_equal(read(ends[0], bytes, 1), 1);
+
+    watch_for(&writer, SONDE_WRITABLE);
+    contract_run(c);
+    assert_int_equal(writer.events, SONDE_WRITABLE);
+    while (write(ends[1], bytes, sizeof bytes) > 0)
+        ;
+    watch_for(&writer, SONDE_WRITABLE);
+    watch_for(&reader, SONDE_READABLE);
+    until(c, reader.n_ready == 3);
+    some_turns(c);
+    assert_int_equal(writer.n_ready, 1);
+    while (read(ends[0], bytes, sizeof bytes) > 0)
+        ;
+    until(c, writer.n_ready == 2);
+    watch_close(&reader);
+    watch_close(&writer);
+    assert_true(fcntl(ends[0], F_GETFD) >= 0); /* the descriptor is the caller's */
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void poll_for_something_else(struct contract *c)
+{
+    struct watch watch = {0};
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    watch_open(&watch, c, pair[0]);
+    watch_for(&watch, SONDE_READABLE);
+    watch_for(&watch, SONDE_WRITABLE); /* at once */
+    until(c, watch.n_ready == 1);
+    assert_int_equal(watch.events, SONDE_WRITABLE);
+    watch_for(&watch, SONDE_READABLE);
+    some_turns(c);
+    watch_for(&watch, SONDE_READABLE | SONDE_WRITABLE); /* after the kernel has seen the first */
+    until(c, watch.n_ready == 2);
+    assert_int_equal(watch.events, SONDE_WRITABLE);
+    watch_for(&watch, SONDE_READABLE);
+    some_turns(c);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    watch_for(&watch, SONDE_READABLE | SONDE_WRITABLE); /* while an event for the first is on its way */
+    until(c, watch.n_ready == 3);
+    assert_int_equal(watch.events, SONDE_READABLE | SONDE_WRITABLE);
+    /* Nothing any more. */
+    watch_for(&watch, SONDE_READABLE);
+    watch_for(&watch, 0);
+    contract_run(c);
+    assert_int_equal(watch.n_ready, 3);
+    for (int i = 0; i < 100; i++) {
+        watch_for(&watch, i % 3 == 0 ? SONDE_READABLE : i % 3 == 1 ? SONDE_WRITABLE : 0);
+        if (i % 7 == 0)
+            contract_turn(c);
+    }
+    watch_for(&watch, SONDE_READABLE);
+    contract_run(c);
+    assert_int_equal(watch.events, SONDE_READABLE);
+    watch_close(&watch);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void poll_hang_up(struct contract *c)
+{
+    struct watch reader = {0}, writer = {0};
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    watch_open(&reader, c, ends[0]);
+    watch_for(&reader, SONDE_READABLE);
+    some_turns(c);
+    close(ends[1]);
+    until(c, reader.n_ready == 1);
+    assert_true(reader.events & SONDE_HANGUP);
+    watch_for(&reader, SONDE_READABLE);
+    until(c, reader.n_ready == 2); /* and again, but only when asked */
+    unsigned long n = c->script.n_turns;
+    some_turns(c);
+    assert_true(c->script.n_turns - n < 50);
+    watch_close(&reader);
+    close(ends[0]);
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], "xxxxxxxxxxxxxxxx", 16) > 0)
+        ;
+    watch_open(&writer, c, ends[1]);
+    watch_for(&writer, SONDE_WRITABLE);
+    some_turns(c);
+    close(ends[0]);
+    until(c, writer.n_ready == 1);
+    assert_true(writer.events & SONDE_HANGUP);
+    watch_close(&writer);
+    close(ends[1]);
+}
+
+/* A half-close is no hang-up: who waits to write waits on. */
+static void poll_half_closed(struct contract *c)
+{
+    struct watch watch = {0};
+    char bytes[4096] = "";
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    while (write(pair[0], bytes, sizeof bytes) > 0)
+        ;
+    watch_open(&watch, c, pair[0]);
+    watch_for(&watch, SONDE_WRITABLE);
+    some_turns(c);
+    assert_int_equal(shutdown(pair[1], SHUT_WR), 0);
+    some_turns(c);
+    assert_int_equal(watch.n_ready, 0);
+    while (read(pair[1], bytes, sizeof bytes) > 0)
+        ;
+    until(c, watch.n_ready == 1);
+    assert_int_equal(watch.events, SONDE_WRITABLE);
+    watch_for(&watch, SONDE_WRITABLE);
+    until(c, watch.n_ready == 2);
+    some_turns(c);
+    assert_int_equal(watch.n_ready, 2);
+    watch_for(&watch, SONDE_READABLE);
+    until(c, watch.n_ready == 3);
+    assert_int_equal(watch.events & SONDE_READABLE, SONDE_READABLE);
+    while (write(pair[0], bytes, sizeof bytes) > 0)
+        ;
+    watch_for(&watch, SONDE_WRITABLE);
+    some_turns(c);
+    watch_close(&watch); /* while it waits */
+    assert_int_equal(watch.n_ready, 3);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void start_again(struct watch *watch)
+{
+    if (watch->n_ready < 10)
+        watch_for(watch, SONDE_READABLE);
+}
+
+static void poll_a_file(struct contract *c)
+{
+    struct watch watch = {.on_ready = start_again};
+    char path[] = "/tmp/contract-file-XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    unlink(path);
+    watch_open(&watch, c, fd);
+    watch_for(&watch, SONDE_READABLE);
+    assert_int_equal(watch.n_ready, 0);
+    contract_run(c);
+    assert_int_equal(watch.n_ready, 10);
+    assert_int_equal(watch.events, SONDE_READABLE);
+    watch_for(&watch, SONDE_WRITABLE | SONDE_READABLE);
+    until(c, watch.n_ready == 11);
+    assert_int_equal(watch.events, SONDE_WRITABLE | SONDE_READABLE);
+    watch_for(&watch, SONDE_READABLE);
+    watch_for(&watch, 0);
+    contract_run(c);
+    assert_int_equal(watch.n_ready, 11);
+    watch_for(&watch, SONDE_READABLE);
+    watch_close(&watch);
+    assert_int_equal(watch.n_ready, 11);
+    close(fd);
+}
+
+static void close_it(struct watch *watch)
+{
+    DO(sonde_poll_close(watch->poll));
+    assert_int_equal(CALL(sonde_poll_start(watch->poll, SONDE_READABLE)), -EBADF);
+}
+
+static void poll_close(struct contract *c)
+{
+    struct watch waiting = {0}, never = {0}, inside = {.on_ready = close_it};
+    struct sonde_poll *poll;
+    int ends[2];
+
+    assert_int_equal(CALL(sonde_poll_create(c->loop, 9999, &watch_handler, NULL, &poll)), -EBADF);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    watch_open(&waiting, c, ends[0]);
+    watch_for(&waiting, SONDE_READABLE);
+    watch_open(&never, c, ends[0]);
+    assert_int_equal(sonde_loop_destroy(c->loop), -EBUSY);
+    watch_close(&waiting);
+    watch_close(&never);
+    watch_open(&inside, c, ends[1]);
+    watch_for(&inside, SONDE_WRITABLE);
+    contract_run(c);
+    assert_true(inside.closed);
+    assert_int_equal(inside.n_ready, 1);
+    assert_int_equal(waiting.n_ready + never.n_ready, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void stop_when_closed(void *user)
+{
+    struct watch *watch = user;
+
+    watch->closed = true;
+    sonde_loop_stop(watch->c->loop);
+}
+
+static void stop_between_closed_callbacks(struct contract *c)
+{
+    static const struct sonde_poll_handler handler = {.ready = on_ready, .closed = stop_when_closed};
+    struct watch watches[3] = {{0}};
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    for (int i = 0; i < 3; i++) {
+        watches[i].c = c;
+        assert_int_equal(CALL(sonde_poll_create(c->loop, ends[0], &handler, &watches[i], &watches[i].poll)), 0);
+        DO(sonde_poll_close(watches[i].poll));
+    }
+    for (int n = 1; n <= 3; n++) {
+        contract_run(c);
+        assert_int_equal(watches[0].closed + watches[1].closed + watches[2].closed, n);
+    }
+    contract_run(c);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* More is started than one submission holds, and before the loop has ever run. */
+static void many_before_the_first_run(struct contract *c)
+{
+    enum { MANY = 3000, PAIRS = 400 };
+    struct watch *watches = calloc(MANY, sizeof *watches);
+    int pairs[PAIRS][2];
+    unsigned n_ready = 0;
+
+    assert_non_null(watches);
+    for (int i = 0; i < PAIRS; i++) {
+        assert_int_equal(pipe2(pairs[i], O_CLOEXEC | O_NONBLOCK), 0);
+        watch_open(&watches[i], c, pairs[i][0]);
+        for (int k = 0; k < 8; k++) {
+            watch_for(&watches[i], SONDE_READABLE);
+            watch_for(&watches[i], 0);
+        }
+        watch_for(&watches[i], SONDE_READABLE);
+        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+    }
+    contract_run(c);
+    for (int i = 0; i < PAIRS; i++)
+        n_ready += watches[i].n_ready;
+    assert_int_equal(n_ready, PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+        watch_for(&watches[i], SONDE_READABLE);
+        DO(sonde_poll_close(watches[i].poll));
+    }
+    contract_run(c);
+    for (int i = 0; i < PAIRS; i++) {
+        assert_true(watches[i].closed);
+        close(pairs[i][0]);
+        close(pairs[i][1]);
+    }
+    free(watches);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct contract_test tests[] = {
+        CONTRACT_TEST(nothing_to_do),
+        CONTRACT_TEST(created_by_name),
+        CONTRACT_TEST(belongs_to_a_thread),
+        CONTRACT_TEST(clock_of_the_loop),
+        CONTRACT_TEST(timers_in_order),
+        CONTRACT_TEST(timer_starts_itself),
+        CONTRACT_TEST(timer_does_not_hold_the_loop),
+        CONTRACT_TEST(stop_inside_fire),
+        CONTRACT_TEST(free_inside_fire),
+        CONTRACT_TEST(stop_after_the_callback_at_hand),
+        CONTRACT_TEST(mailbox_is_bounded),
+        CONTRACT_TEST(default_mailbox),
+        CONTRACT_TEST(message_does_not_hold_the_loop),
+        CONTRACT_TEST(post_from_threads),
+        CONTRACT_TEST(messages_keep_their_order),
+        CONTRACT_TEST(stop_between_messages),
+        CONTRACT_TEST(poll_a_pipe),
+        CONTRACT_TEST(poll_for_something_else),
+        CONTRACT_TEST(poll_hang_up),
+        CONTRACT_TEST(poll_half_closed),
+        CONTRACT_TEST(poll_a_file),
+        CONTRACT_TEST(poll_close),
+        CONTRACT_TEST(stop_between_closed_callbacks),
+        CONTRACT_TEST(many_before_the_first_run),
+    };
+    return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);
+}
