@@ -183,8 +183,11 @@ static int epoll_connect(struct sonde_loop *loop, struct io *io, const struct so
     if (probing(loop))
         probe_begin(loop, io, SONDE_OP_CONNECT, address, n_bytes);
     int error = connect(io->fd, address, n_bytes) < 0 ? -errno : 0;
-    if (probing(loop))
+    if (probing(loop)) {
         probe_finish(loop, io, SONDE_OP_CONNECT, error, 0);
+        if (error == -EINPROGRESS) /* how that ends is told too */
+            probe_begin(loop, io, SONDE_OP_CONNECT, address, n_bytes);
+    }
     /* EAGAIN is a UNIX socket whose listener's queue is full; there is no event for room in it. */
     if (error < 0 && error != -EINPROGRESS)
         return error;
@@ -298,7 +301,7 @@ static void accept_some(struct sonde_loop *loop, struct io *io)
     }
 }
 
-static void connected(struct io *io)
+static void connected(struct sonde_loop *loop, struct io *io)
 {
     int error = 0;
     socklen_t n = sizeof error;
@@ -306,6 +309,8 @@ static void connected(struct io *io)
     io->active &= (uint8_t)~IO_CONNECT;
     if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
         error = errno;
+    if (probing(loop) && probe_has_begun(loop, io, SONDE_OP_CONNECT))
+        probe_finish(loop, io, SONDE_OP_CONNECT, -error, 0);
     io->handler->connect(io, -error);
 }
 
@@ -332,7 +337,7 @@ static void dispatch(struct sonde_loop *loop, struct io *io, uint32_t events)
     if (in && io->active & IO_ACCEPT)
         accept_some(loop, io);
     if (out && io->active & IO_CONNECT)
-        connected(io);
+        connected(loop, io);
     if (out && io->active & IO_SEND) {
         io->active &= (uint8_t)~IO_SEND;
         io->handler->send(io, 0); /* there is room: the owner sends again */

@@ -130,15 +130,19 @@ void loop_defer(struct sonde_loop *loop, struct io *io)
     defer_io(loop, io, DEFER_WORK);
 }
 
+/* What stands on the list now; what is put there meanwhile waits for the next turn. */
 static void run_deferred(struct sonde_loop *loop)
 {
-    struct io *io = loop->deferred;
+    struct io **end = loop->deferred_tail;
+    bool last = loop->deferred == NULL;
 
-    loop->deferred = NULL;
-    loop->deferred_tail = &loop->deferred;
-    while (io != NULL) {
-        struct io *next = io->next_deferred;
+    while (!last && !loop->stop) {
+        struct io *io = loop->deferred;
         unsigned what = io->deferred;
+        last = &io->next_deferred == end;
+        loop->deferred = io->next_deferred;
+        if (loop->deferred == NULL)
+            loop->deferred_tail = &loop->deferred;
         io->deferred = 0;
         if (what & DEFER_CLOSED) {
             /* Last, and alone: what else was put off has no one to happen to. */
@@ -149,7 +153,6 @@ static void run_deferred(struct sonde_loop *loop)
             if (what & DEFER_WORK)
                 io->handler->work(io);
         }
-        io = next;
     }
 }
 

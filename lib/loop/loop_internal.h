@@ -119,6 +119,7 @@ struct probe_report {
 void probe_report(struct sonde_loop *loop, const struct io *io, const struct probe_report *report);
 void probe_begin(struct sonde_loop *loop, const struct io *io, enum sonde_operation operation, const void *data,
                  size_t n_bytes);
+bool probe_has_begun(const struct sonde_loop *loop, const struct io *io, enum sonde_operation operation);
 void probe_finish(struct sonde_loop *loop, const struct io *io, enum sonde_operation operation, int64_t result,
                   unsigned flags);
 

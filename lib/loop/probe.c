@@ -108,6 +108,14 @@ void probe_begin(struct sonde_loop *loop, const struct io *io, enum sonde_operat
     };
 }
 
+bool probe_has_begun(const struct sonde_loop *loop, const struct io *io, enum sonde_operation operation)
+{
+    for (unsigned i = 0; i < loop->n_pending; i++)
+        if (loop->pending[i].io == io && loop->pending[i].operation == operation)
+            return true;
+    return false;
+}
+
 void probe_finish(struct sonde_loop *loop, const struct io *io, enum sonde_operation operation, int64_t result,
                   unsigned flags)
 {

@@ -140,7 +140,7 @@ static void found(struct port *port, int error, const struct sonde_why *why)
     port->took_ns = port->stream != NULL ? sonde_loop_now_ns(scan->loop) - sonde_stream_since_ns(port->stream) : 0;
     if (error < 0)
         scan->status = EXIT_NETWORK;
-    if (error < 0 && is_ours(why)) {
+    if (why != NULL && is_ours(why)) {
         scan->status = (int)say_why(scan->target->given, why);
         stop(scan);
         return;

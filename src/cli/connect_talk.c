@@ -191,7 +191,7 @@ static void on_drained(struct sonde_stream *stream)
     something_moved(talk);
     if (talk->waits_for_acks)
         check_acks(talk);
-    else if (talk->ends_by_clock && talk->deadline_ns == 0)
+    else if (talk->ends_by_clock && talk->deadline_ns == 0 && talk->state == TALK_ENDING)
         finish_by_clock(talk);
     regulate(talk);
 }

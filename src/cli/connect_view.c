@@ -72,7 +72,7 @@ const char *end_reason_text(const struct connection_end *end)
     case END_OF_DATA:
         return "end of data";
     case END_HERE:
-        return "closed here";
+        return "ended here";
     case END_STOPPED:
         return "stopped";
     case END_IDLE:

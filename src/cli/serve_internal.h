@@ -119,6 +119,7 @@ struct serve {
     atomic_llong n_clients;  /* connected now, without those refused */
     atomic_uint n_troubled;  /* listeners that cannot accept for want of something */
     atomic_uint n_running;   /* workers but the first whose loops run */
+    atomic_bool ending;      /* the program's end has begun */
     atomic_int output_error; /* errno value: standard output is no more */
     pthread_mutex_t output_lock;
     bool output_is_file;          /* never blocks for long */

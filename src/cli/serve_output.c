@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OUTPUT_BYTES = SERVE_ROOM(SERVE_SLICE_BYTES), PATIENCE_MS = 1000 };
+enum { OUTPUT_BYTES = SERVE_ROOM(SERVE_SLICE_BYTES), PATIENCE_MS = 1000, LOOK_UP_MS = 200 };
 
 static void flush_now(struct sonde_timer *timer)
 {
@@ -59,12 +59,12 @@ static int wait_for_reader(struct serve *serve)
     struct pollfd waits[] = {{.fd = STDOUT_FILENO, .events = POLLOUT}, {.fd = serve->signal_fd, .events = POLLIN}};
 
     for (;;) {
-        /* The signal stays readable until the main thread gets to read it: from then on, wait for the reader alone. */
-        bool signalled = waits[1].revents != 0;
-        int n = poll(waits, signalled ? 1 : 2, signalled ? PATIENCE_MS : -1);
+        /* On the main thread the signal waits to be read; on another one it may have been read already. */
+        bool ending = waits[1].revents != 0 || atomic_load(&serve->ending);
+        int n = poll(waits, ending ? 1 : 2, ending ? PATIENCE_MS : LOOK_UP_MS);
         if (n < 0 && errno != EINTR)
             return errno;
-        if (n == 0)
+        if (n == 0 && ending)
             return ETIMEDOUT;
         if (n > 0 && waits[0].revents != 0)
             return 0;

@@ -110,6 +110,7 @@ static void end(struct serve *serve, enum exit_status status)
 
     if (serve->stop_ns == 0) {
         serve->stop_ns = now_ns;
+        atomic_store(&serve->ending, true);
         serve->status = status;
         order_all(serve, serve->settings->drain_ns > 0 ? ORDER_STOP : ORDER_STOP | ORDER_CUT);
     } else if (serve->cut_ns == 0) {

@@ -51,8 +51,8 @@ static int listen_patiently(struct place *place, const struct sonde_url *url,
     enum { PAUSE_MS = 5, N_PAUSES = 40 };
 
     for (int i = 0;; i++) {
-        int error = sonde_listen(place->worker->loop, url, options, &serve_listener_handler, place, &place->listener,
-                                 ret_why);
+        int error =
+            sonde_listen(place->worker->loop, url, options, &serve_listener_handler, place, &place->listener, ret_why);
         if (error != -EADDRINUSE || url->scheme == SONDE_SCHEME_UNIX || i == N_PAUSES)
             return error;
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000 * 1000}, NULL);

@@ -10,9 +10,11 @@
 #include "service/service_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sonde/poll.h>
 #include <sonde/timer.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LOOK_AGAIN_NS (100 * INT64_C(1000000))
 
@@ -22,6 +24,7 @@ struct held {
     struct held *next;
     struct sonde_listener *listener;
     unsigned index;
+    int fd; /* a duplicate of the listener's: a poll's descriptor must outlive it, the listener does not */
     struct sonde_poll *poll; /* NULL: closed */
     struct sonde_timer timer;
     unsigned length, limit;
@@ -66,7 +69,14 @@ static void look_again(struct sonde_timer *timer)
     wait_more(timer->user, look(timer->user, false));
 }
 
-static const struct sonde_poll_handler poll_handler = {.ready = ready};
+static void poll_closed(void *user)
+{
+    const struct held *held = user;
+
+    close(held->fd);
+}
+
+static const struct sonde_poll_handler poll_handler = {.ready = ready, .closed = poll_closed};
 
 /* Hold one socket of a listener. */
 static int hold(struct service_run *run, struct sonde_listener *listener, unsigned index)
@@ -82,8 +92,11 @@ static int hold(struct service_run *run, struct sonde_listener *listener, unsign
     if (held == NULL)
         return -ENOMEM;
     *held = (struct held){.run = run, .listener = listener, .index = index, .next = run->state};
-    error = sonde_poll_create(run->loop, sonde_listener_fd(listener, index), &poll_handler, held, &held->poll);
+    held->fd = fcntl(sonde_listener_fd(listener, index), F_DUPFD_CLOEXEC, 0);
+    error = held->fd < 0 ? -errno : sonde_poll_create(run->loop, held->fd, &poll_handler, held, &held->poll);
     if (error != 0) {
+        if (held->fd >= 0)
+            close(held->fd);
         free(held);
         return error;
     }

@@ -34,6 +34,26 @@ static int limited_pair(struct contract *c, struct end *end, const struct end *m
     return raw;
 }
 
+/* Read what there is, up to room; the total. */
+static size_t collect(int fd, void *bytes, size_t room, size_t *n)
+{
+    int got = raw_read(fd, (char *)bytes + *n, room - *n);
+
+    *n += got > 0 ? (unsigned)got : 0;
+    return *n;
+}
+
+/* Read and forget, until the end of data. */
+static bool read_to_end(int fd, uint64_t *n_read)
+{
+    char bytes[4096];
+    int n;
+
+    while ((n = raw_read(fd, bytes, sizeof bytes)) > 0)
+        *n_read += (unsigned)n;
+    return n == 0;
+}
+
 /* --- the queue -------------------------------------------------------------------------------------------------- */
 
 static void all_or_nothing(struct contract *c)
@@ -100,12 +120,7 @@ static void forward_counts_too(struct contract *c)
     }
     DO(sonde_stream_pause(end.stream)); /* so that no more is echoed */
     DO(sonde_stream_shutdown(end.stream));
-    until(c, ({
-              char buffer[4096];
-              int n = raw_read(raw, buffer, sizeof buffer);
-              n_read += n > 0 ? (unsigned)n : 0;
-              n == 0;
-          }));
+    until(c, read_to_end(raw, &n_read));
     assert_int_equal(n_read, n_accepted);
     end_close(&end);
     contract_run(c);
@@ -235,19 +250,11 @@ static void forward_anything(struct contract *c)
 
     pair_open(&pair, c, ACCEPTED);
     raw_write(pair.raw, "abc");
-    until(c, ({
-              int got = raw_read(pair.raw, text + n, sizeof text - 1 - n);
-              n += got > 0 ? (unsigned)got : 0;
-              n >= 13;
-          }));
+    until(c, collect(pair.raw, text, sizeof text - 1, &n) >= 13);
     assert_string_equal(text, "abc-abcabcabc");
     pair.end->on_data = part_and_rest;
     raw_write(pair.raw, "xyz");
-    until(c, ({
-              int got = raw_read(pair.raw, text + n, sizeof text - 1 - n);
-              n += got > 0 ? (unsigned)got : 0;
-              n >= 16;
-          }));
+    until(c, collect(pair.raw, text, sizeof text - 1, &n) >= 16);
     assert_string_equal(text + 13, "yzx");
     pair_close(&pair);
 }
@@ -583,11 +590,7 @@ static void many_that_do_not_read(struct contract *c)
         size_t got = 0;
         fill_pattern(question, sizeof question, i, 0);
         assert_int_equal(send(works, question, sizeof question, MSG_NOSIGNAL), sizeof question);
-        until(c, ({
-                  int r = raw_read(works, answer + got, sizeof answer - got);
-                  got += r > 0 ? (unsigned)r : 0;
-                  got == sizeof answer;
-              }));
+        until(c, collect(works, answer, sizeof answer, &got) == sizeof answer);
         assert_memory_equal(question, answer, sizeof answer);
     }
     close(works);

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sonde/poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -716,40 +718,49 @@ static void stop_between_closed_callbacks(struct contract *c)
     close(ends[1]);
 }
 
-/* More is started than one submission holds, and before the loop has ever run. */
+/* Before the loop has ever run, and so before an engine can submit anything. */
 static void many_before_the_first_run(struct contract *c)
 {
-    enum { MANY = 3000, PAIRS = 400 };
-    struct watch *watches = calloc(MANY, sizeof *watches);
-    int pairs[PAIRS][2];
-    unsigned n_ready = 0;
+    enum { MOST = 800 };
+    static struct watch watches[MOST];
+    static int fds[MOST];
+    struct rlimit limit;
+    int ends[2];
+    unsigned n = MOST, n_ready = 0;
 
-    assert_non_null(watches);
-    for (int i = 0; i < PAIRS; i++) {
-        assert_int_equal(pipe2(pairs[i], O_CLOEXEC | O_NONBLOCK), 0);
-        watch_open(&watches[i], c, pairs[i][0]);
-        for (int k = 0; k < 8; k++) {
-            watch_for(&watches[i], SONDE_READABLE);
-            watch_for(&watches[i], 0);
-        }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < MOST + 100)
+        n = (unsigned)limit.rlim_cur - 100;
+    memset(watches, 0, sizeof watches);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = dup(ends[0]);
+        assert_true(fds[i] >= 0);
+        watch_open(&watches[i], c, fds[i]);
         watch_for(&watches[i], SONDE_READABLE);
-        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+        if (i % 10 == 0) {
+            watch_for(&watches[i], 0);
+            watch_for(&watches[i], SONDE_READABLE);
+        }
     }
     contract_run(c);
-    for (int i = 0; i < PAIRS; i++)
+    for (unsigned i = 0; i < n; i++)
         n_ready += watches[i].n_ready;
-    assert_int_equal(n_ready, PAIRS);
-    for (int i = 0; i < PAIRS; i++) {
+    assert_int_equal(n_ready, n);
+    for (unsigned i = 0; i < n; i++) {
         watch_for(&watches[i], SONDE_READABLE);
         DO(sonde_poll_close(watches[i].poll));
     }
     contract_run(c);
-    for (int i = 0; i < PAIRS; i++) {
+    for (unsigned i = 0; i < n; i++) {
         assert_true(watches[i].closed);
-        close(pairs[i][0]);
-        close(pairs[i][1]);
+        close(fds[i]);
     }
-    free(watches);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 int main(int argc, char **argv)

@@ -525,8 +525,8 @@ def wait_taken(sock):
     mine, peer = sock.getsockname(), sock.getpeername()
 
     def empty():
-        rows = [row for row in tcp_table(peer[1], mine[1]) if (row.local, row.peer) == (peer[:2], mine[:2])]
-        return not rows or all(row.rx_queue == 0 for row in rows)
+        row = connection_row(peer, mine)
+        return row is None or row.rx_queue == 0
 
     wait_until(empty, "the peer has read everything")
 
@@ -682,9 +682,16 @@ def _messages(data, family):
     return rows
 
 
-def tcp_states(local_port=0, peer_port=0):
-    """How many sockets with those ports are in which state, listeners left out."""
-    return collections.Counter(row.state for row in tcp_table(local_port, peer_port) if row.state != "LISTEN")
+def connection_row(local, peer):
+    """The socket between those two addresses, as the local end sees it; None when there is none. A port alone says
+    little: other programs' connections may have the same."""
+    rows = [row for row in tcp_table(local[1], peer[1]) if (row.local, row.peer) == (local[:2], peer[:2])]
+    return rows[0] if rows else None
+
+
+def connecting(port):
+    """Whether somebody's SYN to that port waits for its answer."""
+    return any(row.state == "SYN_SENT" for row in tcp_table(peer_port=port))
 
 
 def accept_queue(port):

@@ -6,6 +6,8 @@ import re
 import socket
 import subprocess
 
+import pytest
+
 import harness
 from harness import round_trip, receive_all, text_address, url_of
 
@@ -182,3 +184,51 @@ def test_nothing_is_shown_unless_asked(sonde):
         round_trip(sock, b"hello")
     server.wait_closed()
     assert server.err.text == ""
+
+
+OPTIONS = {
+    "nodelay=1": "TCP_NODELAY, 1",
+    "nodelay=0": None,
+    "keepalive=1": "SO_KEEPALIVE, 1",
+    "keepalive=30": "TCP_KEEPIDLE, 30",
+    "sndbuf=20000": "SO_SNDBUF, 20000",
+    "rcvbuf=20000": "SO_RCVBUF, 20000",
+    "user_timeout=3": "TCP_USER_TIMEOUT, 3000",
+    "ttl=9": "IP_TTL, 9",
+    "dscp=46": "IP_TOS, 184",
+    "cc=reno": "TCP_CONGESTION",
+    "linger=3": "SO_LINGER",
+    "quickack=1": "TCP_QUICKACK, 1",
+    "mptcp=1": None,
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_the_url_reach_the_socket(sonde, option):
+    if option == "mptcp=1":
+        try:
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).close()
+        except OSError as error:
+            pytest.skip(f"no MPTCP here: {error}")
+    server = sonde.serve("echo", "--calls", url=f"tcp://127.0.0.1:0?{option}")
+    result = sonde.connect("--calls", f"{server.url}?{option}", input=b"hello")
+    assert (result.status, result.out) == (0, b"hello"), result.process
+    if option == "mptcp=1":
+        assert "IPPROTO_MPTCP" in server.err.text and "IPPROTO_MPTCP" in result.err
+    if OPTIONS[option]:
+        for text in (server.err.text, result.err):
+            found = [row for row in calls(text) if row.name == "setsockopt" and OPTIONS[option] in row.arguments]
+            assert found and found[0].result == 0, text
+
+
+def test_options_for_listening(sonde):
+    server = sonde.serve("echo", "--calls", url="tcp://127.0.0.1:0?backlog=33&defer_accept=30&fastopen=5")
+    rows = calls(server.err.text)
+    assert "TCP_DEFER_ACCEPT" in "".join(row.arguments for row in rows if row.name == "setsockopt" and row.result == 0)
+    assert "TCP_FASTOPEN" in "".join(row.arguments for row in rows if row.name == "setsockopt" and row.result == 0)
+    assert re.search(r"\b33\b", the(rows, "listen", result=0).arguments)
+    with server.connect() as sock:
+        with harness.Observation(0.3):
+            pass
+        assert not harness.OPENED.search(server.out.text), "accepted before there was data"
+        round_trip(sock, b"hello")

@@ -884,7 +884,7 @@ def test_interrupt_while_connecting(sonde, listen):
     with socket.create_connection(sock.getsockname()):
         process = sonde.start_connect(url_of(sock))
         port = sock.getsockname()[1]
-        wait_until(lambda: harness.tcp_states(peer_port=port)["SYN_SENT"], "it is connecting")
+        wait_until(lambda: harness.connecting(port), "it is connecting")
         process.signal(signal.SIGINT)
         assert process.wait() == 130
 

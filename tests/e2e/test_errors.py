@@ -122,10 +122,16 @@ def test_serve_alone_lists_the_services(command):
     ids=" ".join,
 )
 def test_misuse_of_serve(command, arguments):
-    # The address is one that cannot be listened on, so that nothing keeps running when the misuse is not seen.
     result = command.run("serve", *arguments)
     assert (result.status, result.out) == (2, b""), result.process
     assert sum(line.startswith("sonde: ") for line in result.err.splitlines()) == 1, result.err
+
+
+@pytest.mark.parametrize("options", [["-l"], ["-k"], ["-p", "7007"], ["-u"], ["-e", "/bin/cat"], ["-c", "cat"]], ids=" ".join)
+def test_options_of_nc_that_serve_does_not_have_say_so(command, options):
+    result = command.run("serve", *options, "echo", harness.LOOPBACK)
+    assert (result.status, result.out) == (2, b""), result.process
+    assert re.search(r"sonde \w+|address|coming|not built|serve", one_sentence(result.err))
 
 
 def test_greet_without_its_file(command, tmp_path):

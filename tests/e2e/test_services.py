@@ -175,15 +175,16 @@ def test_hold_completes_the_handshake_and_never_accepts(sonde, tool):
         sock.sendall(b"hello")
         harness.wait_acknowledged(sock)  # the kernel takes data in the server's name
         assert harness.nothing_to_read(sock)
-    theirs = [row for row in harness.tcp_table(server.port) if row.state != "LISTEN"]
-    assert [row.state for row in theirs] == ["ESTABLISHED"] * 3
-    assert [row.inode for row in theirs] == [0, 0, 0], "somebody owns an unaccepted connection"
+        theirs = harness.connection_row(sock.getpeername(), sock.getsockname())
+        assert theirs.state == "ESTABLISHED" and theirs.rx_queue == 5
+        assert theirs.inode == 0, "somebody owns an unaccepted connection"
     assert harness.accept_queue(server.port) == 3
     out = sonde.start([tool("ss"), "-Htan", f"sport = :{server.port}"])
     assert out.wait() == 0
     rows = [line.split() for line in out.out.lines]
     assert [row[1:3] for row in rows if row[0] == "LISTEN"] == [["3", "16"]]
-    assert sum(row[0] == "ESTAB" for row in rows) == 3
+    for sock in socks:
+        assert [row[:2] for row in rows if row[4] == text_address(sock.getsockname())] == [["ESTAB", "5"]]
     assert not harness.OPENED.search(server.out.text)
     for sock in socks:
         sock.close()
