@@ -556,8 +556,11 @@ static void complete_accept(struct sonde_loop *loop, struct io *io, int result, 
     if (io->engine & CLOSING) {
         if (last)
             io->active &= (uint8_t)~IO_ACCEPT;
-        if (result >= 0)
-            close(result); /* taken while the listener was closing: reset, as the kernel does with the rest */
+        if (result >= 0) { /* taken while the listener was closing: reset, as the kernel does with the rest */
+            const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+            setsockopt(result, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            close(result);
+        }
         return;
     }
     if (last) {

@@ -270,7 +270,6 @@ static void on_resolved(void *user, int error, const struct addresses *addresses
     connecting->resolve = NULL;
     if (error < 0) {
         set_why(connecting, error, "getaddrinfo");
-        snprintf(connecting->why.subject, sizeof connecting->why.subject, "%.150s", connecting->url.host);
         give_up(connecting, error);
         return;
     }
@@ -330,6 +329,7 @@ int sonde_connect(struct sonde_loop *loop, const struct sonde_url *url, const st
     connecting->stream = stream;
     connecting->url = *url;
     connecting->family = options->family;
+    snprintf(connecting->why.subject, sizeof connecting->why.subject, "%.150s", url->host);
     sonde_timer_init(&connecting->deadline, loop, on_deadline, connecting);
     sonde_timer_init(&connecting->again, loop, on_again, connecting);
     stream->extra.connecting = connecting;

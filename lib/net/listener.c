@@ -169,6 +169,15 @@ static void report(const struct leg *leg, const struct sonde_stream *stream, int
     loop_probe_emit(loop, &event, fd >= 0 ? fd : leg->io.fd);
 }
 
+/* Like those in the kernel's queue when the listener closes: nobody is going to talk to them. */
+static void reset_connection(int fd)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fd);
+}
+
 /* Make a stream of a new connection and hand it over. Without memory for it the connection can't be kept. */
 static void hand_over(struct leg *leg, int fd, const struct sockaddr *peer, socklen_t peer_bytes)
 {
@@ -177,7 +186,7 @@ static void hand_over(struct leg *leg, int fd, const struct sockaddr *peer, sock
 
     int error = stream_create(listener->loop, fd, listener->user_bytes, listener->send_limit, &stream);
     if (error < 0) {
-        close(fd);
+        reset_connection(fd);
         listener_in_trouble(listener, error);
         return;
     }
@@ -208,7 +217,7 @@ static void keep_waiting(struct leg *leg, int fd)
         unsigned room = listener->waiting_room > 0 ? listener->waiting_room * 2 : 16;
         struct waiting *waiting = loop_alloc(listener->loop, room * sizeof *waiting);
         if (waiting == NULL) {
-            close(fd);
+            reset_connection(fd);
             listener_in_trouble(listener, -ENOMEM);
             return;
         }
@@ -328,12 +337,8 @@ void sonde_listener_close(struct sonde_listener *listener)
     listener->closing = true;
     sonde_timer_stop(&listener->timer);
     unstarve(listener);
-    for (unsigned i = 0; i < listener->n_waiting; i++) {
-        /* Like those in the kernel's queue, which are reset: nobody is going to talk to them. */
-        const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(listener->waiting[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        close(listener->waiting[i].fd);
-    }
+    for (unsigned i = 0; i < listener->n_waiting; i++)
+        reset_connection(listener->waiting[i].fd);
     listener->n_waiting = 0;
     unix_unbind(&listener->name);
     listener->n_open_legs = listener->n_legs;

@@ -241,33 +241,35 @@ static enum exit_status find_text(struct serve *serve, int *n_operands, char ***
     return EXIT_DONE;
 }
 
+static enum exit_status add_url(struct serve *serve, const char *text)
+{
+    long long backlog = serve->settings->backlog;
+    struct sonde_url *url = &serve->urls[serve->n_urls];
+    struct sonde_why why;
+
+    if (sonde_url_parse(text, url, &why) != 0)
+        return say_why(text, &why);
+    if (backlog > 0 && !(url->n_set & 1u << SONDE_OPT_BACKLOG)) {
+        url->n_set |= 1u << SONDE_OPT_BACKLOG;
+        url->option[SONDE_OPT_BACKLOG].number = backlog;
+    }
+    serve->url_texts[serve->n_urls++] = text;
+    return EXIT_DONE;
+}
+
 static enum exit_status find_urls(struct serve *serve, int n_operands, char **operands)
 {
-    const struct serve_settings *settings = serve->settings;
-    static char defaults[][32] = {"tcp://127.0.0.1:7007", "tcp://[::1]:7007"};
-    char *only = defaults[settings->ipv6 ? 1 : 0];
+    enum exit_status status = EXIT_DONE;
 
-    if (n_operands == 0) {
-        operands = &only;
-        n_operands = 1;
-    }
+    if (n_operands == 0)
+        return add_url(serve, serve->settings->ipv6 ? "tcp://[::1]:7007" : "tcp://127.0.0.1:7007");
     if (n_operands > SERVE_URLS_MAX) {
         say(_("%d addresses are too many: serve listens on %d at most."), n_operands, SERVE_URLS_MAX);
         return EXIT_MISUSE;
     }
-    for (int i = 0; i < n_operands; i++) {
-        struct sonde_url *url = &serve->urls[i];
-        struct sonde_why why;
-        if (sonde_url_parse(operands[i], url, &why) != 0)
-            return say_why(operands[i], &why);
-        if (settings->backlog > 0 && !(url->n_set & 1u << SONDE_OPT_BACKLOG)) {
-            url->n_set |= 1u << SONDE_OPT_BACKLOG;
-            url->option[SONDE_OPT_BACKLOG].number = settings->backlog;
-        }
-        serve->url_texts[i] = operands[i];
-    }
-    serve->n_urls = (unsigned)n_operands;
-    return EXIT_DONE;
+    for (int i = 0; i < n_operands && status == EXIT_DONE; i++)
+        status = add_url(serve, operands[i]);
+    return status;
 }
 
 /* How many threads, and what is said when it is fewer than were asked for. */

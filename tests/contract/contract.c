@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -205,6 +206,9 @@ static void watchdog(int signal)
     _exit(1);
 }
 
+/* As the program began, whatever the test before has left. */
+static struct rlimit n_descriptors;
+
 static void run_one(void **state)
 {
     const struct run *run = *state;
@@ -217,6 +221,7 @@ static void run_one(void **state)
     running = run;
     running_on = &c;
     contract_calling = 0;
+    setrlimit(RLIMIT_NOFILE, &n_descriptors);
     unsigned n_fds = contract_n_fds();
     alarm(WATCHDOG_SECONDS * PATIENCE);
     contract_new_loop(&c);
@@ -267,6 +272,7 @@ int contract_main(int argc, char **argv, const struct contract_test *tests, size
 
     if (runs == NULL || cases == NULL)
         return 1;
+    getrlimit(RLIMIT_NOFILE, &n_descriptors);
     signal(SIGALRM, watchdog);
     for (unsigned i = 0; i < N_ENGINES; i++) {
         const struct engine_row *engine = &engines[i];

@@ -129,6 +129,7 @@ def test_a_reset_is_a_result_too(sonde):
     round_trip(sock, b"hello")
     harness.reset(sock)
     server.wait_closed()
+    assert server.terminate() == 0
     rows = calls(server.err.text)
     assert any("ECONNRESET" in row.note and row.result == -1 for row in rows if row.name == "recv"), server.err.text
 
@@ -146,7 +147,7 @@ def test_unix_sockets(sonde, place):
     server = sonde.serve("echo", "--calls", url=f"unix:{path}")
     result = sonde.connect("--calls", server.url, input=b"hello")
     assert (result.status, result.out) == (0, b"hello")
-    server.wait_closed()
+    assert server.terminate() == 0
     served, asked = calls(server.err.text), calls(result.err)
     assert "AF_UNIX" in the(served, "socket").arguments and "AF_UNIX" in the(asked, "socket").arguments
     assert path in the(served, "bind", result=0).arguments
@@ -160,7 +161,7 @@ def test_peers_bytes_are_escaped(sonde):
         round_trip(sock, b'\x1b]0;owned\x07"quoted"\\ \x9b\xc2\x9b\x00\n' + "\u202e".encode())
         sock.sendall(bytes(range(256)) * 100)
         assert len(harness.receive_exactly(sock, 25600)) == 25600
-    server.wait_closed()
+    assert server.terminate() == 0
     harness.assert_printable(server.err.data)
     calls(server.err.text)
     assert r"\x1b]0;owned" in server.err.text
@@ -171,7 +172,7 @@ def test_much_data_is_shown_in_part(sonde):
     server = sonde.serve("echo", "--calls")
     with server.connect() as sock:
         harness.exchange(sock, bytes(1 << 20), seed=5)
-    server.wait_closed()
+    assert server.terminate() == 0
     assert max(map(len, server.err.lines)) < 400
     rows = calls(server.err.text)
     assert sum(row.result for row in rows if row.name == "recv" and row.result > 0) == 1 << 20
@@ -182,7 +183,7 @@ def test_nothing_is_shown_unless_asked(sonde):
     server = sonde.serve("echo")
     with server.connect() as sock:
         round_trip(sock, b"hello")
-    server.wait_closed()
+    assert server.terminate() == 0
     assert server.err.text == ""
 
 
@@ -213,6 +214,7 @@ def test_options_of_the_url_reach_the_socket(sonde, option):
     server = sonde.serve("echo", "--calls", url=f"tcp://127.0.0.1:0?{option}")
     result = sonde.connect("--calls", f"{server.url}?{option}", input=b"hello")
     assert (result.status, result.out) == (0, b"hello"), result.process
+    assert server.terminate() == 0
     if option == "mptcp=1":
         assert "IPPROTO_MPTCP" in server.err.text and "IPPROTO_MPTCP" in result.err
     if OPTIONS[option]:
@@ -223,6 +225,7 @@ def test_options_of_the_url_reach_the_socket(sonde, option):
 
 def test_options_for_listening(sonde):
     server = sonde.serve("echo", "--calls", url="tcp://127.0.0.1:0?backlog=33&defer_accept=30&fastopen=5")
+    server.err.wait_match(r"listen\(")
     rows = calls(server.err.text)
     assert "TCP_DEFER_ACCEPT" in "".join(row.arguments for row in rows if row.name == "setsockopt" and row.result == 0)
     assert "TCP_FASTOPEN" in "".join(row.arguments for row in rows if row.name == "setsockopt" and row.result == 0)
