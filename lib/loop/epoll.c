@@ -226,6 +226,8 @@ static void epoll_retry(struct sonde_loop *loop, struct io *io)
 
 static void epoll_close(struct sonde_loop *loop, struct io *io, bool keep_fd)
 {
+    if (io->active & IO_CONNECT && probing(loop) && probe_has_begun(loop, io, SONDE_OP_CONNECT))
+        probe_finish(loop, io, SONDE_OP_CONNECT, -ECANCELED, 0);
     io->active = 0;
     io->engine |= CLOSING;
     if (keep_fd) {

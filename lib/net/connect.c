@@ -21,6 +21,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -132,7 +133,7 @@ static void stand(struct connecting *connecting)
 
     int error = sockopt_apply(&connecting->url, SOCKOPT_ESTABLISHED, stream->io.fd, stream->peer.family, set_option,
                               connecting, &connecting->why);
-    if (error < 0) {
+    if (error < 0 && !(stream->state & STREAM_SEND_DEAD)) {
         give_up(connecting, error);
         return;
     }
@@ -146,6 +147,15 @@ static void stand(struct connecting *connecting)
     stream_read_on(stream);
 }
 
+/* The handshake, data and a reset may all have come before anybody looked: the kernel then tells of the reset as if it
+ * were connect's result, but the data is there to be read. */
+static bool data_waits(const struct sonde_stream *stream)
+{
+    int n_bytes = 0;
+
+    return stream->peer.family != AF_UNIX && ioctl(stream->io.fd, FIONREAD, &n_bytes) == 0 && n_bytes > 0;
+}
+
 void connecting_on_connected(struct io *io, int result)
 {
     struct sonde_stream *stream = STREAM_OF(io);
@@ -155,6 +165,12 @@ void connecting_on_connected(struct io *io, int result)
         return;
     if (result == 0 && leads_to_itself(io->fd, &stream->peer))
         result = -ECONNREFUSED;
+    if ((result == -ECONNRESET || result == -EPIPE) && data_waits(stream)) {
+        /* Sending is over before it began; receiving goes on to what the reset left there, and then tells of it. */
+        stream->send_error = result;
+        stream->state |= STREAM_SEND_DEAD;
+        result = 0;
+    }
     if (result == 0) {
         stand(connecting);
         return;
@@ -286,7 +302,9 @@ static int find_addresses(struct connecting *connecting, bool numeric)
         return 0;
     }
     int error = resolve_at_once(host, connecting->family, false, &connecting->addresses);
-    if (error != -SONDE_ENAME || numeric)
+    if (numeric && (error == -SONDE_ENAME || strcmp(host, "localhost") == 0))
+        return -SONDE_ENAME; /* known without a name server, but a name */
+    if (error != -SONDE_ENAME)
         return error;
     return resolve_start(connecting->stream->loop, host, connecting->family, on_resolved, connecting,
                          &connecting->resolve);

@@ -275,7 +275,9 @@ static bool say_misunderstood(const struct failure *failure)
     const char *url = failure->url, *subject = failure->subject, *detail = failure->detail;
     switch (failure->error) {
     case SONDE_EURL:
-        if (detail[0] == '\0')
+        if (url[0] == '\0')
+            say(_("an empty text is not an address: the shortest is a port, as in :7007."));
+        else if (detail[0] == '\0')
             say(_("%s is not understood as an address. Examples: tcp://127.0.0.1:7007, [::1]:7007, unix:/run/x.sock"),
                 url);
         else if (subject[0] == '\0' || strcmp(subject, url) == 0)
@@ -334,11 +336,9 @@ static bool say_engine(const struct failure *failure)
     if (failure->error != SONDE_EENGINE && strncmp(why->call, "io_uring", strlen("io_uring")) != 0 &&
         strncmp(why->call, "epoll", strlen("epoll")) != 0)
         return false;
-    char sentence[SENTENCE_MAX];
-    snprintf(sentence, sizeof sentence,
-             _("this engine is not available here: %s failed: %s. Leave out --engine, and sonde takes one that is."),
-             why->call, sonde_strerror(why->code));
-    say_with_detail(failure, sentence);
+    const char *reason = why->detail[0] != '\0' ? why->detail : sonde_strerror(why->code);
+    say(_("this engine is not available here: %s failed: %s. Leave out --engine, and sonde takes one that works."),
+        why->call, reason);
     return true;
 }
 

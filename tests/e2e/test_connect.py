@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import random
 import re
 import shlex
 import signal
@@ -630,6 +631,44 @@ def test_crlf(sonde, listen, option):
         connection.sendall(b"a\nb\r\nc")
     assert process.wait() == 0, process
     assert process.out.data == b"a\nb\r\nc", "only what is sent is changed"
+
+
+def test_crlf_wherever_the_pieces_are_cut(sonde, listen):
+    chance = random.Random(7)
+    data = bytes(chance.choice(b"\r\nx") for _ in range(200000))
+    sock = listen()
+    process = sonde.start_connect("--crlf", url_of(sock))
+
+    def feed():
+        at = 0
+        while at < len(data):
+            size = chance.choice((1, 2, 3, 100, 4095, 4096, 65536))
+            process.feed(data[at : at + size])
+            at += size
+        process.end_input()
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    connection, _ = harness.accept(sock)
+    with connection:
+        got = receive_all(connection)
+    feeder.join(DEADLINE)
+    assert process.wait() == 0, process
+    expected = re.sub(rb"(?<!\r)\n", b"\r\n", data)
+    assert got == expected, harness.difference(got, expected)
+
+
+def test_hex_of_much_data_is_whole(sonde, echo_peer):
+    data = os.urandom(100000)
+    result = sonde.connect("--hex", echo_peer.url, input=data)
+    assert (result.status, result.err) == (0, ""), result.process
+    for sign in "><":
+        rows = re.findall(rf"^{sign} ([0-9a-f]{{8}})  ([0-9a-f ]+?)\s*\|.*\|$", result.out.decode(), re.M)
+        shown = b""
+        for offset, row in rows:
+            assert int(offset, 16) == len(shown)
+            shown += bytes.fromhex(row.replace(" ", ""))
+        assert shown == data, harness.difference(shown, data)
 
 
 def test_hex_shows_both_directions(sonde, listen):

@@ -97,6 +97,13 @@ def test_no_descriptor_to_begin_with(sonde, tool):
             assert process.err.text
 
 
+def test_connect_without_descriptors(sonde, tool, echo_peer):
+    for number in range(3, 9):
+        result = sonde.connect(echo_peer.url, prefix=limit_files(tool, number), stdin=subprocess.DEVNULL)
+        assert result.status in (0, 1, 127), result.process
+        assert bool(result.err) == (result.status != 0), result.process
+
+
 # --- clients that do not read ------------------------------------------------------------------------------------
 
 
@@ -359,7 +366,8 @@ def test_a_second_signal_ends_it_at_once(sonde, number, status):
     for sock in socks:
         assert receive_all(sock) == b""  # the first one has been seen
     assert server.running
-    assert harness.accept_queue(server.port) is None, "it still listens"
+    wait_until(lambda: harness.accept_queue(server.port) is None, "it no longer listens")
+    assert server.running
     server.signal(number)
     assert server.wait() == status
     assert len(server.closed()) == 10

@@ -188,6 +188,18 @@ def test_serve_shows_it_instead(sonde, options):
     assert_harmless(written)
 
 
+def test_names_of_our_own_are_harmless_too(sonde):
+    """A name with control bytes in it, percent-encoded on the URL."""
+    url = f"unix:@sonde-%1b]0;x%07-{os.getpid()}-{sonde.engine}"
+    server = sonde.serve("echo", url=url)
+    harness.assert_printable(server.out.data)
+    result = sonde.connect("-v", "--calls", url, input=b"hello")
+    assert (result.status, result.out) == (0, b"hello"), result.process
+    harness.assert_printable(result.process.err.data)
+    server.wait_closed()
+    harness.assert_printable(server.out.data)
+
+
 def test_serve_prints_a_mebibyte_without_a_line_end(sonde):
     terminal = sonde.on_terminal("serve", "--print", "text", "echo", harness.LOOPBACK)
     url = terminal.out.wait_match(r"listening (\S+)").group(1)

@@ -148,6 +148,18 @@ def test_unix_peers_are_named_by_process_and_user(sonde, place):
     assert f"opened 1 unix:{place}/x.sock <- {who}" in server.out.lines
 
 
+def test_another_user_is_named(sonde, nobody, tool):
+    if not nobody.prefix:
+        pytest.skip("only root can be another user")
+    name = f"sonde-e2e-user-{os.getpid()}-{sonde.engine}"
+    server = sonde.serve("echo", url=f"unix:@{name}")
+    process = sonde.start([*nobody.prefix, tool("socat"), "-t", str(DEADLINE), "-", f"ABSTRACT-CONNECT:{name}"])
+    process.feed(b"hello")
+    process.end_input()
+    assert process.wait() == 0, process
+    assert server.wait_closed().peer == f"pid {process.pid} (uid 65534)"
+
+
 def test_quiet_leaves_the_listening_line(sonde):
     server = sonde.serve("echo", "--quiet")
     with server.connect() as sock:
