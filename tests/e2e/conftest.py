@@ -81,12 +81,15 @@ class Command:
         status = process.wait(deadline)
         return harness.Result(status, process.out.data if process.out else b"", process.err.text, process)
 
+    def serve_argv(self, service, *options, url=harness.LOOPBACK):
+        """`sonde serve ...` as a list. `service` may be a tuple, as ("greet", "hello")."""
+        service = [service] if isinstance(service, str) else service
+        return self.argv("serve", *service, *options, *([url] if isinstance(url, str) else url))
+
     def serve(self, service, *options, url=harness.LOOPBACK, prefix=(), **keywords):
-        """`sonde serve`, listening. `service` may be a tuple, as ("greet", "hello")."""
-        service = (service,) if isinstance(service, str) else service
-        urls = [url] if isinstance(url, str) else list(url)
-        argv = [*prefix, self.binary, "serve", *service, *self.argv("serve")[2:], *map(str, options), *urls]
-        keywords.setdefault("sockets", len(urls))
+        """`sonde serve`, listening."""
+        keywords.setdefault("sockets", 1 if isinstance(url, str) else len(url))
+        argv = [*prefix, *self.serve_argv(service, *options, url=url)]
         return self._register(harness.Server(argv, gentle=self.sanitized, **keywords))
 
     def start_connect(self, *arguments, prefix=(), **keywords):
@@ -98,8 +101,8 @@ class Command:
         process = self.start_connect(*arguments, prefix=prefix, **keywords)
         return self._complete(process, input, deadline, **keywords)
 
-    def on_terminal(self, verb, *arguments, env=None):
-        return self._register(harness.Terminal(self.argv(verb, *arguments), env=env))
+    def on_terminal(self, verb, *arguments):
+        return self._register(harness.Terminal(self.argv(verb, *arguments)))
 
 
 @pytest.fixture(scope="session")

@@ -147,13 +147,13 @@ SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: Threa
 class Process:
     """A command that runs, with its output collected. Used as a context or registered for the test's end."""
 
-    def __init__(self, argv, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=None, cwd=None, close=(), gentle=False):
+    def __init__(self, argv, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close=(), gentle=False):
         self.argv = [os.fspath(argument) for argument in argv]
         self.gentle = gentle
         if close:  # descriptors to be closed before the command starts
             closing = " ".join(f"{fd}>&-" for fd in close)
             self.argv = ["/bin/sh", "-c", f'exec "$0" "$@" {closing}', *self.argv]
-        self._popen = subprocess.Popen(self.argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, cwd=cwd)
+        self._popen = subprocess.Popen(self.argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
         self.pid = self._popen.pid
         self.out = Capture(os.dup(self._popen.stdout.fileno()), "stdout") if self._popen.stdout else None
         self.err = Capture(os.dup(self._popen.stderr.fileno()), "stderr")
@@ -300,13 +300,13 @@ class Server(Process):
 class Terminal:
     """A command on a terminal of its own (stdin, stdout and stderr), its master read to the last byte."""
 
-    def __init__(self, argv, env=None):
+    def __init__(self, argv):
         self.argv = [os.fspath(argument) for argument in argv]
         master, self.slave = pty.openpty()  # kept open, so that its settings can be read after the command's end
         termios.tcsetwinsize(self.slave, (50, 200))
         self.before = termios.tcgetattr(self.slave)
         self._popen = subprocess.Popen(
-            ["setsid", "--ctty", *self.argv], stdin=self.slave, stdout=self.slave, stderr=self.slave, env=env
+            ["setsid", "--ctty", *self.argv], stdin=self.slave, stdout=self.slave, stderr=self.slave
         )
         self.pid = self._popen.pid
         self._master = os.dup(master)
@@ -532,8 +532,8 @@ def wait_taken(sock):
 
 
 def exchange(sock, data, *, expect=None, seed=None, most=1 << 16, half_close=True):
-    """Send data in writes of random sizes while receiving; what comes back must be `expect` (data itself when not said),
-    byte for byte and not one more. Full duplex: neither direction waits for the other."""
+    """Send data in writes of random sizes while receiving. What comes back must be `expect` (data itself when not
+    said), byte for byte and not one more. Full duplex: neither direction waits for the other."""
     expect = data if expect is None else expect
     sizes = random.Random(seed)
     sending, expected = memoryview(data), memoryview(expect)
@@ -641,7 +641,7 @@ def echo_script(connection, _):
 # --- the kernel's view -------------------------------------------------------------------------------------------
 
 TCP_STATES = (
-    "? ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV"
+    "? ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING"
 ).split()
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP = 4, 20, 0x301
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -751,6 +751,15 @@ def strict_json_lines(data):
     stamps = [row["mono_ns"] for row in rows]
     assert stamps == sorted(stamps), "mono_ns goes back"
     return rows
+
+
+def hex_dump(text, sign=""):
+    """The bytes of a hex dump's lines (those with that sign before them); offsets must be right."""
+    data = b""
+    for offset, row in re.findall(rf"^{sign}([0-9a-f]{{8}})  ([0-9a-f ]+?)\s*\|.*\|$", text, re.M):
+        assert int(offset, 16) == len(data), f"offset {offset} after {len(data)} bytes"
+        data += bytes.fromhex(row.replace(" ", ""))
+    return data
 
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import harness
-from harness import DEADLINE, hint, one_sentence, receive_all, receive_exactly, text_address, url_of, wait_until
+from harness import DEADLINE, hint, one_sentence, receive_all, receive_exactly, url_of, wait_until
 
 
 # --- the half-close table ----------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_eof_ignore_does_not_half_close(sonde, listen):
 
 
 def test_the_peer_s_end_is_enough(sonde, peer):
-    """stdin stays open: by default the peer's end ends it, as `nc` users expect of a server that says all and closes."""
+    """stdin stays open: by default the peer's end ends it."""
     server = peer(lambda connection, _: connection.sendall(b"goodbye\n"))
     process = sonde.start_connect(server.url)
     assert process.wait() == 0, process
@@ -662,12 +662,8 @@ def test_hex_of_much_data_is_whole(sonde, echo_peer):
     data = os.urandom(100000)
     result = sonde.connect("--hex", echo_peer.url, input=data)
     assert (result.status, result.err) == (0, ""), result.process
-    for sign in "><":
-        rows = re.findall(rf"^{sign} ([0-9a-f]{{8}})  ([0-9a-f ]+?)\s*\|.*\|$", result.out.decode(), re.M)
-        shown = b""
-        for offset, row in rows:
-            assert int(offset, 16) == len(shown)
-            shown += bytes.fromhex(row.replace(" ", ""))
+    for sign in ("> ", "< "):
+        shown = harness.hex_dump(result.out.decode(), sign)
         assert shown == data, harness.difference(shown, data)
 
 
@@ -687,15 +683,9 @@ def test_hex_shows_both_directions(sonde, listen):
         assert receive_all(connection) == b"again"
     assert process.wait() == 0, process
     harness.assert_printable(process.out.data)
-    lines = [re.fullmatch(r"([<>]) ([0-9a-f]{8})  ([0-9a-f ]+?)\s*\|.*\|", line) for line in process.out.lines]
-    assert all(lines), process.out.text
-    for sign, data in ((">", b"hi\nagain"), ("<", b"\x1b[0mhello, world, more than a line\n")):
-        shown = [line for line in lines if line[1] == sign]
-        assert b"".join(bytes.fromhex(line[3].replace(" ", "")) for line in shown) == data
-        offset = 0
-        for line in shown:
-            assert int(line[2], 16) == offset
-            offset += len(line[3].split())
+    assert all(re.match(r"[<>] [0-9a-f]{8}  ", line) for line in process.out.lines), process.out.text
+    assert harness.hex_dump(process.out.text, "> ") == b"hi\nagain"
+    assert harness.hex_dump(process.out.text, "< ") == b"\x1b[0mhello, world, more than a line\n"
 
 
 def test_each_line_new_opens_a_connection_for_each(sonde, peer):
@@ -821,7 +811,8 @@ def test_json_of_a_reset(sonde, listen):
     harness.reset(connection)
     assert process.wait() == 1
     closed = harness.strict_json_lines(process.out.data)[-1]
-    assert (closed["event"], closed["reason"], closed["error"], closed["bytes_in"]) == ("closed", "reset", "ECONNRESET", 5)
+    assert closed["event"] == "closed"
+    assert (closed["reason"], closed["error"], closed["bytes_in"]) == ("reset", "ECONNRESET", 5)
 
 
 # --- how it ends -------------------------------------------------------------------------------------------------

@@ -173,9 +173,9 @@ def test_the_terminal_is_left_as_it_was(sonde, listen, how):
 # --- sonde serve on a terminal -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [["--print", "text"], ["--print", "hex"], ["--json", "--print", "text"], ["--calls"]], ids=" ".join)
+@pytest.mark.parametrize("options", ["--print text", "--print hex", "--json --print text", "--calls"])
 def test_serve_shows_it_instead(sonde, options):
-    terminal = sonde.on_terminal("serve", *options, "echo", harness.LOOPBACK)
+    terminal = sonde.on_terminal("serve", *options.split(), "echo", harness.LOOPBACK)
     url = terminal.out.wait_match(r'(tcp://127\.0\.0\.1:\d+)"?').group(1)
     with harness.dial(url) as sock:
         for data, _ in HOSTILE.values():
@@ -283,7 +283,7 @@ def test_connect_in_a_terminal_emulator(sonde, listen, tmux):
 
 
 def test_serve_in_a_terminal_emulator(sonde, tmux):
-    pane = tmux([*sonde.argv("serve")[:2], "echo", *sonde.argv("serve")[2:], "--print", "text", harness.LOOPBACK])
+    pane = tmux(sonde.serve_argv("echo", "--print", "text"))
     wait_until(lambda: re.search(r"listening (\S+)", pane.screen()), "it listens")
     url = re.search(r"listening (\S+)", pane.screen()).group(1)
     with harness.dial(url) as sock:

@@ -61,7 +61,7 @@ def echo_outcome(server, peer, arrived):
     closed = server.wait_event("closed", lambda event: event["peer"] == peer)
     shown = printed(server, closed["connection"])
     assert shown == arrived, f"shown of what had arrived: {harness.difference(shown, arrived)}"
-    assert closed["bytes_in"] == len(arrived), f"{closed['bytes_in']} of {len(arrived)} bytes that had arrived are counted"
+    assert closed["bytes_in"] == len(arrived), f"counted {closed['bytes_in']} of {len(arrived)} bytes that had arrived"
     assert closed["bytes_out"] + closed["unsent"] <= closed["bytes_in"]
     opened = [event for event in server.events("opened") if event["connection"] == closed["connection"]]
     assert [event["peer"] for event in opened] == [peer], "the peer is not named"
@@ -272,9 +272,8 @@ def words(process, url):
     """The sentence with its address and numbers taken out, and the numbers."""
     sentence = harness.one_sentence(process.err.text)
     harness.hint(sentence)
-    found = re.match(
-        rf"{re.escape(url)} (.*?) after (\d+) bytes? received, (\d+) sent(, and \d+ more were never sent)?\.(.*)$", sentence
-    )
+    never_sent = r"(, and \d+ more were never sent)?"
+    found = re.match(rf"{re.escape(url)} (.*?) after (\d+) bytes? received, (\d+) sent{never_sent}\.(.*)$", sentence)
     assert found, f"another sentence: {sentence!r}"
     return (found[1], bool(found[4]), found[5]), int(found[2]), int(found[3])
 

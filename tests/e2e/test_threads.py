@@ -82,9 +82,11 @@ def test_lines_are_never_mixed(sonde):
     closed = {event["peer"]: event for event in events if event["event"] == "closed"}
     assert {peer: event["bytes_in"] for peer, event in closed.items()} == sent
     assert {peer: event["bytes_out"] for peer, event in closed.items()} == sent
-    for event in closed.values():
-        counted = sum(row["bytes"] for row in events if row["event"] == "data" and row["connection"] == event["connection"])
-        assert counted == event["bytes_in"]
+    counted = {event["connection"]: 0 for event in closed.values()}
+    for event in events:
+        if event["event"] == "data":
+            counted[event["connection"]] += event["bytes"]
+    assert counted == {event["connection"]: event["bytes_in"] for event in closed.values()}
     for sock in socks:
         sock.close()
 
