@@ -105,7 +105,7 @@ static int uring_recv_start(struct sonde_loop *loop, struct io *io, bool often)
 {
     if (io->active & IO_RECV) {
         if (io->engine & RECV_STOPPING)
-            io->engine |= RECV_AGAIN;
+            io->engine = (uint16_t)((io->engine & ~RECV_ONCE) | RECV_AGAIN | (often ? 0 : RECV_ONCE));
         return 0;
     }
     io->engine = (uint16_t)((io->engine & ~(RECV_ONCE | RECV_STOPPING | RECV_AGAIN)) | (often ? 0 : RECV_ONCE));

@@ -242,6 +242,7 @@ static int try_one(struct connecting *connecting)
 {
     struct sonde_stream *stream = connecting->stream;
 
+    io_replace_fd(stream->loop, &stream->io, -1); /* the last try's */
     if (connecting->url.scheme == SONDE_SCHEME_UNIX) {
         stream->peer = (struct sonde_address){.family = AF_UNIX};
         connecting->target_bytes = unix_to_sockaddr(&connecting->url, &connecting->target);

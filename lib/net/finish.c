@@ -97,7 +97,10 @@ void sonde_stream_finish(struct sonde_stream *stream, int64_t deadline_ns)
     }
     struct finishing *finishing = loop_alloc(stream->loop, sizeof *finishing);
     if (finishing == NULL) {
-        sonde_stream_close(stream);
+        /* Not silently: the peer may not get all. */
+        stream->send_error = -ENOMEM;
+        stream->state |= STREAM_FINISHING | STREAM_FAILURE_DUE;
+        loop_defer(stream->loop, &stream->io);
         return;
     }
     *finishing = (struct finishing){.stream = stream, .deadline_ns = deadline_ns, .pause_ns = first_pause_ns};

@@ -108,6 +108,9 @@ void listener_on_timer(struct sonde_timer *timer)
         listener->stopped = false;
         unstarve(listener);
         accept_on(listener);
+        /* Perhaps nobody waits any more: then no accept will ever tell that it is over. */
+        if (!listener->stopped)
+            sonde_timer_start_in(&listener->timer, calm_ns);
     } else {
         listener->trouble = 0;
         tell_trouble(listener);

@@ -47,16 +47,35 @@ void stream_drop_queue(struct sonde_stream *stream)
     stream->state |= STREAM_SEND_DEAD;
 }
 
+/* Is this what a lost connection says? Then receiving will come to its end as well. What else a send may fail with, want
+ * of memory above all, leaves the connection standing, and receiving waiting. */
+static bool is_loss(int error)
+{
+    switch (-error) {
+    case ECONNRESET:
+    case EPIPE:
+    case ETIMEDOUT:
+    case ECONNABORTED:
+    case ECONNREFUSED:
+    case ENOTCONN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void sending_failed(struct sonde_stream *stream, int error)
 {
     if (stream->state & STREAM_SEND_DEAD)
         return;
-    bool owed = stream->state & STREAM_WAITED;
+    bool owed = stream->state & STREAM_WAITED || stream->queue != NULL;
     stream->send_error = error;
     stream_drop_queue(stream);
     if (owed) /* so that an owner who paused receiving until then goes on, and learns the rest from there */
         stream->state |= STREAM_DRAINED_DUE;
-    if (stream->state & STREAM_ENDED) /* receiving is over and can't tell */
+    if (stream->state & STREAM_ENDED || !is_loss(error)) /* receiving is over, or will not be, and can't tell */
         stream->state |= STREAM_FAILURE_DUE;
     loop_defer(stream->loop, &stream->io);
 }

@@ -2,7 +2,6 @@
 #include "names.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -10,7 +9,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
@@ -38,25 +36,6 @@ unsigned names_waiting(void)
     unsigned n = n_waiting;
     pthread_mutex_unlock(&lock);
     return n;
-}
-
-static unsigned n_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    unsigned n = 0;
-
-    while (dir != NULL && readdir(dir) != NULL)
-        n++;
-    if (dir != NULL)
-        closedir(dir);
-    return n;
-}
-
-void names_wait_for_threads(void)
-{
-    /* Two entries are "." and "..". A sanitizer may have a thread of its own: that one does not go. */
-    for (int i = 0; i < 2000 && n_threads() > 3; i++)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static void wait_for_release(void)

@@ -19,7 +19,4 @@ void names_release(void);
 /* How many look-ups are waiting for names_release. */
 unsigned names_waiting(void);
 
-/* Wait until no thread is left but this one. */
-void names_wait_for_threads(void);
-
 #endif
