@@ -37,7 +37,7 @@ void report_closed(const struct connection_end *end)
     sonde_address_format(&end->peer, peer, sizeof peer);
     if (end->n_unsent > 0)
         snprintf(unsent, sizeof unsent, ", %llu unsent", (unsigned long long)end->n_unsent);
-    print_line(line, snprintf(line, sizeof line, "closed %s -> %s %s, %llu bytes in, %llu out%s, %.3f s\n", local, peer,
+    print_line(line, snprintf(line, sizeof line, "closed %s -> %s %s, %llu bytes in, %llu out%s, %.6f s\n", local, peer,
                               end_reason_text(end), (unsigned long long)end->n_received,
                               (unsigned long long)end->n_sent, unsent, (double)end->duration_ns / NS_PER_SECOND));
 }

@@ -5,7 +5,7 @@
 
 #include "cli/connect_talk.h"
 
-/* "connected LOCAL -> PEER", and "closed LOCAL -> PEER end of data, 5 bytes in, 3 out, 0.012 s". */
+/* "connected LOCAL -> PEER", and "closed LOCAL -> PEER end of data, 5 bytes in, 3 out, 0.012000 s". */
 void report_connected(const struct connection_end *end);
 void report_closed(const struct connection_end *end);
 

@@ -96,7 +96,7 @@ static void tell(const struct scan *scan, unsigned index)
         tell_json(name, port);
     if (!scan->settings->verbose)
         return;
-    dprintf(STDERR_FILENO, "%s %s %s, %.3f s\n", word_for(port->error), name,
+    dprintf(STDERR_FILENO, "%s %s %s, %.6f s\n", word_for(port->error), name,
             port->error == 0 ? "accepted" : sonde_strerror(port->error), (double)port->took_ns / NS_PER_SECOND);
 }
 

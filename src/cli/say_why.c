@@ -336,9 +336,17 @@ static bool say_engine(const struct failure *failure)
     if (failure->error != SONDE_EENGINE && strncmp(why->call, "io_uring", strlen("io_uring")) != 0 &&
         strncmp(why->call, "epoll", strlen("epoll")) != 0)
         return false;
-    const char *reason = why->detail[0] != '\0' ? why->detail : sonde_strerror(why->code);
-    say(_("this engine is not available here: %s failed: %s. Leave out --engine, and sonde takes one that works."),
-        why->call, reason);
+    /* Of an engine that was asked for, the detail is all that was said. */
+    if (failure->error == SONDE_EENGINE && why->detail[0] != '\0')
+        say(_("this engine is not available here: %s failed: %s. Leave out --engine, and sonde takes one that works."),
+            why->call, why->detail);
+    else if (why->detail[0] != '\0')
+        say(_("this engine is not available here: %s failed: %s (%s). Leave out --engine, and sonde takes one that "
+              "works."),
+            why->call, sonde_strerror(why->code), why->detail);
+    else
+        say(_("this engine is not available here: %s failed: %s. Leave out --engine, and sonde takes one that works."),
+            why->call, sonde_strerror(why->code));
     return true;
 }
 

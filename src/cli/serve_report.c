@@ -51,7 +51,7 @@ static size_t text_closed(const struct serve_view *view, char *ret_text, size_t 
     if (view->unsent_bytes > 0)
         line(unsent, sizeof(unsent), ", %" PRIu64 " unsent", view->unsent_bytes);
     return line(ret_text, size_bytes,
-                "closed %" PRIu64 " %s <- %s %s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.3f s\n", view->number,
+                "closed %" PRIu64 " %s <- %s %s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.6f s\n", view->number,
                 view->local, view->peer, reason, view->in_bytes, view->out_bytes, unsent, seconds(view->age_ns));
 }
 

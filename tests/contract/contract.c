@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 enum {
-    WATCHDOG_SECONDS = 20,
-    UNTIL_SECONDS = 5,
+    WATCHDOG_SECONDS = 30,
+    UNTIL_SECONDS = 10,
     SKIPPED = 77,
 };
 

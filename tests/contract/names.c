@@ -13,12 +13,13 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
 static bool held;
-static unsigned n_waiting;
+static unsigned n_waiting, n_releases;
 
 void names_hold(void)
 {
     pthread_mutex_lock(&lock);
     held = true;
+    n_waiting = 0;
     pthread_mutex_unlock(&lock);
 }
 
@@ -26,6 +27,8 @@ void names_release(void)
 {
     pthread_mutex_lock(&lock);
     held = false;
+    n_releases++;
+    n_waiting = 0;
     pthread_cond_broadcast(&released);
     pthread_mutex_unlock(&lock);
 }
@@ -41,10 +44,10 @@ unsigned names_waiting(void)
 static void wait_for_release(void)
 {
     pthread_mutex_lock(&lock);
+    unsigned release = n_releases;
     n_waiting++;
-    while (held)
+    while (held && n_releases == release)
         pthread_cond_wait(&released, &lock);
-    n_waiting--;
     pthread_mutex_unlock(&lock);
 }
 

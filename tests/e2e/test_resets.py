@@ -576,3 +576,29 @@ def test_connect_a_peer_that_has_vanished(each_engine, listen):
 
     status, said = same_on_each_engine(each_engine, scenario)
     assert status == 1 and "timed out" in said
+
+
+# --- a reset behind a lot of data ----------------------------------------------------------------------------------
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("service", ["discard", "echo"])
+def test_no_reset_is_missed_behind_a_lot_of_data(each_engine, service):
+    """More than an engine takes in one go has arrived, and a reset behind it, before the server looks. Now and then it
+    depends on a race in the kernel whether the reset is noticed then: so many times over."""
+
+    def scenario(command):
+        server = command.serve(service, "--json", url="tcp://127.0.0.1:0?rcvbuf=4M")
+        for number in range(1, harness.scaled(30, least=5) + 1):
+            sock = server.connect()
+            server.wait_event("opened", lambda event: event["connection"] == number)
+            server.stop()
+            n_sent = harness.fill(sock, limit=1_500_000)
+            harness.wait_acknowledged(sock)
+            reset(sock)
+            server.go_on()
+            closed = server.wait_event("closed", lambda event: event["connection"] == number)
+            assert (closed["reason"], closed["bytes_in"]) == ("reset", n_sent)
+        assert server.terminate() == 0
+
+    same_on_each_engine(each_engine, scenario)

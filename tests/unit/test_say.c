@@ -237,8 +237,8 @@ static void engines(void **state)
 {
     (void)state;
     assert_int_equal(why(NULL, EPERM, "io_uring_setup", "uring", "kernel.io_uring_disabled is 2"), EXIT_NETWORK);
-    check("sonde: this engine is not available here: io_uring_setup failed: operation not permitted. Leave out "
-          "--engine, and sonde takes one that is. (kernel.io_uring_disabled is 2)\n");
+    check("sonde: this engine is not available here: io_uring_setup failed: operation not permitted "
+          "(kernel.io_uring_disabled is 2). Leave out --engine, and sonde takes one that works.\n");
     assert_int_equal(why(NULL, SONDE_EENGINE, "engine", "", ""), EXIT_NETWORK);
     check_begins("sonde: this engine is not available here: ");
 }

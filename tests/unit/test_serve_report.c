@@ -90,7 +90,7 @@ static void closed_in_order(void **state)
     struct serve_event event = event_of(SERVE_CLOSED);
 
     (void)state;
-    check_text(&event, "closed 1 127.0.0.1:43121 <- 127.0.0.1:40488 end of data, 5 bytes in, 5 out, 0.012 s\n");
+    check_text(&event, "closed 1 127.0.0.1:43121 <- 127.0.0.1:40488 end of data, 5 bytes in, 5 out, 0.012346 s\n");
     check_json(&event, "{\"event\":\"closed\"," WHEN
                        ",\"connection\":1,\"local\":\"127.0.0.1:43121\",\"peer\":\"127.0.0.1:40488\",\"reason\":"
                        "\"end\",\"bytes_in\":5,\"bytes_out\":5,\"unsent\":0,\"duration_ns\":12345678}\n");
@@ -140,7 +140,7 @@ static void unsent(void **state)
     event.view.out_bytes = UINT64_C(5000000005);
     event.view.age_ns = INT64_C(61000000000);
     check_text(&event, "closed 1 127.0.0.1:43121 <- 127.0.0.1:40488 reset by peer, 5000000012 bytes in, "
-                       "5000000005 out, 7 unsent, 61.000 s\n");
+                       "5000000005 out, 7 unsent, 61.000000 s\n");
 }
 
 static void queues(void **state)
