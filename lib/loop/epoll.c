@@ -288,7 +288,7 @@ static void receive(struct sonde_loop *loop, struct io *io)
 
 static void accept_some(struct sonde_loop *loop, struct io *io)
 {
-    for (int i = 0; i < ACCEPT_BURST && io->active & IO_ACCEPT; i++) {
+    for (int i = 0; i < ACCEPT_BURST && io->active & IO_ACCEPT && !loop->stop; i++) {
         struct sockaddr_storage peer;
         socklen_t peer_bytes = sizeof peer;
         if (probing(loop))
@@ -338,13 +338,13 @@ static void dispatch(struct sonde_loop *loop, struct io *io, uint32_t events)
         receive(loop, io);
     if (in && io->active & IO_ACCEPT)
         accept_some(loop, io);
-    if (out && io->active & IO_CONNECT)
+    if (out && io->active & IO_CONNECT && !loop->stop)
         connected(loop, io);
-    if (out && io->active & IO_SEND) {
+    if (out && io->active & IO_SEND && !loop->stop) {
         io->active &= (uint8_t)~IO_SEND;
         io->handler->send(io, 0); /* there is room: the owner sends again */
     }
-    if (io->active & IO_POLL && poll_result(io, events) != 0) {
+    if (io->active & IO_POLL && poll_result(io, events) != 0 && !loop->stop) {
         int result = poll_result(io, events);
         io->active &= (uint8_t)~IO_POLL;
         io->handler->poll(io, result);

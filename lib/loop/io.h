@@ -123,6 +123,10 @@ size_t io_buffer_bytes(const struct sonde_loop *loop);
 /* Call io->handler->work at the end of this turn of the loop. */
 void loop_defer(struct sonde_loop *loop, struct io *io);
 
+/* Was sonde_loop_stop called? Then the callback that did was the last of this run: what else is due waits for the next.
+ */
+bool loop_is_stopping(const struct sonde_loop *loop);
+
 /* Objects that can call back, and so keep sonde_loop_run running. */
 void loop_add_open(struct sonde_loop *loop, int change);
 

@@ -200,6 +200,11 @@ void sonde_loop_stop(struct sonde_loop *loop)
     loop->stop = true;
 }
 
+bool loop_is_stopping(const struct sonde_loop *loop)
+{
+    return loop->stop;
+}
+
 void sonde_loop_hold(struct sonde_loop *loop, int change)
 {
     loop_add_open(loop, change);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SO_LINGER with a time makes close(2) wait, on a non-blocking socket too, until the peer has acknowledged everything or
- * the time is over. A loop can't wait. So the socket gets a second descriptor, which a thread of its own closes and
+ * SO_LINGER with a time makes close(2) wait, on a non-blocking socket too, until the peer has acknowledged everything
+ * or the time is over. A loop can't wait. So the socket gets a second descriptor, which a thread of its own closes and
  * waits on: the first one closes at once, being not the last.
  */
 #include "net/net_internal.h"

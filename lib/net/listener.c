@@ -283,13 +283,15 @@ void listener_on_work(struct io *io)
     struct sonde_listener *listener = LEG_OF(io)->listener;
 
     tell_trouble(listener);
-    while (listener->n_waiting > 0 && wants_more(listener)) {
+    while (listener->n_waiting > 0 && wants_more(listener) && !loop_is_stopping(listener->loop)) {
         struct waiting first = listener->waiting[0];
         memmove(listener->waiting, listener->waiting + 1, --listener->n_waiting * sizeof first);
         hand_over(&listener->legs[first.leg], first.fd, NULL, 0);
     }
     if (listener->n_waiting == 0)
         accept_on(listener);
+    else if (wants_more(listener))
+        loop_defer(listener->loop, io);
 }
 
 void sonde_listener_pause(struct sonde_listener *listener)

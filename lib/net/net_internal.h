@@ -59,7 +59,7 @@ struct sonde_stream {
     uint64_t id;
     int64_t since_ns;
     uint64_t n_received, n_sent;
-    struct sonde_address peer; /* port 0 of an accepted TCP stream: not asked for yet, see stream_info.c */
+    struct sonde_address peer;        /* port 0 of an accepted TCP stream: not asked for yet, see stream_info.c */
     struct chunk *queue, *queue_last; /* to be sent; while IO_SEND is under way, its first chunk is in the kernel's
                                          hands unless a lent buffer is */
     struct chunk *kept;               /* received, not delivered: it came while the stream was paused */

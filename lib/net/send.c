@@ -47,8 +47,8 @@ void stream_drop_queue(struct sonde_stream *stream)
     stream->state |= STREAM_SEND_DEAD;
 }
 
-/* Is this what a lost connection says? Then receiving will come to its end as well. What else a send may fail with, want
- * of memory above all, leaves the connection standing, and receiving waiting. */
+/* Is this what a lost connection says? Then receiving will come to its end as well. What else a send may fail with,
+ * want of memory above all, leaves the connection standing, and receiving waiting. */
 static bool is_loss(int error)
 {
     switch (-error) {

@@ -241,7 +241,7 @@ static bool is_close(const char *text, size_t n_bytes, const char *name)
 {
     size_t n_name = strlen(name);
 
-    if (n_bytes < 2 || n_bytes > 24 || n_name >= 32)
+    if (text == NULL || n_bytes < 2 || n_bytes > 24 || n_name >= 32)
         return false;
     if (n_bytes > 2 && (memmem(name, n_name, text, n_bytes) != NULL || memmem(text, n_bytes, name, n_name) != NULL))
         return true;

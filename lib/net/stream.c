@@ -166,9 +166,17 @@ static void on_poll(struct io *io, int result)
         stream_check_finished(stream);
 }
 
+/* To the end of the next turn. */
+static void put_off(struct sonde_stream *stream, unsigned due)
+{
+    stream->state |= (uint16_t)due;
+    loop_defer(stream->loop, &stream->io);
+}
+
 static void deliver_kept(struct sonde_stream *stream)
 {
-    while (stream->kept != NULL && !(stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED))) {
+    while (stream->kept != NULL && !(stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED)) &&
+           !loop_is_stopping(stream->loop)) {
         struct chunk *chunk = stream->kept;
         struct io_buffer buffer = {.data = chunk->data, .n_bytes = chunk->n_bytes, .id = -1};
         stream->kept = chunk->next;
@@ -176,8 +184,12 @@ static void deliver_kept(struct sonde_stream *stream)
         deliver(stream, buffer.data, buffer.n_bytes, &buffer);
         chunk_free_all(stream->loop, chunk);
     }
-    if (stream->kept != NULL || stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED))
+    if (stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED))
         return;
+    if (loop_is_stopping(stream->loop)) {
+        put_off(stream, STREAM_READ_AGAIN);
+        return;
+    }
     if (stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
         int result = stream->state & STREAM_LOSS_WAITS ? stream->error : 0;
         stream->state &= (uint16_t) ~(STREAM_END_WAITS | STREAM_LOSS_WAITS);
@@ -198,8 +210,10 @@ static void on_work(struct io *io)
     if (due & STREAM_DRAINED_DUE && stream->handler->drained != NULL)
         stream->handler->drained(stream);
     if (due & STREAM_READ_AGAIN)
-        deliver_kept(stream);
-    if (due & STREAM_FAILURE_DUE)
+        deliver_kept(stream); /* or not, if the loop is stopping */
+    if (due & STREAM_FAILURE_DUE && loop_is_stopping(stream->loop))
+        put_off(stream, STREAM_FAILURE_DUE);
+    else if (due & STREAM_FAILURE_DUE)
         stream_fail(stream, stream->send_error);
 }
 

@@ -2,7 +2,9 @@
 /* The flow of data: queues and their limits, forwarding, pausing; and that a stream that stops harms no other. */
 #include "ends.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sonde/poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -546,6 +548,77 @@ static void more_than_the_buffers(struct contract *c)
     free(raw);
 }
 
+/* Streams that wait for buffers are closed, or paused, by a callback of the same turn. */
+struct starved {
+    struct server *server;
+    struct sonde_poll *poll;
+    bool closes, done;
+};
+
+static void on_ready(struct sonde_poll *poll, unsigned events, void *user)
+{
+    struct starved *starved = user;
+
+    (void)events;
+    for (unsigned i = 0; i < starved->server->n_ends; i++) {
+        struct end *end = &starved->server->ends[i];
+        if (end->stream == NULL)
+            continue;
+        if (starved->closes)
+            end_close(end);
+        else
+            DO(sonde_stream_pause(end->stream));
+        if (!starved->closes && i % 3 == 0)
+            DO(sonde_stream_resume(end->stream));
+    }
+    starved->done = true;
+    DO(sonde_poll_close(poll));
+}
+
+static void starved_and_stopped(struct contract *c)
+{
+    static const struct sonde_poll_handler handler = {.ready = on_ready};
+
+    for (unsigned round = 0; round < 2; round++) {
+        struct server server = {.model = {.checked = true, .seed = 3}};
+        struct starved starved = {.server = &server, .closes = round == 1};
+        unsigned n = how_many() / 2;
+        int *raw = calloc(n, sizeof *raw), ends[2];
+        unsigned char bytes[500];
+        assert_non_null(raw);
+        assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+        fill_pattern(bytes, sizeof bytes, 3, 0);
+        server_open(&server, c, n);
+        for (unsigned i = 0; i < n; i++) {
+            raw[i] = raw_connect(server_port(&server));
+            if (i % 100 == 99)
+                until(c, server.n_ends == i + 1);
+        }
+        until(c, server.n_ends == n);
+        assert_int_equal(CALL(sonde_poll_create(c->loop, ends[0], &handler, &starved, &starved.poll)), 0);
+        assert_int_equal(CALL(sonde_poll_start(starved.poll, SONDE_READABLE)), 0);
+        some_turns(c);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(send(raw[i], bytes, sizeof bytes, MSG_NOSIGNAL), sizeof bytes);
+        assert_int_equal(write(ends[1], "x", 1), 1); /* last */
+        until(c, starved.done);
+        for (unsigned i = 0; i < n && round == 1; i++)
+            until(c, server.ends[i].closed);
+        some_turns(c);
+        for (unsigned i = 0; i < n && round == 0; i++)
+            DO(sonde_stream_resume(server.ends[i].stream));
+        for (unsigned i = 0; i < n && round == 0; i++)
+            until(c, server.ends[i].n_received == sizeof bytes);
+        for (unsigned i = 0; i < n; i++)
+            close(raw[i]);
+        close(ends[0]);
+        close(ends[1]);
+        server_wind_up(&server);
+        free(raw);
+    }
+    more_than_the_buffers(c); /* no buffer was lost on the way */
+}
+
 static void echo_within_bounds(struct end *end, const struct sonde_lent *bytes)
 {
     assert_int_equal(CALL(sonde_stream_forward(end->stream, bytes)), 0);
@@ -661,6 +734,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(pause_costs_little),
         CONTRACT_TEST(big_echo),
         CONTRACT_TEST(more_than_the_buffers),
+        CONTRACT_TEST(starved_and_stopped),
         CONTRACT_TEST(many_that_do_not_read),
         CONTRACT_TEST(flood_beside_one),
     };

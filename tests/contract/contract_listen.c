@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sonde/poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ static void leave_stale(const char *path)
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    strncpy(at.sun_path, path, sizeof at.sun_path - 1);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(fd, 1), 0);
     close(fd);
@@ -387,6 +388,48 @@ static void pause_and_resume(struct contract *c)
     }
     close_all(raw, CLIENTS);
     server_wind_up(&server);
+}
+
+static void count_ready(struct sonde_poll *poll, unsigned events, void *user)
+{
+    (void)poll;
+    assert_int_equal(events, SONDE_READABLE);
+    ++*(unsigned *)user;
+}
+
+/* Its descriptor may be watched, by whoever accepts later. */
+static void watched_while_paused(struct contract *c)
+{
+    static const struct sonde_poll_handler handler = {.ready = count_ready};
+    struct server server = {0};
+    struct sonde_poll *poll;
+    unsigned n_ready = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        const struct sonde_listen_options options = {.size = sizeof options, .flags = i == 0 ? SONDE_LISTEN_PAUSED : 0};
+        server = (struct server){0};
+        n_ready = 0;
+        server_open_at(&server, c, 1, &options, "tcp://127.0.0.1:0");
+        some_turns(c);
+        DO(sonde_listener_pause(server.listener));
+        some_turns(c);
+        /* A copy of it: the listener may be waiting on its own. */
+        int copy = fcntl(sonde_listener_fd(server.listener, 0), F_DUPFD_CLOEXEC, 0);
+        assert_true(copy >= 0);
+        assert_int_equal(CALL(sonde_poll_create(c->loop, copy, &handler, &n_ready, &poll)), 0);
+        assert_int_equal(CALL(sonde_poll_start(poll, SONDE_READABLE)), 0);
+        some_turns(c);
+        assert_int_equal(n_ready, 0);
+        int raw = raw_connect(server_port(&server));
+        until(c, n_ready == 1);
+        DO(sonde_poll_close(poll));
+        some_turns(c);
+        DO(sonde_listener_resume(server.listener));
+        until(c, server.n_ends == 1);
+        close(copy);
+        close(raw);
+        server_wind_up(&server);
+    }
 }
 
 /* --- closing ---------------------------------------------------------------------------------------------------- */
@@ -669,6 +712,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(one_by_one_unpaused),
         CONTRACT_TEST(paused_from_the_start),
         CONTRACT_TEST(pause_and_resume),
+        CONTRACT_TEST(watched_while_paused),
         CONTRACT_TEST(close_with_a_full_queue),
         CONTRACT_TEST(close_under_load),
         CONTRACT_TEST(restart_at_once),

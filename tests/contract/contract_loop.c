@@ -3,12 +3,18 @@
 #include "contract.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sonde/poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +43,112 @@ static void created_by_name(struct contract *c)
     assert_int_equal(sonde_loop_destroy(loop), 0);
     assert_int_equal(sonde_loop_create(NULL, &loop, NULL), 0);
     assert_int_equal(sonde_loop_destroy(loop), 0);
+}
+
+/* Whatever a loop opens stays here when the program starts another. */
+static void descriptors_are_cloexec(struct contract *c)
+{
+    struct script script = {0};
+    struct sonde_loop *loop;
+    bool before[256];
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        before[fd] = fcntl(fd, F_GETFD) >= 0;
+    assert_int_equal(contract_create_loop(c, &script, 0, &loop), 0);
+    assert_int_equal(sonde_loop_run(loop), 0);
+    for (int fd = 0; fd < 256; fd++) {
+        int flags = before[fd] ? -1 : fcntl(fd, F_GETFD);
+        if (flags < 0)
+            continue;
+        assert_true(flags & FD_CLOEXEC);
+        n++;
+    }
+    assert_true(n > 0);
+    assert_int_equal(sonde_loop_destroy(loop), 0);
+}
+
+/* In a process where io_uring_setup(2) is refused, as it is in many containers. */
+static int without_io_uring(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    const struct sonde_loop_options uring = {.size = sizeof uring, .engine = SONDE_ENGINE_URING};
+    struct sonde_loop *loop = NULL;
+    struct sonde_why why = {0};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        return 0; /* filters are refused here as well */
+    if (sonde_loop_create(&uring, &loop, &why) != -SONDE_EENGINE || loop != NULL || why.code != -SONDE_EENGINE)
+        return 2;
+    if (strcmp(why.call, "io_uring_setup") != 0 || strcmp(why.subject, "uring") != 0 || why.detail[0] == '\0')
+        return 3;
+    if (sonde_engine_probe(SONDE_ENGINE_URING, &why) != -EPERM || why.code != -EPERM)
+        return 4;
+    if (sonde_engine_probe(SONDE_ENGINE_EPOLL, NULL) != 0 || sonde_engine_probe(SONDE_ENGINE_AUTO, NULL) != 0)
+        return 5;
+    if (sonde_loop_create(NULL, &loop, &why) != 0 || sonde_loop_engine(loop) != SONDE_ENGINE_EPOLL)
+        return 6;
+    return sonde_loop_run(loop) == 0 && sonde_loop_destroy(loop) == 0 ? 0 : 7;
+}
+
+static void falls_back(struct contract *c)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    (void)c;
+    if (child == 0)
+        _exit(without_io_uring());
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static atomic_uint n_signals;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    n_signals++;
+}
+
+/* A signal that has a handler disturbs nothing. */
+static void fired(struct sonde_timer *timer)
+{
+    *(bool *)timer->user = true;
+}
+
+static void signals_do_not_end_it(struct contract *c)
+{
+    const struct sigaction action = {.sa_handler = on_signal};
+    const struct itimerspec often = {{0, MILLISECOND}, {0, MILLISECOND}};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct sonde_timer timer;
+    bool has_fired = false;
+    timer_t ticking;
+
+    n_signals = 0;
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &ticking), 0);
+    assert_int_equal(timer_settime(ticking, 0, &often, NULL), 0);
+    sonde_timer_init(&timer, c->loop, fired, &has_fired);
+    DO(sonde_timer_start_in(&timer, 20 * MILLISECOND));
+    contract_run(c);
+    assert_true(has_fired);
+    /* And with nothing to wait for but a message. */
+    sonde_loop_hold(c->loop, +1);
+    int64_t until_ns = clock_monotonic_ns() + 10 * MILLISECOND;
+    until(c, clock_monotonic_ns() > until_ns);
+    sonde_loop_hold(c->loop, -1);
+    assert_int_equal(timer_delete(ticking), 0);
+    assert_true(n_signals > 0);
 }
 
 static void *run_elsewhere(void *user)
@@ -768,6 +880,9 @@ int main(int argc, char **argv)
     static const struct contract_test tests[] = {
         CONTRACT_TEST(nothing_to_do),
         CONTRACT_TEST(created_by_name),
+        CONTRACT_TEST(descriptors_are_cloexec),
+        CONTRACT_TEST(falls_back),
+        CONTRACT_TEST(signals_do_not_end_it),
         CONTRACT_TEST(belongs_to_a_thread),
         CONTRACT_TEST(clock_of_the_loop),
         CONTRACT_TEST(timers_in_order),

@@ -98,6 +98,61 @@ static void reset_while_sending(struct contract *c)
     }
 }
 
+/* Much data, and the reset right behind it: some of the data may be gone, the reset must not be. */
+static void reset_behind_much(struct contract *c)
+{
+    static unsigned char bytes[100 * 1000];
+
+    for (unsigned i = 0; i < 40; i++) {
+        struct pair pair = {.raw = -1, .model = {.checked = true, .seed = 6}};
+        uint64_t n_written = 0;
+        snprintf(c->note, sizeof c->note, "time %u", i);
+        if (i % 3 == 0)
+            pair.model.on_data = forward;
+        pair_open(&pair, c, i % 2 == 0 ? ACCEPTED : CONNECTED);
+        for (unsigned k = 0; k < 15 || (k < 30 && i % 5 == 0); k++) {
+            fill_pattern(bytes, sizeof bytes, 6, n_written);
+            ssize_t n = send(pair.raw, bytes, sizeof bytes, MSG_NOSIGNAL);
+            assert_true(n > 0 || errno == EAGAIN);
+            n_written += n > 0 ? (size_t)n : 0;
+            if (i % 4 == 3)
+                contract_turn(c);
+        }
+        reset(&pair);
+        until(c, pair.end->failed);
+        assert_true(strcmp(pair_story(&pair), "df") == 0 || strcmp(pair_story(&pair), "f") == 0);
+        assert_int_equal(pair.end->error, -ECONNRESET);
+        pair_close(&pair);
+    }
+}
+
+/* The same with an end instead, and nothing may be gone. */
+static void end_behind_much(struct contract *c)
+{
+    static unsigned char bytes[100 * 1000];
+
+    for (unsigned i = 0; i < 16; i++) {
+        struct pair pair = {.raw = -1, .model = {.checked = true, .seed = 6}};
+        uint64_t n_written = 0;
+        snprintf(c->note, sizeof c->note, "time %u", i);
+        pair_open(&pair, c, i % 2 == 0 ? ACCEPTED : CONNECTED);
+        for (unsigned k = 0; k < 30; k++) {
+            fill_pattern(bytes, sizeof bytes, 6, n_written);
+            ssize_t n = send(pair.raw, bytes, sizeof bytes, MSG_NOSIGNAL);
+            assert_true(n > 0 || errno == EAGAIN);
+            n_written += n > 0 ? (size_t)n : 0;
+            if (i % 4 == 3)
+                contract_turn(c);
+        }
+        raw_close(pair.raw);
+        pair.raw = -1;
+        until(c, pair.end->ended);
+        assert_int_equal(pair.end->n_received, n_written);
+        assert_string_equal(pair_story(&pair), "de");
+        pair_close(&pair);
+    }
+}
+
 /* The peer has ended its side, and is gone when we go on writing. */
 static void end_then_reset(struct contract *c)
 {
@@ -406,7 +461,8 @@ int main(int argc, char **argv)
 {
     static const struct contract_test tests[] = {
         CONTRACT_TEST(data_then_reset),           CONTRACT_TEST(send_finds_the_reset),
-        CONTRACT_TEST(reset_while_sending),       CONTRACT_TEST(end_then_reset),
+        CONTRACT_TEST(reset_while_sending),       CONTRACT_TEST(reset_behind_much),
+        CONTRACT_TEST(end_behind_much),           CONTRACT_TEST(end_then_reset),
         CONTRACT_TEST(end_then_write_to_nobody),  CONTRACT_TEST(end_and_reset_at_once),
         CONTRACT_TEST(reset_while_paused),        CONTRACT_TEST(end_then_reset_while_paused),
         CONTRACT_TEST(reset_before_accept),       CONTRACT_TEST(unix_reset),

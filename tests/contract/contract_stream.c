@@ -461,6 +461,71 @@ static void loop_is_busy_until_closed(struct contract *c)
     pair_close(&pair);
 }
 
+/* --- stopping --------------------------------------------------------------------------------------------------- */
+
+static unsigned n_callbacks;
+
+static void stop_in_data(struct end *end, const struct sonde_lent *bytes)
+{
+    (void)bytes;
+    n_callbacks++;
+    DO(sonde_loop_stop(end->c->loop));
+}
+
+static void stop_in(struct end *end)
+{
+    n_callbacks++;
+    DO(sonde_loop_stop(end->c->loop));
+}
+
+/* The callback at hand is the last of a run, and the next run goes on with what is left. */
+static void stop_in_every_callback(struct contract *c)
+{
+    enum { CLIENTS = 12 };
+    struct server server = {.model = {.on_data = stop_in_data,
+                                      .on_end = stop_in,
+                                      .on_failed = stop_in,
+                                      .on_closed = stop_in,
+                                      .on_drained = stop_in},
+                            .on_accepted = stop_in};
+    int raw[CLIENTS];
+    unsigned n_runs = 0, n_closed = 0;
+
+    n_callbacks = 0;
+    server_open(&server, c, CLIENTS);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        raw[i] = raw_connect(server_port(&server));
+        raw_write(raw[i], "hello");
+        if (i % 3 == 0)
+            raw_shutdown(raw[i]);
+        else if (i % 3 == 1)
+            raw_reset(raw[i]);
+    }
+    while (n_closed < CLIENTS) {
+        n_runs++;
+        contract_run(c);
+        assert_int_equal(n_callbacks, n_runs);
+        n_closed = 0;
+        for (unsigned i = 0; i < server.n_ends; i++) {
+            struct end *end = &server.ends[i];
+            n_closed += end->closed;
+            /* A third only says hello: it is paused and resumed before it is closed, with what it may hold back. */
+            if (end->stream != NULL && !end->closing && (end->ended || end->failed || end->n_received == 5)) {
+                if (!end->ended && !end->failed && n_runs % 2 == 0) {
+                    DO(sonde_stream_pause(end->stream));
+                    DO(sonde_stream_resume(end->stream));
+                } else {
+                    end_close(end);
+                }
+            }
+        }
+    }
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (i % 3 != 1)
+            close(raw[i]);
+    server_wind_up(&server);
+}
+
 int main(int argc, char **argv)
 {
     static const struct contract_test tests[] = {
@@ -484,6 +549,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(no_handler_is_a_reset),
         CONTRACT_TEST(who_and_where),
         CONTRACT_TEST(loop_is_busy_until_closed),
+        CONTRACT_TEST(stop_in_every_callback),
     };
     return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

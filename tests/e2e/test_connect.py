@@ -9,6 +9,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -181,7 +182,13 @@ def test_full_duplex_while_both_have_much_to_say(sonde, listen):
     ours, theirs = os.urandom(1 << 22), os.urandom(1 << 22)
     sock = listen()
     process = sonde.start_connect(url_of(sock))
-    feeder = threading.Thread(target=lambda: (process.feed(ours), process.end_input()), daemon=True)
+
+    def feed():
+        with contextlib.suppress(BrokenPipeError):  # it may leave once the peer has ended
+            process.feed(ours)
+        process.end_input()
+
+    feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     connection, _ = harness.accept(sock)
     with connection:
@@ -867,6 +874,41 @@ def test_a_name_that_does_not_resolve(sonde):
     sentence = one_sentence(result.err)
     assert "name.invalid" in sentence
     hint(sentence)
+
+
+@pytest.fixture
+def silent_dns(tool):
+    """What to put before a command so that no name is resolved and none is refused."""
+    prefix = [
+        *[tool("unshare"), "--user", "--net", "--mount", "--map-root-user"],
+        *[sys.executable, str(harness.HERE / "helpers" / "silent_dns.py")],
+    ]
+    if subprocess.run([*prefix, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no name spaces here, or no ip and mount in them")
+    return prefix
+
+
+def test_w_holds_for_the_look_up_too(sonde, silent_dns):
+    result = sonde.connect("-w", "1", "tcp://name.example:7007", prefix=silent_dns, stdin=subprocess.DEVNULL)
+    assert (result.status, result.out) == (1, b""), result.process
+    sentence = one_sentence(result.err)
+    assert "tcp://name.example:7007" in sentence and "timed out" in sentence
+    hint(sentence)
+
+
+def test_interrupt_while_looking_up_a_name(sonde, silent_dns):
+    process = sonde.start_connect("--calls", "tcp://name.example:7007", prefix=silent_dns)
+
+    def asks():  # two descriptors of the same kind: one asks, the other never answers
+        sockets = 0
+        for fd in os.listdir(f"/proc/{process.pid}/fd"):
+            with contextlib.suppress(OSError):
+                sockets += os.readlink(f"/proc/{process.pid}/fd/{fd}").startswith("socket:")
+        return sockets >= 2 and len(os.listdir(f"/proc/{process.pid}/task")) >= 2
+
+    wait_until(asks, "it asks for the name")
+    process.signal(signal.SIGINT)
+    assert process.wait() == 130
 
 
 def test_reset(sonde, listen):

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import random
 import re
 import selectors
 import signal
@@ -459,6 +460,52 @@ def test_nothing_is_left_open(sonde):
     wait_until(lambda: len(os.listdir(folder)) <= n_before, "every descriptor is closed again")
     with server.connect() as sock:
         round_trip(sock, b"still here")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_a_crowd_of_every_behaviour(sonde, n_threads):
+    """Eight clients at a time, each with a behaviour drawn by lot: honest ones get their bytes back, every connection
+    has its end, and nothing stays behind."""
+    server = sonde.serve("echo", "--threads", n_threads, "--backlog", 512)
+    n_each = scaled(60, 10)
+    failures = []
+
+    def behave(lot):
+        data = lot.randbytes(lot.choice((1, 10, 1000, 100000, 400000)))
+        how = lot.choice(("exchange", "exchange", "close", "reset", "end and reset", "read a little"))
+        buffers = lot.choice((None, 4096))
+        with harness.dial(server.url, rcvbuf=buffers, sndbuf=buffers) as sock:
+            if how == "exchange":
+                exchange(sock, data, seed=lot.random())
+                return
+            harness.fill(sock, data, limit=len(data))
+            if how == "end and reset":
+                sock.shutdown(socket.SHUT_WR)
+            if how == "read a little":
+                sock.recv(100)
+            if "reset" in how:
+                harness.reset(sock)
+
+    def client(number):
+        lot = random.Random(number)
+        for _ in range(n_each):
+            try:
+                behave(lot)
+            except (AssertionError, OSError) as failure:
+                failures.append(failure)
+
+    clients = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(8)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join(harness.DEADLINE * 3)
+        assert not thread.is_alive(), "a client hangs"
+    assert not failures, failures[0]
+    wait_until(lambda: len(server.closed()) == 8 * n_each, "every connection has its end")
+    assert {row.reason for row in server.closed()} == {"end of data", "reset by peer"}
+    assert server.terminate() == 0
+    assert server.err.text == ""
 
 
 # --- nobody reads what it prints ---------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import struct
 import pytest
 
 import harness
-from harness import receive_exactly, reset, round_trip, text_address, url_of, wait_until
+from harness import receive_exactly, reset, round_trip, scaled, text_address, url_of, wait_until
 
 SMALL = "tcp://127.0.0.1:0?sndbuf=8192&rcvbuf=8192"
 
@@ -265,6 +265,27 @@ def test_echo_says_it_in_words_too(each_engine):
     assert same_on_each_engine(each_engine, scenario) == [("reset by peer", 11, 5)] * 2
 
 
+@pytest.mark.heavy
+def test_echo_thousands_of_resets_at_any_moment(sonde):
+    """Clients that connect, send and reset as fast as they can: the reset meets the server between any two of its
+    steps, also between taking the data and sending it back. Each one is noticed, and none is left behind."""
+    n_clients = scaled(6000, 1000)
+    server = sonde.serve("echo", "--backlog", 4096)
+    with server.connect() as sock:
+        round_trip(sock, b"hello")
+        n_before = len(os.listdir(f"/proc/{server.pid}/fd")) - 1
+    for _ in range(n_clients):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, harness.NO_LINGER)
+            sock.connect(("127.0.0.1", server.port))
+            sock.send(b"abc")
+    wait_until(lambda: server.out.data.count(b"\nclosed ") == n_clients + 1, "each has its closed line")
+    wait_until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == n_before, "every descriptor is closed")
+    assert "0.0.0.0" not in server.out.text, "a peer is not named"
+    ends = {(row.reason, row.bytes_in) for row in server.closed()[1:]}
+    assert ends == {("reset by peer", 3)}
+
+
 # --- connect -----------------------------------------------------------------------------------------------------
 
 
@@ -477,6 +498,23 @@ def test_connect_reset_while_only_writing(each_engine, listen, fin, tmp_path):
 
     status, said = same_on_each_engine(each_engine, scenario)
     assert (status, said[0]) == (1, "reset the connection")
+
+
+@pytest.mark.heavy
+def test_connect_hundreds_of_resets_at_any_moment(sonde, listen, tmp_path):
+    """The peer resets as soon as it can: whatever the client is at, it ends, and never with success."""
+    (tmp_path / "input").write_bytes(b"hello")
+    sock = listen()
+    for number in range(scaled(100, 40)):
+        with open(tmp_path / "input", "rb") as stdin:
+            process = sonde.start_connect(url_of(sock), stdin=stdin)
+        connection, _ = harness.accept(sock)
+        if number % 2:
+            connection.sendall(b"abc")
+        reset(connection)
+        assert process.wait() == 1, process
+        assert process.out.data == (b"abc" if number % 2 else b"")
+        words(process, url_of(sock))
 
 
 def test_connect_reset_after_our_end(each_engine, listen):
