@@ -477,6 +477,8 @@ static void complete(struct sonde_loop *loop, const struct io_uring_cqe *cqe)
         go_on_closing(loop, io, false);
 }
 
+enum { BATCH = 64 };
+
 static int uring_turn(struct sonde_loop *loop, int64_t timeout_ns)
 {
     struct uring *uring = uring_of(loop);
@@ -495,16 +497,21 @@ static int uring_turn(struct sonde_loop *loop, int64_t timeout_ns)
     if (error < 0 && error != -EINTR && error != -ETIME && error != -EAGAIN && error != -EBUSY)
         return error;
 
-    struct io_uring_cqe *cqe;
-    unsigned head, n_done = 0;
-    io_uring_for_each_cqe(&uring->ring, head, cqe)
-    {
-        n_done++;
-        complete(loop, cqe);
-        if (loop->stop)
-            break; /* the rest stays in the ring for the next run */
-    }
-    io_uring_cq_advance(&uring->ring, n_done);
+    struct io_uring_cqe *batch[BATCH];
+    unsigned n, n_done = 0;
+    do {
+        n = io_uring_peek_batch_cqe(&uring->ring, batch, BATCH);
+        for (n_done = 0; n_done < n && !loop->stop; n_done++) {
+            /* With many connections the next one's memory is in no cache: have it fetched meanwhile. */
+            if (n_done + 1 < n) {
+                const char *next = (const char *)(uintptr_t)batch[n_done + 1]->user_data;
+                __builtin_prefetch(next);
+                __builtin_prefetch(next + 64);
+            }
+            complete(loop, batch[n_done]);
+        }
+        io_uring_cq_advance(&uring->ring, n_done); /* the rest stays in the ring for the next run */
+    } while (n == BATCH && !loop->stop);
     return 0;
 }
 

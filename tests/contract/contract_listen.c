@@ -241,7 +241,7 @@ static void others_stay(struct contract *c)
     refused(c, text, NULL, -EADDRINUSE, "bind", path);
     assert_int_equal(unlink(path), 0);
     char target[128];
-    snprintf(target, sizeof target, "%s-target", path);
+    snprintf(target, sizeof target, "%.100s-target", text + strlen("unix:"));
     leave_stale(target);
     assert_int_equal(symlink(target, path), 0);
     refused(c, text, NULL, -EADDRINUSE, "bind", path);
