@@ -21,7 +21,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -147,15 +146,6 @@ static void stand(struct connecting *connecting)
     stream_read_on(stream);
 }
 
-/* The handshake, data and a reset may all have come before anybody looked: the kernel then tells of the reset as if it
- * were connect's result, but the data is there to be read. */
-static bool data_waits(const struct sonde_stream *stream)
-{
-    int n_bytes = 0;
-
-    return stream->peer.family != AF_UNIX && ioctl(stream->io.fd, FIONREAD, &n_bytes) == 0 && n_bytes > 0;
-}
-
 void connecting_on_connected(struct io *io, int result)
 {
     struct sonde_stream *stream = STREAM_OF(io);
@@ -165,8 +155,9 @@ void connecting_on_connected(struct io *io, int result)
         return;
     if (result == 0 && leads_to_itself(io->fd, &stream->peer))
         result = -ECONNREFUSED;
-    if ((result == -ECONNRESET || result == -EPIPE) && data_waits(stream)) {
-        /* Sending is over before it began; receiving goes on to what the reset left there, and then tells of it. */
+    if ((result == -ECONNRESET || result == -EPIPE) && stream->peer.family != AF_UNIX) {
+        /* Refusing is ECONNREFUSED: this connection did stand, and was reset before anybody looked, perhaps behind data
+         * that is there to be read. Sending is over before it began; receiving goes on to the end, and tells. */
         stream->send_error = result;
         stream->state |= STREAM_SEND_DEAD;
         result = 0;

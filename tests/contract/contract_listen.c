@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sonde/poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -481,7 +482,7 @@ static void close_with_a_full_queue(struct contract *c)
 struct load {
     uint16_t port;
     atomic_bool over;
-    unsigned n_served, n_cut, n_refused, n_other;
+    atomic_uint n_served, n_cut, n_refused, n_other;
 };
 
 static void *keep_connecting(void *user)
