@@ -98,6 +98,11 @@ bool io_sends_at_once(const struct sonde_loop *loop)
     return loop->ops->sends_at_once;
 }
 
+bool io_misses_ends(const struct sonde_loop *loop)
+{
+    return loop->ops->misses_ends;
+}
+
 int loop_fault(struct sonde_loop *loop, enum sonde_operation operation)
 {
     return loop->ops->fault != NULL ? loop->ops->fault(loop, operation) : 0;

@@ -15,6 +15,7 @@
 
 #include <sonde/loop.h>
 #include <sonde/probe.h>
+#include <sonde/timer.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +94,9 @@ int io_send(struct sonde_loop *loop, struct io *io, const void *data, size_t n_b
 /* Does io_send take bytes at once, so that they need not stay anywhere (epoll), or later (io_uring)? */
 bool io_sends_at_once(const struct sonde_loop *loop);
 
+/* May a receive that is asked for often miss how the connection ended? */
+bool io_misses_ends(const struct sonde_loop *loop);
+
 /* `often`: any number of connections, otherwise one. */
 int io_accept_start(struct sonde_loop *loop, struct io *io, bool often);
 void io_accept_stop(struct sonde_loop *loop, struct io *io);
@@ -152,6 +156,7 @@ struct loop_net {
     struct sonde_listener *starved; /* those that ran out of descriptors: told when one is closed */
     const struct sonde_lent *lent;  /* what is being lent to data() at this moment */
     struct io_buffer *lent_buffer;
+    struct sonde_timer missed; /* see net/missed.c */
 };
 
 struct loop_net *loop_net(struct sonde_loop *loop);

@@ -33,6 +33,7 @@ struct engine_ops {
     int (*fault)(struct sonde_loop *loop, enum sonde_operation operation); /* NULL, but for scripted engines */
     size_t buffer_bytes;
     bool sends_at_once;
+    bool misses_ends;
 };
 
 extern const struct engine_ops engine_uring, engine_epoll;

@@ -536,4 +536,5 @@ const struct engine_ops engine_uring = {
     .buffer_release = uring_buffer_release,
     .buffer_data = uring_buffer_data,
     .buffer_bytes = URING_BUFFER_BYTES,
+    .misses_ends = true,
 };

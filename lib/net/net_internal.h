@@ -61,8 +61,9 @@ struct sonde_stream {
     uint16_t state;
     int send_error;
     uint16_t user_bytes;
-    uint8_t once; /* so many receives one by one, see stream.c */
-    uint8_t leg;  /* which of the listener's sockets accepted it */
+    uint8_t once;  /* so many receives one by one, see stream.c */
+    uint8_t leg;   /* which of the listener's sockets accepted it */
+    uint8_t fresh; /* see missed.c */
 
     int error;
     uint32_t unsent_bytes, send_limit;
@@ -90,6 +91,9 @@ void stream_discard(struct sonde_stream *stream);
 /* Begin to receive, unless it is paused, closed, or over. */
 void stream_read_on(struct sonde_stream *stream);
 
+/* Give up a multishot receive and ask the socket itself, one by one for a while. */
+void stream_ask_again(struct sonde_stream *stream);
+
 /* Tell the owner that the connection is gone; at most once. */
 void stream_fail(struct sonde_stream *stream, int error);
 
@@ -102,6 +106,14 @@ void stream_pump(struct sonde_stream *stream);
 void stream_drop_queue(struct sonde_stream *stream);
 struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room);
 void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk);
+
+/* --- missed.c --------------------------------------------------------------------------------------------------- */
+
+/* Something was received. */
+void missed_note(struct sonde_stream *stream);
+
+/* A stream has gone. */
+void missed_forget(struct sonde_loop *loop);
 
 /* --- linger.c --------------------------------------------------------------------------------------------------- */
 

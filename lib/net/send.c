@@ -77,6 +77,8 @@ static void sending_failed(struct sonde_stream *stream, int error)
         stream->state |= STREAM_DRAINED_DUE;
     if (stream->state & STREAM_ENDED || !is_loss(error)) /* receiving is over, or will not be, and can't tell */
         stream->state |= STREAM_FAILURE_DUE;
+    if (is_loss(error))
+        stream_ask_again(stream); /* the error is eaten: nothing wakes a receive that waits any more */
     loop_defer(stream->loop, &stream->io);
 }
 

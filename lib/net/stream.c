@@ -27,23 +27,18 @@ enum { ONCE_AFTER_PAUSE = 32, ONCE_IN_BULK = 16 };
 
 /*
  * When does a stream receive one by one rather than multishot? After a pause, since multishot would bring more than is
- * wanted before the next pause takes hold; and when much comes at once: a multishot receive that has gone on for some
- * 32 buffers in the kernel puts itself off, and can then miss a reset that had come meanwhile, for ever (seen on Linux
- * 6.18 in 2 of 100 resets behind 1.5 MB). One that is started anew asks, and finds it. UNIX streams always do: there
- * the end of data itself can be missed that way.
+ * wanted before the next pause takes hold; when much comes at once, and on UNIX sockets, because multishot may then
+ * miss how it ends (missed.c tells why); and when sending has found the connection gone.
  */
 static bool receives_often(const struct sonde_stream *stream)
 {
     return stream->once == 0 && stream->send_error == 0 && stream->peer.family != AF_UNIX;
 }
 
-/* A full buffer: more of it may be coming than multishot should take on. */
-static void receive_in_bulk(struct sonde_stream *stream)
+void stream_ask_again(struct sonde_stream *stream)
 {
-    bool was_often = receives_often(stream);
-
     stream->once = ONCE_IN_BULK;
-    if (was_often && stream->io.active & IO_RECV) {
+    if (stream->io.active & IO_RECV) {
         io_recv_stop(stream->loop, &stream->io);
         stream_read_on(stream);
     }
@@ -124,7 +119,9 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
     if (stream->once > 0 && result > 0)
         stream->once--;
     if (result > 0 && (size_t)result == io_buffer_bytes(stream->loop))
-        receive_in_bulk(stream);
+        stream_ask_again(stream); /* more may be coming than multishot should take on */
+    else if (result > 0)
+        missed_note(stream);
     if (stream->state & STREAM_PAUSED || stream->kept != NULL) {
         if (result > 0) {
             keep(stream, buffer);
@@ -226,6 +223,7 @@ void stream_discard(struct sonde_stream *stream)
     connecting_free(stream);
     finishing_free(stream);
     TAILQ_REMOVE(&loop_net(loop)->streams, stream, link);
+    missed_forget(loop);
     loop_free(loop, stream, sizeof *stream + stream->user_bytes);
     loop_add_open(loop, -1);
     loop_add_object(loop, -1);

@@ -132,6 +132,12 @@ void contract_turn(struct contract *c)
     assert_int_equal(error, 0);
 }
 
+void some_turns(struct contract *c)
+{
+    for (int i = 0; i < 5; i++)
+        contract_turn(c);
+}
+
 int64_t contract_deadline_ns(void)
 {
     return clock_monotonic_ns() + UNTIL_SECONDS * PATIENCE * SECOND;
@@ -274,6 +280,7 @@ int contract_main(int argc, char **argv, const struct contract_test *tests, size
         return 1;
     getrlimit(RLIMIT_NOFILE, &n_descriptors);
     signal(SIGALRM, watchdog);
+    signal(SIGPIPE, SIG_DFL); /* which must never come */
     for (unsigned i = 0; i < N_ENGINES; i++) {
         const struct engine_row *engine = &engines[i];
         struct sonde_why why;

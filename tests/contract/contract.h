@@ -68,6 +68,7 @@ void contract_run(struct contract *c);
 
 /* Run the loop for a little. */
 void contract_turn(struct contract *c);
+void some_turns(struct contract *c);
 
 /* Run the loop until the condition holds; fail when it does not in a long time. */
 #define until(c, condition)                                                                                            \

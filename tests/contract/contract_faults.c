@@ -9,10 +9,8 @@
 #include <fcntl.h>
 #include <sonde/poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BYTES = 100 * 1000 };

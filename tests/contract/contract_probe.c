@@ -2,8 +2,6 @@
 /* The probe: each operation is told once, with what it was about, when, and on which socket. */
 #include "ends.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sonde/probe.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -18,12 +18,6 @@ static void reset(struct pair *pair)
     pair->raw = -1;
 }
 
-static void some_turns(struct contract *c)
-{
-    for (int i = 0; i < 5; i++)
-        contract_turn(c);
-}
-
 static void data_then_reset(struct contract *c)
 {
     for (enum role role = 0; role < N_ROLES; role++) {

@@ -7,8 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CHUNK = 16 * 1024 };
-
 static void echo_at(struct contract *c, const char *address)
 {
     struct server server = {.model = {.on_data = end_echo, .on_drained = end_go_on, .on_end = end_finish}};

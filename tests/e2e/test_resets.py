@@ -269,7 +269,7 @@ def test_echo_says_it_in_words_too(each_engine):
 def test_echo_thousands_of_resets_at_any_moment(sonde):
     """Clients that connect, send and reset as fast as they can: the reset meets the server between any two of its
     steps, also between taking the data and sending it back. Each one is noticed, and none is left behind."""
-    n_clients = scaled(6000, 1000)
+    n_clients = scaled(12000, 1000)
     server = sonde.serve("echo", "--backlog", 4096)
     with server.connect() as sock:
         round_trip(sock, b"hello")
