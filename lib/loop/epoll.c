@@ -230,9 +230,9 @@ static void epoll_close(struct sonde_loop *loop, struct io *io, bool keep_fd)
         probe_finish(loop, io, SONDE_OP_CONNECT, -ECANCELED, 0);
     io->active = 0;
     io->engine |= CLOSING;
-    if (keep_fd) {
-        unregister(loop, io);
-    } else if (io->fd >= 0) {
+    /* Closing takes a descriptor out of the set only when it is the file's last: it may have been duplicated. */
+    unregister(loop, io);
+    if (!keep_fd && io->fd >= 0) {
         if (probing(loop))
             probe_begin(loop, io, SONDE_OP_CLOSE, NULL, 0);
         int error = close(io->fd) < 0 ? -errno : 0;
