@@ -227,7 +227,7 @@ static void on_closed(struct sonde_stream *stream)
 
     talk->end.n_received = sonde_stream_received_bytes(stream);
     talk->end.n_sent = sonde_stream_sent_bytes(stream);
-    talk->end.n_unsent = sonde_stream_unsent_bytes(stream);
+    talk->end.n_unsent = sonde_stream_unsent_bytes(stream) + talk->n_refused;
     talk->end.duration_ns = sonde_loop_now_ns(talk->loop) - sonde_stream_since_ns(stream);
     talk->stream = NULL;
     talk->state = TALK_CLOSED;
@@ -263,7 +263,7 @@ int talk_start(struct talk *talk, const struct sonde_url *url, const struct sond
     talk->ends_by_clock = talk->waits_for_acks = false;
     talk->deadline_ns = 0;
     talk->acks_delay_ns = ACKS_FIRST_NS;
-    talk->n_sent_seen = 0;
+    talk->n_sent_seen = talk->n_refused = 0;
     talk->end = (struct connection_end){.reason = END_OF_DATA};
     talk->why = (struct sonde_why){.call = "connect"};
 
@@ -302,6 +302,7 @@ void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
     }
     if (error < 0) {
         /* The connection is gone. failed() follows, once everything that had arrived was shown. */
+        talk->n_refused += n_bytes;
         talk->input_ended = true;
         input_wish(talk->input, INPUT_NOTHING);
         return;
