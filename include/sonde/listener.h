@@ -64,7 +64,8 @@ SONDE_API void sonde_listener_address(const struct sonde_listener *listener, uns
 SONDE_API int sonde_listener_queue(const struct sonde_listener *listener, unsigned index, unsigned *ret_length,
                                    unsigned *ret_limit);
 
-/* The descriptor of a socket of it, to watch or to ask; not to be accepted from or closed. */
+/* The descriptor of a socket of it, to ask; not to be accepted from or closed. Whoever wants a sonde_poll on it
+ * duplicates it first (dup(2)): one descriptor has one watcher. */
 SONDE_API int sonde_listener_fd(const struct sonde_listener *listener, unsigned index);
 
 SONDE_API struct sonde_loop *sonde_listener_loop(const struct sonde_listener *listener);

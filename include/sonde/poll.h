@@ -24,12 +24,13 @@ struct sonde_poll_handler {
     void (*closed)(void *user); /* may be NULL */
 };
 
-/* Errors: -ENOMEM, -EBADF. handler must outlive the poll. */
+/* Errors: -ENOMEM, -EBADF. One descriptor, one poll. handler must outlive the poll. */
 SONDE_API int sonde_poll_create(struct sonde_loop *loop, int fd, const struct sonde_poll_handler *handler, void *user,
                                 struct sonde_poll **ret_poll);
 
 /* Ask for SONDE_READABLE, SONDE_WRITABLE or both; replaces what was asked for before. 0 asks for nothing. An error
- * (-ENOMEM) leaves nothing asked for. A poll that waits keeps sonde_loop_run from returning. */
+ * (-ENOMEM; -EAGAIN when more than 1,000 operations were started before the loop first ran) leaves nothing
+ * asked for. A poll that waits keeps sonde_loop_run from returning. */
 SONDE_API int sonde_poll_start(struct sonde_poll *poll, unsigned events);
 
 /* Stop and free. closed is called later, on the loop. */

@@ -97,7 +97,8 @@ SONDE_API void sonde_stream_shutdown(struct sonde_stream *stream);
 
 /* Close politely: send what is queued, half-close, take what the peer still sends (given to data as before), wait for
  * its end, and until its kernel has acknowledged every byte of ours; then close. Ends early, with failed, on a reset or
- * at the deadline (absolute; -ETIMEDOUT). closed follows in any case: nobody needs to call close. */
+ * at the deadline (absolute; -ETIMEDOUT). closed follows in any case: nobody needs to call close. A
+ * paused stream stays paused, and can't learn of the peer's end until it is resumed. */
 SONDE_API void sonde_stream_finish(struct sonde_stream *stream, int64_t deadline_ns);
 
 /* Close now. What is queued here is dropped (and counted); what the kernel holds is still delivered, unless received
