@@ -140,7 +140,8 @@ static void stand(struct connecting *connecting)
         unix_peer(stream->io.fd, &stream->peer);
     stream->state &= (uint16_t)~STREAM_CONNECTING;
     connecting_free(stream);
-    stream_pump(stream); /* what was written before it stood */
+    if (!(stream->state & STREAM_SEND_DEAD))
+        stream_pump(stream); /* what was written before it stood */
     if (stream->handler->opened != NULL)
         stream->handler->opened(stream);
     stream_read_on(stream);
@@ -159,7 +160,7 @@ void connecting_on_connected(struct io *io, int result)
         /* Refusing is ECONNREFUSED: this connection did stand, and was reset before anybody looked, perhaps behind data
          * that is there to be read. Sending is over before it began; receiving goes on to the end, and tells. */
         stream->send_error = result;
-        stream->state |= STREAM_SEND_DEAD;
+        stream_drop_queue(stream);
         result = 0;
     }
     if (result == 0) {
