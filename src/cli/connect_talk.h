@@ -60,7 +60,7 @@ struct talk {
     int64_t acks_delay_ns;
     int64_t active_ns;    /* when something last moved */
     uint64_t n_sent_seen; /* what sonde_stream_sent_bytes last said to the idle timer */
-    uint64_t n_refused; /* bytes of input that came when nothing could be sent any more */
+    uint64_t n_refused;   /* bytes of input that came when nothing could be sent any more */
     struct connection_end end;
     struct sonde_why why;
 };
