@@ -3,11 +3,9 @@
 #ifndef CLI_SAY_H
 #define CLI_SAY_H
 
-#include <libintl.h>
-#include <sonde/error.h>
+#include "term/translate.h"
 
-#define _(text) gettext(text)
-#define N_(text) text
+#include <sonde/error.h>
 
 enum exit_status { EXIT_DONE = 0, EXIT_NETWORK = 1, EXIT_MISUSE = 2, EXIT_INTERRUPTED = 130 };
 
