@@ -100,12 +100,26 @@ static void put_character(struct json *json, const unsigned char *bytes, size_t 
     }
 }
 
+/* How many bytes from here on stand for themselves: most of what is written. */
+static size_t plain_run(const unsigned char *bytes, size_t n_bytes)
+{
+    size_t n = 0;
+    while (n < n_bytes && bytes[n] >= 0x20 && bytes[n] < 0x7f && bytes[n] != '"' && bytes[n] != '\\')
+        n++;
+    return n;
+}
+
 /* A string with its quotes; each byte that is not part of a valid character becomes U+FFFD. */
 static void put_string(struct json *json, const void *data, size_t n_bytes)
 {
     const unsigned char *bytes = data;
     put(json, "\"", 1);
     for (size_t i = 0; i < n_bytes && !json->overflow;) {
+        size_t n_plain = plain_run(bytes + i, n_bytes - i);
+        put(json, (const char *)bytes + i, n_plain);
+        i += n_plain;
+        if (i == n_bytes)
+            break;
         uint32_t character;
         size_t length = decode(bytes + i, n_bytes - i, &character);
         if (length == 0)
@@ -153,8 +167,22 @@ static void put_key(struct json *json, const char *key)
     if (!json->first)
         put(json, ",", 1);
     json->first = false;
-    put_string(json, key, strlen(key));
-    put(json, ":", 1);
+    if (!key)
+        return;
+    put(json, "\"", 1);
+    put_text(json, key);
+    put(json, "\":", 2);
+}
+
+static void put_unsigned(struct json *json, uint64_t value)
+{
+    char text[20];
+    size_t at = sizeof text;
+    do {
+        text[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put(json, text + at, sizeof text - at);
 }
 
 void json_begin(struct json *json, char *buffer, size_t size_bytes)
@@ -174,10 +202,71 @@ void json_string(struct json *json, const char *key, const char *value)
 
 void json_number(struct json *json, const char *key, int64_t value)
 {
-    char text[24];
-    int length = snprintf(text, sizeof text, "%" PRId64, value);
     put_key(json, key);
-    put(json, text, (size_t)length);
+    if (value < 0)
+        put(json, "-", 1);
+    put_unsigned(json, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+void json_unsigned(struct json *json, const char *key, uint64_t value)
+{
+    put_key(json, key);
+    put_unsigned(json, value);
+}
+
+void json_unsigned_string(struct json *json, const char *key, uint64_t value)
+{
+    put_key(json, key);
+    put(json, "\"", 1);
+    put_unsigned(json, value);
+    put(json, "\"", 1);
+}
+
+void json_null(struct json *json, const char *key)
+{
+    put_key(json, key);
+    put_text(json, "null");
+}
+
+void json_text(struct json *json, const char *key, const void *value, size_t n_bytes)
+{
+    put_key(json, key);
+    put_string(json, value, n_bytes);
+}
+
+static void nest(struct json *json, const char *key, const char *bracket)
+{
+    put_key(json, key);
+    put(json, bracket, 1);
+    json->first = true;
+    json->overflow |= ++json->depth > JSON_DEPTH_MAX;
+}
+
+static void unnest(struct json *json, const char *bracket)
+{
+    put(json, bracket, 1);
+    json->first = false;
+    json->depth--;
+}
+
+void json_object_begin(struct json *json, const char *key)
+{
+    nest(json, key, "{");
+}
+
+void json_object_end(struct json *json)
+{
+    unnest(json, "}");
+}
+
+void json_array_begin(struct json *json, const char *key)
+{
+    nest(json, key, "[");
+}
+
+void json_array_end(struct json *json)
+{
+    unnest(json, "]");
 }
 
 void json_boolean(struct json *json, const char *key, bool value)
