@@ -211,9 +211,10 @@ struct segment_options {
 };
 
 struct event_segment {
-    uint32_t number; /* within its connection, from 1 */
-    uint8_t from;    /* enum event_end: who sent it */
-    uint8_t fate;    /* enum segment_fate */
+    struct sonde_address source, destination; /* said again here, so that a line of JSON can be read alone */
+    uint32_t number;                          /* within its connection, from 1 */
+    uint8_t from;                             /* enum event_end: who sent it */
+    uint8_t fate;                             /* enum segment_fate */
     uint8_t reset_cause;
     uint8_t state[N_ENDS];     /* enum tcp_state of both ends after it has arrived */
     bool state_guess[N_ENDS];  /* the handshake was not seen: shown with "?" */
@@ -224,21 +225,21 @@ struct event_segment {
     uint16_t window_raw;       /* as on the wire */
     uint64_t window;           /* scaled, unless NOTE_SCALE_UNKNOWN */
     struct segment_options options;
-    uint64_t notes;      /* NOTE_BIT(...) */
-    uint32_t again_of;   /* NOTE_AGAIN, SYN_RETRY: number of the first copy; 0: that was not seen */
-    uint32_t n_repeat;   /* how many times again; for DUPLICATE_ACK, WINDOW_PROBE: the how-manieth */
-    uint64_t in_flight;  /* bytes sent by this end and not acknowledged, with this one */
-    int64_t rtt_ns;      /* this segment acknowledges: the round trip that this showed; 0: no sample */
-    int64_t arrived_ns;  /* when it was seen at the other end; 0: seen at one place only */
-    uint64_t packet;     /* number of the packet in its capture, from 1; 0: none */
-    uint16_t icmp_about; /* unused: 0 */
-    const void *data;    /* the payload's first bytes, for a preview; */
-    uint32_t n_data;     /* so many, at most SEGMENT_PREVIEW_MAX */
+    uint64_t notes;     /* NOTE_BIT(...) */
+    uint32_t again_of;  /* NOTE_AGAIN, SYN_RETRY: number of the first copy; 0: that was not seen */
+    uint32_t n_repeat;  /* how many times again; for DUPLICATE_ACK, WINDOW_PROBE: the how-manieth */
+    uint64_t in_flight; /* bytes sent by this end and not acknowledged, with this one */
+    int64_t rtt_ns;     /* this segment acknowledges: the round trip that this showed; 0: no sample */
+    int64_t arrived_ns; /* when it was seen at the other end; 0: seen at one place only */
+    uint64_t packet;    /* number of the packet in its capture, from 1; 0: none */
+    const void *data;   /* the payload's first bytes, for a preview; */
+    uint32_t n_data;    /* so many, at most SEGMENT_PREVIEW_MAX */
 };
 
 /* ---- datagram, icmp */
 
 struct event_datagram {
+    struct sonde_address source, destination;
     uint32_t number; /* within its connection (the pair of addresses and ports) */
     uint8_t from;
     uint32_t n_bytes;
