@@ -18,8 +18,8 @@ static void print(const struct sonde_probe_event *event, void *user)
         continue;
 }
 
-void calls_print_start(struct sonde_loop *loop, const int64_t *origin_ns)
+void calls_print_start(struct taps *taps, struct sonde_loop *loop, const int64_t *origin_ns)
 {
     /* The probe hands back what it was given and print only reads it. */
-    sonde_loop_set_probe(loop, print, (void *)(uintptr_t)origin_ns);
+    taps_add(taps, loop, print, (void *)(uintptr_t)origin_ns);
 }

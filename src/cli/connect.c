@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The verb connect: its options, and what they leave to do. */
+#include "cli/attach.h"
 #include "cli/calls_print.h"
 #include "cli/connect_internal.h"
 #include "cli/option.h"
@@ -64,6 +65,16 @@ static const struct option_row options[] = {
     {'v', NULL, NULL, OPTION_FLAG, MEMBER(verbose),
      N_("Say on standard error when the connection stands and how it ended, and each address that was tried in vain."),
      .brief = true},
+    {.name = "trace",
+     .kind = OPTION_FLAG,
+     MEMBER(trace),
+     .help = N_("draw the ladder of the connection on standard error: calls, segments, states"),
+     .brief = true},
+    {.name = "trace-json",
+     .value = "FILE",
+     .kind = OPTION_TEXT,
+     MEMBER(trace_json),
+     .help = N_("write the same events into FILE; sonde trace -r FILE draws them")},
     {0, "calls", NULL, OPTION_FLAG, MEMBER(calls),
      N_("Print each call on a socket on standard error, with its result and the time it took."), .brief = true},
     {0, "engine", NULL, OPTION_CHOICE, MEMBER(engine),
@@ -181,15 +192,29 @@ static int run_on_loop(const struct connect_settings *settings, const struct con
                                                     .engine = (enum sonde_engine)settings->engine};
     const int64_t origin_ns = now_ns();
     struct sonde_loop *loop;
+    struct attach *attach = NULL;
+    struct taps taps = {.n = 0};
     struct sonde_why why;
 
     if (sonde_loop_create(&loop_options, &loop, &why) < 0)
         return (int)say_why(NULL, &why);
     if (settings->calls)
-        calls_print_start(loop, &origin_ns);
-    int status = settings->scan ? connect_scan(loop, settings, target) : connect_run(loop, settings, target, file_fd);
+        calls_print_start(&taps, loop, &origin_ns);
+    if (settings->trace || settings->trace_json) {
+        const uint16_t port = target->url.port;
+        int why_not;
+        if (!attach_new(settings->trace, settings->trace_json, true, &attach, &why_not)) {
+            sonde_loop_destroy(loop);
+            return why_not;
+        }
+        attach_tap(attach, &taps, loop);
+        attach_begin(attach, &target->url, &port, 1);
+    }
+    int status =
+        settings->scan ? connect_scan(loop, settings, target) : connect_run(loop, &taps, settings, target, file_fd);
     /* -EBUSY after SIGINT, while a name is still being looked up: the process ends anyway. */
     sonde_loop_destroy(loop);
+    attach_end(attach);
     return status;
 }
 

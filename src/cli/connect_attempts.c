@@ -31,10 +31,10 @@ static void on_event(const struct sonde_probe_event *event, void *user)
     attempts->error = event->result < 0 ? (int)event->result : 0;
 }
 
-void attempts_watch(struct attempts *attempts, struct sonde_loop *loop)
+void attempts_watch(struct attempts *attempts, struct taps *taps, struct sonde_loop *loop)
 {
     *attempts = (struct attempts){.error = 0};
-    sonde_loop_set_probe(loop, on_event, attempts);
+    taps_add(taps, loop, on_event, attempts);
 }
 
 void attempts_end(struct attempts *attempts)

@@ -6,6 +6,8 @@
 #ifndef CLI_CONNECT_ATTEMPTS_H
 #define CLI_CONNECT_ATTEMPTS_H
 
+#include "cli/taps.h"
+
 #include <sonde/probe.h>
 
 struct attempts {
@@ -14,7 +16,7 @@ struct attempts {
     unsigned n_told;              /* failures of this connection that were told */
 };
 
-void attempts_watch(struct attempts *attempts, struct sonde_loop *loop);
+void attempts_watch(struct attempts *attempts, struct taps *taps, struct sonde_loop *loop);
 
 /* The connection stands, or has failed for good. */
 void attempts_end(struct attempts *attempts);

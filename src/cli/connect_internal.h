@@ -15,6 +15,7 @@ enum peer_eof { PEER_EOF_QUIT, PEER_EOF_WAIT };
 
 struct connect_settings {
     bool verbose, calls, json, hex, once, crlf, numeric, scan, only_ipv4, only_ipv6;
+    bool trace;
     bool half_close;     /* -N */
     const char *eof;     /* --eof, -q; NULL: the default, wait */
     int peer_eof;        /* enum peer_eof */
@@ -24,7 +25,7 @@ struct connect_settings {
     long long delay_ns;  /* -i */
     long long n_retries; /* 0: none */
     const char *source_address, *source_port, *bind;
-    const char *output;
+    const char *output, *trace_json;
 };
 
 /* Where to, as the command line says it. */
@@ -59,7 +60,7 @@ void interrupt_close(struct interrupt *interrupt);
 int connect_scan(struct sonde_loop *loop, const struct connect_settings *settings, const struct connect_target *target);
 
 /* Everything else: one connection after the other until there is nothing more to do. Returns the exit status. */
-int connect_run(struct sonde_loop *loop, const struct connect_settings *settings, const struct connect_target *target,
-                int file_fd);
+int connect_run(struct sonde_loop *loop, struct taps *taps, const struct connect_settings *settings,
+                const struct connect_target *target, int file_fd);
 
 #endif

@@ -219,15 +219,15 @@ static void close_parts(struct run *run)
     interrupt_close(&run->interrupt);
 }
 
-int connect_run(struct sonde_loop *loop, const struct connect_settings *settings, const struct connect_target *target,
-                int file_fd)
+int connect_run(struct sonde_loop *loop, struct taps *taps, const struct connect_settings *settings,
+                const struct connect_target *target, int file_fd)
 {
     struct run run = {.settings = settings, .target = target, .loop = loop, .status = EXIT_NETWORK};
 
     int error = open_parts(&run, file_fd);
     if (error == 0) {
         if (settings->verbose && !settings->calls)
-            attempts_watch(&run.attempts, loop);
+            attempts_watch(&run.attempts, taps, loop);
         if (settings->each_line >= 0)
             next(&run);
         else

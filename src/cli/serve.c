@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NS_PER_MS 1000000LL
 #define NS_PER_S 1000000000LL
@@ -83,6 +84,16 @@ static const struct option_row options[] = {
      MEMBER(calls),
      .help = N_("show every call on a socket, on standard error"),
      .brief = true},
+    {.name = "trace",
+     .kind = OPTION_FLAG,
+     MEMBER(trace),
+     .help = N_("draw the ladder of every connection on standard error: calls, segments, states"),
+     .brief = true},
+    {.name = "trace-json",
+     .value = "FILE",
+     .kind = OPTION_TEXT,
+     MEMBER(trace_json),
+     .help = N_("write the same events into FILE; sonde trace -r FILE draws them")},
     {.letter = '4', .kind = OPTION_FLAG, MEMBER(ipv4), .help = N_("IPv4 only")},
     {.letter = '6', .kind = OPTION_FLAG, MEMBER(ipv6), .help = N_("IPv6 only")},
     {.name = "threads",
@@ -129,6 +140,7 @@ static const struct example examples[] = {
     {"sonde serve echo tcp://127.0.0.1:0", N_("on a port that the kernel chooses and the first line tells")},
     {"sonde serve discard --print hex :9000", N_("look at what a client sends")},
     {"sonde serve greet 'hello\\n' unix:/tmp/hello.sock", N_("say hello on a UNIX socket, and close")},
+    {"sonde serve echo --trace", N_("see the calls, segments and states of each connection")},
     {"sonde serve hold 'tcp://127.0.0.1:7007?backlog=2'", N_("watch an accept queue fill up")},
     {NULL, NULL},
 };
@@ -343,6 +355,9 @@ static int run(const struct verb *verb, int argc, char **argv)
     struct serve *serve = calloc(1, sizeof(*serve));
     if (serve == NULL)
         return misuse(_("there is not enough memory."));
+    /* On one terminal the ladder tells what the lines would, and better. */
+    if (settings.trace && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO))
+        settings.quiet = true;
     serve->settings = &settings;
     serve->print = (enum serve_print)(settings.print + 1);
     serve->start_ns = now_ns();

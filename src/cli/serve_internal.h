@@ -22,6 +22,7 @@
 #include "cli/option.h"
 #include "cli/say.h"
 #include "cli/serve_report.h"
+#include "cli/taps.h"
 #include "service/service.h"
 
 #include <pthread.h>
@@ -32,7 +33,7 @@
 #define SERVE_URLS_MAX 64
 
 struct serve_settings {
-    bool once, sequential, json, quiet, calls, ipv4, ipv6;
+    bool once, sequential, json, quiet, calls, trace, ipv4, ipv6;
     int print;             /* index into the choices: enum serve_print, less one; -1: none */
     int engine;            /* enum sonde_engine */
     int when_full;         /* enum serve_when_full */
@@ -40,7 +41,7 @@ struct serve_settings {
     long long idle_ns;     /* 0: none */
     long long backlog;     /* 0: not given */
     long long threads, drain_ns;
-    const char *file;
+    const char *file, *trace_json;
 };
 
 enum serve_when_full { WHEN_FULL_WAIT, WHEN_FULL_REFUSE };
@@ -77,6 +78,7 @@ struct place {
 
 struct worker {
     struct service_run run; /* host_data is the worker */
+    struct taps taps;
     struct serve *serve;
     const struct service *service;
     unsigned index;
@@ -110,6 +112,7 @@ struct serve {
     unsigned n_urls;
     const char *url_texts[SERVE_URLS_MAX]; /* as the user gave them */
     struct sonde_url urls[SERVE_URLS_MAX];
+    struct attach *attach; /* --trace; NULL: no */
     unsigned n_workers;
     struct worker *workers;
     int64_t start_ns;
@@ -170,6 +173,9 @@ void serve_local_release(struct worker *worker, uint16_t local);
 void serve_local_format(const struct worker *worker, const struct sonde_stream *stream, char *ret_text,
                         size_t size_bytes);
 
+/* serve_waiting.c: the connections in this listener's accept queue. */
+void serve_list_waiting(struct worker *worker, const char *url);
+
 /* serve_idle.c: a connection has opened; the sweep goes on while there is one. */
 void serve_idle_init(struct worker *worker);
 void serve_idle_opened(struct worker *worker, struct connection *connection);
@@ -196,6 +202,9 @@ void serve_show_listening(struct worker *worker);
 void serve_show_connection(struct worker *worker, const struct sonde_stream *stream, enum serve_happening happening);
 void serve_show_data(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes);
 void serve_show_queue(struct worker *worker, const char *url, unsigned length, unsigned limit);
+void serve_show_waiting(struct worker *worker, const char *local, const char *peer, const char *state,
+                        unsigned n_unread);
+void serve_show_more_waiting(struct worker *worker, unsigned n_more);
 void serve_show_trouble(struct worker *worker, int error);
 /* This worker's part of the table of connections: the first writes its head, serve_show_foot its end. */
 void serve_show_table(struct worker *worker);

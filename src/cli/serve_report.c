@@ -131,6 +131,11 @@ size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t
         /* The kernel lets the queue grow to one more than the limit: it is full when it is longer (listen(2)). */
         return line(ret_text, size_bytes, "queue %u of %u %s%s\n", event->length, event->limit, event->url,
                     event->length > event->limit ? " full" : "");
+    case SERVE_WAITING:
+        return line(ret_text, size_bytes, "waiting %s <- %s %s, unread %u\n", view->local, view->peer, event->state,
+                    event->n_unread);
+    case SERVE_MORE_WAITING:
+        return line(ret_text, size_bytes, "waiting: %u more\n", event->length);
     case SERVE_TROUBLE: /* said on standard error, for people */
         break;
     case SERVE_TABLE_HEAD:
@@ -151,9 +156,12 @@ static const char *const reason_names[] = {[SERVE_OPEN] = "open",
 
 /* NULL: JSON does not tell it. */
 static const char *const event_names[] = {
-    [SERVE_LISTENING] = "listening", [SERVE_OPENED] = "opened",        [SERVE_DATA] = "data",
-    [SERVE_CLOSED] = "closed",       [SERVE_QUEUE] = "queue",          [SERVE_TROUBLE] = "trouble",
-    [SERVE_TABLE_HEAD] = NULL,       [SERVE_TABLE_ROW] = "connection", [SERVE_TABLE_FOOT] = NULL,
+    [SERVE_LISTENING] = "listening", [SERVE_OPENED] = "opened",
+    [SERVE_DATA] = "data",           [SERVE_CLOSED] = "closed",
+    [SERVE_QUEUE] = "queue",         [SERVE_TROUBLE] = "trouble",
+    [SERVE_WAITING] = "waiting",     [SERVE_MORE_WAITING] = "more_waiting",
+    [SERVE_TABLE_HEAD] = NULL,       [SERVE_TABLE_ROW] = "connection",
+    [SERVE_TABLE_FOOT] = NULL,
 };
 
 static void json_ends(struct json *json, const struct serve_view *view)
@@ -222,6 +230,15 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
         json_string(&json, "url", event->url);
         json_number(&json, "length", event->length);
         json_number(&json, "limit", event->limit);
+        break;
+    case SERVE_WAITING:
+        json_string(&json, "local", event->view.local);
+        json_string(&json, "peer", event->view.peer);
+        json_string(&json, "state", event->state);
+        json_number(&json, "unread", event->n_unread);
+        break;
+    case SERVE_MORE_WAITING:
+        json_number(&json, "n", event->length);
         break;
     case SERVE_TROUBLE:
         json_string(&json, "error", event->error == 0 ? NULL : sonde_error_name(event->error));

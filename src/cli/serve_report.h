@@ -33,8 +33,10 @@ enum serve_happening {
     SERVE_OPENED,
     SERVE_DATA,
     SERVE_CLOSED,
-    SERVE_QUEUE,   /* hold */
-    SERVE_TROUBLE, /* accepting has stopped, or goes on */
+    SERVE_QUEUE,        /* hold */
+    SERVE_WAITING,      /* hold: a connection in the queue */
+    SERVE_MORE_WAITING, /* hold: `length` more of them */
+    SERVE_TROUBLE,      /* accepting has stopped, or goes on */
     /* The table of live connections: its first line, one for each, its last line. JSON has those for each alone. */
     SERVE_TABLE_HEAD,
     SERVE_TABLE_ROW,
@@ -63,6 +65,8 @@ struct serve_event {
     struct serve_view view;
     const char *url;        /* LISTENING, QUEUE */
     unsigned length, limit; /* QUEUE */
+    const char *state;      /* WAITING, with view.local and view.peer */
+    unsigned n_unread;      /* WAITING: bytes that nobody has read */
     int error;              /* TROUBLE: a negative errno; 0: accepting goes on */
     /* DATA */
     enum serve_print print;

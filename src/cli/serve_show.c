@@ -114,12 +114,32 @@ void serve_show_data(struct worker *worker, const struct sonde_stream *stream, c
     }
 }
 
+void serve_show_waiting(struct worker *worker, const char *local, const char *peer, const char *state,
+                        unsigned n_unread)
+{
+    struct serve_event event = {.happening = SERVE_WAITING, .state = state, .n_unread = n_unread};
+
+    event.view.local = local;
+    event.view.peer = peer;
+    tell(worker, &event);
+}
+
+void serve_show_more_waiting(struct worker *worker, unsigned n_more)
+{
+    struct serve_event event = {.happening = SERVE_MORE_WAITING, .length = n_more};
+
+    tell(worker, &event);
+}
+
 void serve_show_queue(struct worker *worker, const char *url, unsigned length, unsigned limit)
 {
     struct serve_event event = {.happening = SERVE_QUEUE, .url = url, .length = length, .limit = limit};
 
-    if (!worker->serve->settings->quiet)
-        tell(worker, &event);
+    if (worker->serve->settings->quiet)
+        return;
+    tell(worker, &event);
+    if (length > 0)
+        serve_list_waiting(worker, url);
 }
 
 void serve_show_trouble(struct worker *worker, int error)

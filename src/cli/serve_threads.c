@@ -5,6 +5,7 @@
  * others (SO_REUSEPORT), among whom the kernel spreads the clients. A UNIX socket cannot be shared: it is the first
  * worker's.
  */
+#include "cli/attach.h"
 #include "cli/calls_print.h"
 #include "cli/serve_internal.h"
 
@@ -133,7 +134,9 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
     if (serve_output_init(worker) != 0)
         return fail(-ENOMEM, "malloc");
     if (serve->settings->calls)
-        calls_print_start(worker->loop, &serve->start_ns);
+        calls_print_start(&worker->taps, worker->loop, &serve->start_ns);
+    if (serve->attach != NULL)
+        attach_tap(serve->attach, &worker->taps, worker->loop);
     serve_idle_init(worker);
     serve_drain_init(worker);
     worker->run = (struct service_run){
@@ -238,12 +241,33 @@ static int tell_service(struct serve *serve)
     return error;
 }
 
+/* Before anybody is told the address: nothing is to be missed. */
+static void begin_trace(struct serve *serve)
+{
+    uint16_t ports[SERVE_URLS_MAX];
+
+    for (unsigned i = 0; i < serve->n_urls; i++) {
+        struct sonde_url bound;
+        struct sonde_why why;
+        char text[SONDE_URL_MAX];
+        ports[i] = serve->urls[i].port;
+        if (serve->workers[0].places[i].listener == NULL)
+            continue;
+        serve_url_text(serve->workers[0].places[i].listener, 0, text);
+        if (sonde_url_parse(text, &bound, &why) == 0)
+            ports[i] = bound.port;
+    }
+    attach_begin(serve->attach, serve->urls, ports, serve->n_urls);
+}
+
 /* From listening sockets to the end of the main thread's loop. */
 static enum exit_status run_all(struct serve *serve, unsigned *ret_n_started)
 {
     int error = serve_signals_start(serve);
     if (error != 0)
         return fail(error, "signalfd");
+    if (serve->attach != NULL)
+        begin_trace(serve);
     serve_show_listening(&serve->workers[0]);
     error = tell_service(serve);
     if (error != 0)
@@ -301,6 +325,13 @@ enum exit_status serve_run(struct serve *serve)
     serve->workers = calloc(serve->n_workers, sizeof(*serve->workers));
     if (serve->workers == NULL)
         return fail(-ENOMEM, "malloc");
+    const struct serve_settings *settings = serve->settings;
+    int why_not;
+    if ((settings->trace || settings->trace_json) &&
+        !attach_new(settings->trace, settings->trace_json, false, &serve->attach, &why_not)) {
+        free(serve->workers);
+        return (enum exit_status)why_not;
+    }
     for (unsigned i = 0; i < serve->n_workers && status == EXIT_DONE; i++)
         status = worker_init(serve, i);
     if (status == EXIT_DONE)
@@ -308,6 +339,7 @@ enum exit_status serve_run(struct serve *serve)
     if (status == EXIT_DONE)
         status = run_all(serve, &n_started);
     wind_up(serve, n_started);
+    attach_end(serve->attach);
     say_end(serve);
     free(serve->workers);
     return atomic_load(&serve->output_error) != 0 ? EXIT_NETWORK : status;

@@ -7,7 +7,9 @@
 
 extern const struct verb connect_verb;
 extern const struct verb serve_verb;
+extern const struct verb trace_verb;
 extern const struct verb version_verb;
+extern const struct verb watch_verb;
 
 /* All of them, in the order of help; ends with NULL. */
 extern const struct verb *const verbs[];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "term/style.h"
 
+#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define TERM_WIDTH_LEAST 20
 #define TERM_WIDTH_MOST 1000
@@ -43,4 +45,14 @@ unsigned term_width(int fd)
     if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return within_reason(size.ws_col);
     return TERM_WIDTH_DEFAULT;
+}
+
+bool term_is_unicode(void)
+{
+    const char *term = getenv("TERM");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        return false;
+    if (term && (strcmp(term, "linux") == 0 || strcmp(term, "dumb") == 0))
+        return false;
+    return wcwidth(L'\u2500') == 1;
 }

@@ -15,4 +15,8 @@ bool term_wants_color(int fd);
 /* Columns: COLUMNS where it is set to a number, else what the terminal says, else TERM_WIDTH_DEFAULT. At least 20. */
 unsigned term_width(int fd);
 
+/* May box-drawing characters be written: is the codeset UTF-8, is the terminal none of those that lack them (linux,
+ * dumb), and are they one cell wide? setlocale(3) must have been called. */
+bool term_is_unicode(void);
+
 #endif

@@ -20,7 +20,6 @@
 #define TOOK_COLUMN 84   /* where "how long" may begin */
 #define TOOK_WIDTH 12
 
-#define NS_PER_US 1000
 #define US_PER_S 1000000
 
 struct line {
@@ -366,6 +365,35 @@ static void add_took(struct line *line, const struct sonde_probe_event *event)
     add(line, "%*s%*s", gap, "", TOOK_WIDTH, text);
 }
 
+static void format_arguments(struct line *line, const struct sonde_probe_event *event)
+{
+    if (event->operation != SONDE_OP_SOCKET)
+        add(line, "%" PRId32, event->fd);
+    add_arguments(line, event);
+}
+
+void calls_event(const struct sonde_probe_event *probe, char ret_arguments[CALLS_LINE_SIZE], struct event *ret_event)
+{
+    struct line line = {ret_arguments, 0, CALLS_LINE_SIZE};
+    bool received = probe->operation == SONDE_OP_RECEIVE, sent = probe->operation == SONDE_OP_SEND;
+    uint64_t n_data = probe->data && probe->result > 0 && (received || sent) ? (uint64_t)probe->result : 0;
+    ret_arguments[0] = '\0';
+    format_arguments(&line, probe);
+    *ret_event = (struct event){.source = EVENT_APP, .kind = EVENT_KIND_CALL, .t_ns = probe->end_ns};
+    ret_event->call = (struct event_call){
+        .phase = CALL_WHOLE,
+        .operation = probe->operation,
+        .ring = probe->flags & SONDE_PROBE_RING,
+        .fd = probe->fd,
+        .result = probe->result,
+        .start_ns = probe->start_ns,
+        .n_bytes = sent || received ? probe->n_bytes : 0,
+        .arguments = ret_arguments,
+        .data = n_data > 0 ? probe->data : NULL,
+        .n_data = (uint32_t)(n_data < PREVIEW_BYTES ? n_data : PREVIEW_BYTES),
+    };
+}
+
 size_t calls_render(const struct sonde_probe_event *event, int64_t origin_ns, char *ret_line, size_t size_bytes)
 {
     if (size_bytes < 2)
@@ -374,9 +402,7 @@ size_t calls_render(const struct sonde_probe_event *event, int64_t origin_ns, ch
     int64_t when_ns = event->start_ns != 0 ? event->start_ns : event->end_ns;
     add_time(&line, when_ns - origin_ns);
     add(&line, "%s(", sonde_operation_name((enum sonde_operation)event->operation));
-    if (event->operation != SONDE_OP_SOCKET)
-        add(&line, "%" PRId32, event->fd);
-    add_arguments(&line, event);
+    format_arguments(&line, event);
     add(&line, ")");
     add_result(&line, event);
     add_took(&line, event);

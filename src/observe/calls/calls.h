@@ -19,6 +19,8 @@
 #ifndef OBSERVE_CALLS_H
 #define OBSERVE_CALLS_H
 
+#include "observe/event/event.h"
+
 #include <sonde/probe.h>
 #include <stddef.h>
 
@@ -27,5 +29,9 @@
 /* Write one event as a line, cut to fit, with its newline and NUL. origin_ns is the time that is shown as 0. Peers'
  * bytes are escaped, and cut to a preview whose cut is shown ("hello"...). Returns the length. */
 size_t calls_render(const struct sonde_probe_event *event, int64_t origin_ns, char *ret_line, size_t size_bytes);
+
+/* The same as an event of the time line, whole (CALL_WHOLE; start_ns as the probe says). Its connection, end and number
+ * are for whoever knows them. It points into ret_arguments and to the probe's data. */
+void calls_event(const struct sonde_probe_event *probe, char ret_arguments[CALLS_LINE_SIZE], struct event *ret_event);
 
 #endif

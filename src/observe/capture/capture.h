@@ -47,8 +47,11 @@ struct capture_file;
 /* "-": standard input. why->call is "open" or "read"; -EINVAL with a detail that names the offset when it is no capture
  * file. */
 int capture_file_open(const char *path, struct capture_file **ret_file, struct sonde_why *ret_why);
-/* From a descriptor, which it then owns. */
+/* From a descriptor, which it then owns, also when it fails. */
 int capture_file_open_fd(int fd, const char *name, struct capture_file **ret_file, struct sonde_why *ret_why);
+/* The same for a descriptor whose first bytes were read already: they are copied. fd -1: there are no more. */
+int capture_file_open_begun(int fd, const char *name, const void *begun, size_t n_begun, struct capture_file **ret_file,
+                            struct sonde_why *ret_why);
 /* 1: a packet; 0: the end; negative: it goes no further, and ret_why names the offset. A file that ends within a packet
  * gives all before it, then -EPIPE. */
 int capture_file_next(struct capture_file *file, struct packet *ret_packet, struct sonde_why *ret_why);
@@ -76,31 +79,50 @@ int capture_writer_flush(struct capture_writer *writer);
 /* Write what is left and close. The first error of all its life, or 0. */
 int capture_writer_close(struct capture_writer *writer);
 
+/* ---- capture filters (pcap-filter(7)), compiled by libpcap, which is opened for it */
+
+struct capture_filter;
+
+/* For packets of this link type at first; for others it is compiled when they come. snap_bytes 0: 262144. -EINVAL: the
+ * filter (why->detail is libpcap's words, why->call "filter"); -ENOENT: there is no libpcap. */
+int capture_filter_compile(const char *text, uint16_t link_type, uint32_t snap_bytes,
+                           struct capture_filter **ret_filter, struct sonde_why *ret_why);
+/* False, too, where the filter makes no sense for the packet's link type. */
+bool capture_filter_matches(struct capture_filter *filter, const struct packet *packet);
+void capture_filter_free(struct capture_filter *filter);
+
 /* ---- live: a packet socket with a memory-mapped ring (packet(7), TPACKET_V3). Opening one takes CAP_NET_RAW: it is
  *      tried directly, then asked of the helper sonde-capture, which opens the socket, hands it over and exits. On the
- *      loopback interface each packet is seen once. */
+ *      loopback interface each packet is seen once: when it is sent. */
 
 struct capture_live;
 
 struct capture_live_options {
     const char *interface; /* "lo", "any"; NULL: any */
     const char *filter;    /* pcap-filter(7), compiled by libpcap; NULL: everything */
-    uint32_t snap_bytes;   /* 0: 262144 */
+    uint32_t snap_bytes;   /* 0: whole packets, up to 127 KiB */
     uint32_t buffer_bytes; /* 0: 16 MiB */
     const char *helper;    /* path of sonde-capture; NULL: beside the program, then where it is installed */
 };
 
-/* Errors: -EPERM: neither we nor the helper may (why->detail says how to permit it: the setcap command with the
- * helper's path); -ENODEV; -EINVAL: the filter (why->detail is libpcap's). */
+/* Errors: -EPERM: neither we nor the helper may (why->detail is the command that would permit it, nothing else: "sudo
+ * setcap cap_net_raw+ep /usr/local/libexec/sonde-capture", with the path of the helper that was found or would be);
+ * -ENODEV; -EINVAL: the filter (why->call is "filter", why->detail libpcap's words), which is looked at before rights
+ * are asked for; -ETIMEDOUT, -EPROTO: the helper is not what it should be. The interface is not made promiscuous. */
 int capture_live_open(const struct capture_live_options *options, struct capture_live **ret_live,
                       struct sonde_why *ret_why);
+/* LINK_ETHERNET, LINK_RAW for interfaces without a link header (tun), LINK_LINUX_SLL2 for "any" and all others. */
+uint16_t capture_live_link_type(const struct capture_live *live);
 /* Becomes readable when there are packets, at the latest 10 ms after the first. */
 int capture_live_fd(const struct capture_live *live);
-/* 1: a packet; 0: none at the moment; negative: the interface is gone. */
+/* 1: a packet; 0: none at the moment, or many did not match: wait for the descriptor, and ask again; -ENODEV: the
+ * interface is gone. That does not always wake a waiter: ask once in a while. An interface that is down may come up. */
 int capture_live_next(struct capture_live *live, struct packet *ret_packet);
-/* Received and dropped for want of room, since it was opened. */
+/* Since it was opened: packets that the buffer took, and those that it had no room for. Of those that match, unless
+ * the filter has to be applied behind the buffer (VLAN tags; lengths with "any"): then of all. */
 void capture_live_counts(struct capture_live *live, uint64_t *ret_n_received, uint64_t *ret_n_dropped);
-/* Name of a packet's interface ("lo"); "?" */
+/* Name of a packet's interface ("lo"); "?". Of a named interface's packets, all are of interface 0; with "any", they
+ * are numbered as they appear. Lent until close. */
 const char *capture_live_interface_name(struct capture_live *live, uint32_t interface);
 void capture_live_close(struct capture_live *live);
 

@@ -19,7 +19,7 @@ enum decode_depth {
     DECODE_NOTHING,   /* not even the link layer */
     DECODE_LINK,      /* no IP in it, or none that is understood (ARP: network is DECODE_ARP) */
     DECODE_NETWORK,   /* IP, and what it carries is something else, or is cut, or a fragment that is not the first */
-    DECODE_TRANSPORT, /* TCP, UDP, ICMP or ICMPv6 with its header whole */
+    DECODE_TRANSPORT, /* TCP, UDP, ICMP or ICMPv6 with its header whole; of TCP's options the capture may miss some */
 };
 
 enum decode_network { DECODE_NO_NETWORK, DECODE_IPV4, DECODE_IPV6, DECODE_ARP };
@@ -80,7 +80,9 @@ struct decoded {
     bool quoted_has_seq;
     uint16_t echo_id, echo_sequence;
 
-    /* TCP, UDP: what they carry. n_payload is as sent, of which n_payload_captured bytes are at payload. */
+    /* TCP, UDP: what they carry. n_payload is as sent, as the IP header says even if the frame is shorter
+     * (DECODE_SHORT), of which n_payload_captured bytes are at payload (NULL: none are). Of a first fragment: its part.
+     */
     const uint8_t *payload;
     uint32_t n_payload, n_payload_captured;
 };
@@ -106,8 +108,9 @@ struct reassembly;
 
 struct reassembly *reassembly_new(void); /* NULL: no memory */
 void reassembly_free(struct reassembly *reassembly);
-/* One fragment, decoded with DECODE_FRAGMENT. True: its packet is whole, and *ret_decoded describes it; the bytes it
- * points to are lent until the next call. */
+/* One fragment, decoded with DECODE_FRAGMENT, from data. True: its packet is whole, and *ret_decoded describes it, its
+ * checksums judged; the bytes it points to are lent until the next call. Its offsets count from the IP header, which is
+ * payload_offset bytes before payload. What does not help, a copy of a fragment that is there, say, changes nothing. */
 bool reassembly_add(struct reassembly *reassembly, int64_t t_ns, const struct decoded *fragment, const void *data,
                     size_t n_captured, struct decoded *ret_decoded);
 /* Packets given up: too old, too many, overlapping, too large. */
@@ -116,15 +119,29 @@ uint64_t reassembly_n_lost(const struct reassembly *reassembly);
 /* ---- layer by layer */
 
 struct decode_field {
-    uint32_t offset, n_bytes; /* in the packet; bits within a byte share its offset */
+    uint32_t offset, n_bytes; /* in the packet; fields that share bytes have the same offset and size */
     const char *layer;        /* "Ethernet", "VLAN", "IPv4", "TCP", "payload" */
-    const char *name;         /* "destination address"; NULL: the row of the layer itself, with its whole extent */
-    const char *value;        /* as people read it: "127.0.0.1", "S.", "0x1a2b (bad, should be 0x1a2c)" */
+    const char *name;         /* "destination"; NULL: the row of the layer itself, with its header's whole extent */
+    const char *value;        /* as people read it: "127.0.0.1", "S.", "0x1a2b (bad, should be 0x1a2c)"; may be "" */
     const char *remark;       /* what it means: "next hop's, not the peer's"; NULL: none */
 };
 
-/* Every layer and field, in the packet's order. Texts are lent for the call. */
+/* Every layer and field, in the packet's order. Texts are printable ASCII, whatever the packet holds, and lent for the
+ * call. The fields cover the bytes captured from the first to the last, without a gap: what is not understood is shown
+ * too, 16 bytes at a time. When the capture has cut the packet, a last row of the layer "not captured" says how much is
+ * missing. */
 void decode_layers(uint16_t link_type, const void *data, size_t n_captured, size_t n_wire,
                    void (*field)(const struct decode_field *field, void *user), void *user);
+
+#define DECODE_LINE_SIZE 320
+
+/* The same as lines of text, without their newlines: offset and size in decimal, then the layer, or the field, its
+ * value and remark.
+ *
+ *   0000   14  Ethernet            from hop to hop
+ *   0000    6    destination       00:00:00:00:00:00    the loopback interface has none
+ */
+void decode_layers_text(uint16_t link_type, const void *data, size_t n_captured, size_t n_wire,
+                        void (*line)(const char *text, void *user), void *user);
 
 #endif

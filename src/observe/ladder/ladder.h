@@ -49,7 +49,8 @@ int ladder_svg(const struct event *const *events, size_t n_events, uint64_t conn
 
 /* ---- formats that are shared with tables: the sizes are enough for any value. */
 
-/* "0.000 011", "12.345 678", "100.345 67": seconds with their decimal point in its cell; negative: "-12.4 s". */
+/* "0.000 011", "12.345 678", "100.345 67": seconds, at most 10 cells; put right-aligned into 10, their decimal points
+ * stand below each other as long as they can. Negative: "-12.4 s". */
 void ladder_time_text(int64_t since_ns, char ret_text[16]);
 /* Three digits and the unit: "+7us", "+5.08ms", "+212ms", "+60.09s"; without plus: "7 us", "5.08 ms". */
 void ladder_delta_text(int64_t ns, bool plus, char ret_text[16]);

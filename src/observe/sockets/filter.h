@@ -19,6 +19,7 @@
 #ifndef OBSERVE_SOCKETS_FILTER_H
 #define OBSERVE_SOCKETS_FILTER_H
 
+#include "observe/sockets/owners.h"
 #include "observe/sockets/sockets.h"
 
 #define FILTER_TEXT_MAX 1024
@@ -30,15 +31,17 @@ struct sockets_filter;
 struct filter_owner {
     bool (*find)(uint64_t inode, int32_t *ret_pid, const char **ret_program, void *user);
     void *user;
+    const struct owners *owners; /* when not NULL, these are asked instead: a socket may have several holders */
 };
 
-/* text may be empty: everything but listeners is not what that means here, it means all sockets. Errors: -EINVAL, and
+/* text may be empty: that means all sockets, listeners too. Errors: -EINVAL, and
  * ret_why says what, and at which character; -ENOMEM; -E2BIG: past the maxima. */
 int filter_parse(const char *text, struct sockets_filter **ret_filter, char ret_why[192]);
 /* The same from the words of a command line. */
 int filter_parse_words(int n_words, char *const *words, struct sockets_filter **ret_filter, char ret_why[192]);
 void filter_free(struct sockets_filter *filter);
 
+/* owner NULL: nobody is known. */
 bool filter_matches(const struct sockets_filter *filter, const struct socket_info *socket,
                     const struct filter_owner *owner);
 /* Does it ask for owners? */
@@ -51,5 +54,10 @@ unsigned filter_needs(const struct sockets_filter *filter); /* SOCKETS_WITH_... 
  * size, 0: none is needed, or negative: -ENOSPC. 4-byte aligned. Only for SOCKETS_INET. */
 uint32_t filter_kernel_states(const struct sockets_filter *filter);
 int filter_bytecode(const struct sockets_filter *filter, void *ret_program, size_t size_bytes);
+
+/* Write the filter as text that is parsed to the same: with all its parentheses, numbers for names. Returns the length,
+ * always less than size_bytes; FILTER_FORMAT_MAX is enough for every filter, a smaller room cuts the text. */
+#define FILTER_FORMAT_MAX 49152
+size_t filter_format(const struct sockets_filter *filter, char *ret_text, size_t size_bytes);
 
 #endif

@@ -36,7 +36,7 @@ struct socket_past {
     uint64_t info_rwnd_limited_us, info_sndbuf_limited_us, info_busy_us; /* TCP_INFO's, when first seen */
 };
 
-/* All that a verdict may know. Times are of one clock. */
+/* All that a verdict may know. Times are of one clock. No pointer is NULL but program; counters may be all 0. */
 struct socket_case {
     const struct socket_info *socket; /* with info and memory */
     const struct socket_past *past;
@@ -54,20 +54,22 @@ struct socket_case {
 struct socket_verdict {
     const char *name; /* "accept-queue-full" */
     const char *what; /* one line for lists: "the accept queue is full" */
-    /* Fills in the short form and the sentences. VERDICT_NONE: it does not apply, and nothing was written. */
+    /* Fills in the short form and the sentences, without a newline. VERDICT_NONE: it does not apply, and nothing was
+     * written. */
     enum verdict_weight (*judge)(const struct socket_case *about, char ret_short[VERDICT_SHORT_MAX],
                                  char ret_text[VERDICT_TEXT_MAX]);
 };
 
 extern const struct socket_verdict *const socket_verdicts[]; /* heaviest cause first; ends with NULL */
 
-/* The first of the heaviest that applies; NULL: it is well. */
+/* The first of the heaviest that applies; NULL: it is well, and nothing was written. The sentences name the peer where
+ * it matters; which socket they are about is for the caller to say. */
 const struct socket_verdict *socket_judge(const struct socket_case *about, enum verdict_weight *ret_weight,
                                           char ret_short[VERDICT_SHORT_MAX], char ret_text[VERDICT_TEXT_MAX]);
 
 /* ---- of the whole machine (namespace): TIME_WAIT or ephemeral ports running out */
 
-struct machine_case {
+struct machine_case { /* no pointer is NULL */
     const struct socket_counters *counters, *counters_first;
     uint64_t n_time_wait, n_sockets;
     uint64_t n_ports_most; /* local ephemeral ports used towards the one peer address and port that uses most */
@@ -91,7 +93,8 @@ struct conversation_verdict {
 
 extern const struct conversation_verdict *const conversation_verdicts[]; /* in the order in which they are told; NULL */
 
-/* The "=" line: bytes each way, segments, how it opened and ended. Always says something. */
+/* The "=" line without its mark: bytes each way, segments, how it opened and ended, as clauses. Always says something.
+ * Arrows are written -> (from A) and <-. */
 void conversation_summary(const struct conversation *about, char ret_text[VERDICT_TEXT_MAX]);
 
 #endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/attach.h"
+
+#include "cli/say.h"
+#include "term/escape.h"
+#include "term/style.h"
+#include "trace/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define VIEWS_MAX 2
+#define FILTER_MAX 2048
+
+struct attach {
+    struct program_calls *calls;
+    struct capture_live *live;
+    struct session *session;
+    struct view_settings ladder_settings, json_settings;
+    struct view_run views[VIEWS_MAX];
+    size_t n_views;
+    FILE *ladder_out, *json_out;
+    char no_packets[640];
+    const char *where;
+    bool running;
+    uint8_t our_role;
+    int stop_fd;
+    pthread_t thread;
+};
+
+static void attach_free(struct attach *attach)
+{
+    session_free(attach->session);
+    for (size_t i = 0; i < attach->n_views; i++)
+        trace_view_close(&attach->views[i]);
+    if (attach->live)
+        capture_live_close(attach->live);
+    program_calls_free(attach->calls);
+    if (attach->ladder_out)
+        fclose(attach->ladder_out);
+    if (attach->json_out && fclose(attach->json_out) != 0)
+        say(_("the trace could not be written whole: %s."), sonde_strerror(-errno));
+    if (attach->stop_fd >= 0)
+        close(attach->stop_fd);
+    free(attach);
+}
+
+static bool add_view(struct attach *attach, const struct view *view, const struct view_settings *settings)
+{
+    struct sonde_why why;
+    if (trace_view_open(view, settings, &attach->views[attach->n_views], &why) < 0)
+        return false;
+    attach->n_views++;
+    return true;
+}
+
+/* A stream of its own: standard error is not buffered, and a ladder's rows should come in few writes. */
+static bool open_ladder(struct attach *attach)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    attach->ladder_out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!attach->ladder_out) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    attach->ladder_settings = (struct view_settings){
+        .out = attach->ladder_out,
+        .live = true,
+        .unicode = term_is_unicode(),
+        .color = term_wants_color(STDERR_FILENO),
+        .width = term_width(STDERR_FILENO),
+    };
+    return add_view(attach, &view_ladder, &attach->ladder_settings);
+}
+
+static bool open_json(struct attach *attach, const char *path)
+{
+    attach->json_out = fopen(path, "we");
+    if (!attach->json_out) {
+        char shown[256];
+        int error = -errno;
+        escape_short(path, strlen(path), shown, sizeof shown);
+        say(_("%s cannot be written: %s."), shown, sonde_strerror(error));
+        return false;
+    }
+    attach->json_settings = (struct view_settings){.out = attach->json_out, .live = true, .json = true};
+    return add_view(attach, &view_json, &attach->json_settings);
+}
+
+bool attach_new(bool ladder, const char *json, bool is_client, struct attach **ret_attach, int *ret_status)
+{
+    struct attach *attach = calloc(1, sizeof *attach);
+    *ret_status = EXIT_NETWORK;
+    if (!attach)
+        return false;
+    attach->our_role = is_client ? ROLE_CLIENT : ROLE_SERVER;
+    attach->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    attach->calls = program_calls_new();
+    if (attach->stop_fd < 0 || !attach->calls || (ladder && !open_ladder(attach))) {
+        say(_("there is not enough memory, or there are too few descriptors, for a trace."));
+        attach_free(attach);
+        return false;
+    }
+    if (json && !open_json(attach, json)) {
+        *ret_status = EXIT_MISUSE;
+        attach_free(attach);
+        return false;
+    }
+    *ret_attach = attach;
+    return true;
+}
+
+void attach_tap(struct attach *attach, struct taps *taps, struct sonde_loop *loop)
+{
+    taps_add(taps, loop, program_calls_probe, attach->calls);
+}
+
+/* ---- the capture */
+
+static bool is_loopback(const struct sonde_url *url)
+{
+    const char *host = url->host;
+    return host[0] == '\0' || strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "::1") == 0;
+}
+
+/* False: there is nothing to capture (UNIX sockets). */
+static bool describe(const struct sonde_url *urls, const uint16_t *ports, unsigned n, char ret_filter[FILTER_MAX],
+                     bool *ret_loopback)
+{
+    size_t length = 0;
+    *ret_loopback = true;
+    ret_filter[0] = '\0';
+    for (unsigned i = 0; i < n; i++) {
+        if (urls[i].scheme == SONDE_SCHEME_UNIX)
+            continue;
+        *ret_loopback = *ret_loopback && is_loopback(&urls[i]);
+        int more = snprintf(ret_filter + length, FILTER_MAX - length, "%stcp port %u", length > 0 ? " or " : "",
+                            (unsigned)ports[i]);
+        if (more < 0 || (size_t)more >= FILTER_MAX - length)
+            break;
+        length += (size_t)more;
+    }
+    return length > 0;
+}
+
+static void open_capture(struct attach *attach, const struct sonde_url *urls, const uint16_t *ports, unsigned n)
+{
+    char filter[FILTER_MAX], detail[400];
+    bool loopback;
+    struct sonde_why why = {.code = 0};
+    if (!describe(urls, ports, n, filter, &loopback))
+        return;
+    attach->where = loopback ? "lo" : "any";
+    const struct capture_live_options options = {.interface = attach->where, .filter = filter};
+    if (capture_live_open(&options, &attach->live, &why) == 0)
+        return;
+    escape_short(why.detail, strlen(why.detail), detail, sizeof detail);
+    if (why.code == -EPERM)
+        snprintf(attach->no_packets, sizeof attach->no_packets,
+                 _("No segments: capturing on %s needs CAP_NET_RAW. To permit it: %s"), attach->where, detail);
+    else
+        snprintf(attach->no_packets, sizeof attach->no_packets, _("No segments: capturing on %s failed: %s."),
+                 attach->where, detail[0] ? detail : sonde_strerror(why.code));
+}
+
+static void *run_thread(void *user)
+{
+    const struct attach *attach = user;
+    session_run(attach->session);
+    return NULL;
+}
+
+void attach_begin(struct attach *attach, const struct sonde_url *urls, const uint16_t *ports, unsigned n)
+{
+    open_capture(attach, urls, ports, n);
+    const struct session_settings settings = {
+        .live = attach->live,
+        .where = attach->where,
+        .no_packets = attach->no_packets[0] ? attach->no_packets : NULL,
+        .calls = attach->calls,
+        .our_role = attach->our_role,
+        .kernel = true,
+        .views = attach->views,
+        .n_views = attach->n_views,
+        .stop_fd = attach->stop_fd,
+        .checksums = true,
+    };
+    attach->session = session_new(&settings);
+    int error = attach->session ? pthread_create(&attach->thread, NULL, run_thread, attach) : ENOMEM;
+    attach->running = error == 0;
+    if (error != 0)
+        say(_("the trace cannot be shown: %s."), sonde_strerror(-error));
+}
+
+void attach_end(struct attach *attach)
+{
+    const uint64_t one = 1;
+    struct session_counts counts = {0};
+    if (!attach)
+        return;
+    if (attach->running && write(attach->stop_fd, &one, sizeof one) == sizeof one) {
+        pthread_join(attach->thread, NULL);
+        session_get_counts(attach->session, &counts);
+    }
+    if (counts.n_dropped > 0)
+        say(_("%" PRIu64 " packets are missing in the trace: the capture's buffer was full."), counts.n_dropped);
+    if (counts.n_late > 0)
+        say(_("%" PRIu64 " events came too late to be put in order in the trace."), counts.n_late);
+    if (counts.n_connections_left_out > 0)
+        say(_("%" PRIu64 " connections were left out of the trace: there were too many."),
+            counts.n_connections_left_out);
+    attach_free(attach);
+}

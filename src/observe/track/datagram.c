@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP: a conversation is its pair of addresses and ports, and A is who spoke first. */
+#include "observe/track/track_internal.h"
+
+#include <netinet/in.h>
+
+static struct tracked *begin(struct tracker *tracker, uint32_t interface, const struct sonde_address *source,
+                             const struct sonde_address *destination)
+{
+    struct tracked *conv = table_add(tracker, IPPROTO_UDP, source, destination);
+    if (!conv)
+        return NULL;
+    conv->shown.interface = interface;
+    if (tracker->handler.opened)
+        tracker->handler.opened(&conv->shown, tracker->now_ns, tracker->user);
+    return conv;
+}
+
+struct tracked *datagram_packet(struct tracker *tracker, uint64_t number, uint32_t interface,
+                                const struct decoded *packet)
+{
+    struct event_datagram event = {.n_bytes = packet->n_payload, .packet = number, .data = packet->payload};
+    enum event_end from = END_A;
+
+    address_of(packet, &packet->source, packet->source_port, &event.source);
+    address_of(packet, &packet->destination, packet->destination_port, &event.destination);
+    struct tracked *conv = table_find(tracker, IPPROTO_UDP, &event.source, &event.destination, &from);
+    if (!conv)
+        conv = begin(tracker, interface, &event.source, &event.destination);
+    if (!conv)
+        return NULL;
+
+    struct conversation *shown = &conv->shown;
+    event.number = ++shown->n_segments;
+    event.from = (uint8_t)from;
+    event.n_data = packet->n_payload_captured < SEGMENT_PREVIEW_MAX ? packet->n_payload_captured : SEGMENT_PREVIEW_MAX;
+    shown->side[from].n_packets++;
+    shown->side[from].n_bytes += packet->n_payload;
+    shown->side[from].n_unique_bytes += packet->n_payload;
+    if (packet->trouble & DECODE_CUT) {
+        event.notes |= NOTE_BIT(NOTE_CUT);
+        shown->n_cut++;
+    }
+    if ((packet->trouble & DECODE_CHECKSUM_BAD) && !(packet->trouble & DECODE_CHECKSUM_PARTIAL)) {
+        event.notes |= NOTE_BIT(NOTE_CHECKSUM_BAD);
+        shown->n_checksum_bad++;
+    }
+    table_touch(tracker, conv);
+    if (tracker->handler.datagram)
+        tracker->handler.datagram(shown, tracker->now_ns, &event, tracker->user);
+    return conv;
+}

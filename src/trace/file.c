@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/file.h"
+
+#include "observe/event/event_json.h"
+#include "trace/clock.h"
+#include "trace/lines.h"
+#include "trace/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SNIFF_BYTES 4
+
+struct reading {
+    const struct trace_file_settings *settings;
+    struct trace_file_counts *counts;
+    struct wire *wire;
+    struct capture_clock clock;
+    bool packet_views;
+};
+
+/* ---- what the wire tells, to all views */
+
+static void on_event(const struct event *event, void *user)
+{
+    const struct reading *reading = user;
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        struct view_run *run = &reading->settings->views[i];
+        if (run->view->event)
+            run->view->event(run, event);
+    }
+}
+
+static void on_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
+                    size_t n_bytes, uint64_t n_missing, bool push, void *user)
+{
+    const struct reading *reading = user;
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        struct view_run *run = &reading->settings->views[i];
+        if (run->view->data)
+            run->view->data(run, conversation, t_ns, from, data, n_bytes, n_missing, push);
+    }
+}
+
+static void on_conversation(const struct conversation *conversation, void *user)
+{
+    const struct reading *reading = user;
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        struct view_run *run = &reading->settings->views[i];
+        if (run->view->conversation)
+            run->view->conversation(run, conversation);
+    }
+}
+
+static struct wire *make_wire(struct reading *reading, bool events)
+{
+    bool wants_events = false, wants_data = false, wants_conversations = false;
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        const struct view *view = reading->settings->views[i].view;
+        wants_events |= view->event != NULL;
+        wants_data |= view->data != NULL;
+        wants_conversations |= view->conversation != NULL;
+        reading->packet_views |= view->packet != NULL;
+    }
+    struct wire_owner owner = {
+        .event = wants_events && events ? on_event : NULL,
+        .data = wants_data && events ? on_data : NULL,
+        .conversation = wants_conversations ? on_conversation : NULL,
+        .user = reading,
+        .where = reading->settings->n_views > 0 ? reading->settings->views[0].settings->title : NULL,
+        .checksums = reading->settings->checksums,
+        .sentences = reading->settings->sentences,
+        .has_realtime = true,
+    };
+    return wire_new(&owner);
+}
+
+static int finish(struct reading *reading, int error)
+{
+    struct tracker_counts counts;
+    wire_counts(reading->wire, &counts, &reading->counts->n_fragments_lost);
+    reading->counts->n_other = counts.n_other;
+    reading->counts->n_made_room = counts.n_made_room;
+    reading->counts->n_clock_steps = reading->clock.n_steps;
+    reading->counts->n_backwards = reading->clock.n_backwards;
+    reading->counts->clock_step_ns = reading->clock.step_ns;
+    wire_finish(reading->wire);
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        int one = trace_view_finish(&reading->settings->views[i]);
+        error = error < 0 ? error : one;
+    }
+    wire_free(reading->wire);
+    return error;
+}
+
+/* ---- packets */
+
+static void show_packet(const struct reading *reading, const struct capture_file *file, const struct packet *packet,
+                        int64_t t_ns, const struct wire_result *result)
+{
+    struct view_packet shown = {
+        .packet = packet,
+        .decoded = result->decoded,
+        .t_ns = t_ns,
+        .conversation = result->conversation,
+        .segment = result->segment,
+        .interface = capture_file_interface_name(file, packet->interface),
+    };
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        struct view_run *run = &reading->settings->views[i];
+        if (run->view->packet)
+            run->view->packet(run, &shown);
+    }
+}
+
+static int read_packets(struct reading *reading, struct capture_file *file, struct sonde_why *ret_why)
+{
+    const struct trace_file_settings *settings = reading->settings;
+    struct trace_file_counts *counts = reading->counts;
+    struct capture_filter *filter = NULL;
+    struct packet packet;
+    struct wire_result result;
+    int n;
+
+    if (settings->filter) {
+        int error = capture_filter_compile(settings->filter, LINK_ETHERNET, 0, &filter, ret_why);
+        if (error < 0)
+            return error;
+    }
+    while ((n = capture_file_next(file, &packet, ret_why)) > 0) {
+        if (filter && !capture_filter_matches(filter, &packet)) {
+            counts->n_passed_over++;
+            continue;
+        }
+        counts->n_packets++;
+        int64_t t_ns = capture_clock_convert(&reading->clock, packet.realtime_ns, 0);
+        wire_set_offset(reading->wire, reading->clock.offset_ns);
+        wire_packet(reading->wire, t_ns, &packet, &result);
+        if (reading->packet_views)
+            show_packet(reading, file, &packet, t_ns, &result);
+        if (settings->n_packets_max != 0 && counts->n_packets == settings->n_packets_max)
+            break;
+    }
+    counts->n_dropped = capture_file_n_dropped(file);
+    capture_filter_free(filter);
+    return n < 0 ? n : 0;
+}
+
+/* ---- events */
+
+static int refuse_packet_views(const struct reading *reading, struct sonde_why *ret_why)
+{
+    for (size_t i = 0; i < reading->settings->n_views; i++) {
+        const struct view *view = reading->settings->views[i].view;
+        if (!view->packet && !view->data)
+            continue;
+        *ret_why = (struct sonde_why){.code = -ENOTSUP, .call = "read"};
+        snprintf(ret_why->subject, sizeof ret_why->subject, "%s", reading->settings->path);
+        snprintf(ret_why->detail, sizeof ret_why->detail, "--%s", view->name);
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+static int read_events(struct reading *reading, struct lines *lines, struct sonde_why *ret_why)
+{
+    const char *line;
+    size_t n_bytes;
+    uint64_t number = 0;
+    int n;
+
+    while ((n = lines_next(lines, &line, &n_bytes)) > 0) {
+        struct event *event = NULL;
+        char why[128];
+        number++;
+        if (n_bytes == 0)
+            continue;
+        int error = event_json_read(line, n_bytes, &event, why);
+        if (error < 0) {
+            *ret_why = (struct sonde_why){.code = error, .call = "read"};
+            snprintf(ret_why->subject, sizeof ret_why->subject, "%s", reading->settings->path);
+            snprintf(ret_why->detail, sizeof ret_why->detail, "line %llu: %s", (unsigned long long)number, why);
+            return error;
+        }
+        reading->counts->n_packets++;
+        on_event(event, reading);
+        if (event->kind == EVENT_KIND_SEGMENT)
+            wire_segment(reading->wire, event->t_ns, &event->segment);
+        free(event);
+        if (reading->settings->n_packets_max != 0 && reading->counts->n_packets == reading->settings->n_packets_max)
+            break;
+    }
+    if (n < 0)
+        *ret_why = (struct sonde_why){.code = n, .call = "read"};
+    return n < 0 ? n : 0;
+}
+
+/* ---- */
+
+static int open_path(const char *path, struct sonde_why *ret_why)
+{
+    int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    *ret_why = (struct sonde_why){.code = -errno, .call = "open"};
+    snprintf(ret_why->subject, sizeof ret_why->subject, "%s", path);
+    return ret_why->code;
+}
+
+static size_t sniff(int fd, char ret_begun[SNIFF_BYTES])
+{
+    size_t n = 0;
+    while (n < SNIFF_BYTES) {
+        ssize_t one = read(fd, ret_begun + n, SNIFF_BYTES - n);
+        if (one < 0 && errno == EINTR)
+            continue;
+        if (one <= 0)
+            break;
+        n += (size_t)one;
+    }
+    return n;
+}
+
+static int read_either(struct reading *reading, int fd, struct sonde_why *ret_why)
+{
+    char begun[SNIFF_BYTES];
+    size_t n_begun = sniff(fd, begun);
+    reading->counts->events = n_begun > 0 && begun[0] == '{';
+    reading->wire = make_wire(reading, !reading->counts->events);
+    if (!reading->wire) {
+        close(fd);
+        *ret_why = (struct sonde_why){.code = -ENOMEM, .call = "trace"};
+        return -ENOMEM;
+    }
+    int error;
+    if (reading->counts->events) {
+        struct lines lines;
+        lines_init(&lines, fd, begun, n_begun);
+        error = refuse_packet_views(reading, ret_why);
+        if (error == 0)
+            error = read_events(reading, &lines, ret_why);
+        lines_free(&lines);
+        close(fd);
+    } else {
+        struct capture_file *file = NULL;
+        error = capture_file_open_begun(fd, reading->settings->path, begun, n_begun, &file, ret_why);
+        if (error == 0) {
+            error = read_packets(reading, file, ret_why);
+            capture_file_close(file);
+        }
+    }
+    return finish(reading, error);
+}
+
+int trace_file(const struct trace_file_settings *settings, struct trace_file_counts *ret_counts,
+               struct sonde_why *ret_why)
+{
+    struct reading reading = {.settings = settings, .counts = ret_counts};
+    *ret_counts = (struct trace_file_counts){0};
+    capture_clock_init(&reading.clock, false);
+    int fd = open_path(settings->path, ret_why);
+    return fd < 0 ? fd : read_either(&reading, fd, ret_why);
+}

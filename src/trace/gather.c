@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/gather.h"
+
+#include <stdlib.h>
+
+void gather_init(struct gather *gather, size_t n_conns_max, uint64_t only)
+{
+    *gather = (struct gather){.n_conns_max = n_conns_max, .only = only};
+}
+
+/* Connection numbers grow, so those that began last are found first. */
+static struct gathered *find(const struct gather *gather, uint64_t conn)
+{
+    for (size_t i = gather->n_conns; i-- > 0;) {
+        if (gather->conns[i].conn == conn)
+            return &gather->conns[i];
+    }
+    return NULL;
+}
+
+static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
+{
+    struct gathered *gathered = find(gather, conn);
+    if (gathered)
+        return gathered;
+    bool full = gather->n_conns_max > 0 && gather->n_conns == gather->n_conns_max;
+    if (!full && gather->n_conns == gather->n_room) {
+        size_t n_room = gather->n_room ? 2 * gather->n_room : 8;
+        struct gathered *conns = reallocarray(gather->conns, n_room, sizeof *conns);
+        full = !conns;
+        if (conns) {
+            gather->conns = conns;
+            gather->n_room = n_room;
+        }
+    }
+    if (full) {
+        /* Counted by numbers that are new here, which is exact as long as each is introduced once. */
+        gather->n_conns_left_out += conn > gather->last_left_out;
+        if (conn > gather->last_left_out)
+            gather->last_left_out = conn;
+        return NULL;
+    }
+    gather->conns[gather->n_conns] = (struct gathered){.conn = conn};
+    return &gather->conns[gather->n_conns++];
+}
+
+static bool keep(struct gathered *gathered, const struct event *event)
+{
+    if (gathered->n_events == gathered->n_room) {
+        size_t n_room = gathered->n_room ? 2 * gathered->n_room : 16;
+        struct event **events = reallocarray(gathered->events, n_room, sizeof *events);
+        if (!events)
+            return false;
+        gathered->events = events;
+        gathered->n_room = n_room;
+    }
+    struct event *clone = event_clone(event);
+    if (!clone)
+        return false;
+    gathered->events[gathered->n_events++] = clone;
+    return true;
+}
+
+void gather_event(struct gather *gather, const struct event *event)
+{
+    if (event->conn == 0 || (gather->only != 0 && event->conn != gather->only))
+        return;
+    struct gathered *gathered = find_or_make(gather, event->conn);
+    if (!gathered)
+        return;
+    /* Conclusions are few, and they are what is wanted of a connection that is too long to be drawn whole. */
+    bool room = gather->n_events < GATHER_EVENTS_MAX || event->kind == EVENT_KIND_SENTENCE;
+    if (room && keep(gathered, event))
+        gather->n_events++;
+    else
+        gathered->n_left_out++;
+}
+
+void gather_free(struct gather *gather)
+{
+    for (size_t i = 0; i < gather->n_conns; i++) {
+        for (size_t j = 0; j < gather->conns[i].n_events; j++)
+            free(gather->conns[i].events[j]);
+        free(gather->conns[i].events);
+    }
+    free(gather->conns);
+}

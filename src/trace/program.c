@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/program.h"
+
+#include "observe/calls/calls.h"
+#include "observe/sockets/tcp_info.h"
+#include "trace/kernel.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef TCP_INFO
+#define TCP_INFO 11
+#endif
+
+struct program_calls {
+    pthread_mutex_t lock;
+    int wake_fd;
+    struct program_call *first, **end;
+    size_t n_waiting;
+    uint64_t n_dropped;
+};
+
+struct program_calls *program_calls_new(void)
+{
+    struct program_calls *calls = calloc(1, sizeof *calls);
+    if (!calls)
+        return NULL;
+    calls->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (calls->wake_fd < 0 || pthread_mutex_init(&calls->lock, NULL) != 0) {
+        if (calls->wake_fd >= 0)
+            close(calls->wake_fd);
+        free(calls);
+        return NULL;
+    }
+    calls->end = &calls->first;
+    return calls;
+}
+
+void program_call_free(struct program_call *call)
+{
+    free(call->event);
+    free(call);
+}
+
+void program_calls_free(struct program_calls *calls)
+{
+    if (!calls)
+        return;
+    uint64_t n_dropped;
+    struct program_call *next;
+    for (struct program_call *call = program_calls_take(calls, &n_dropped); call; call = next) {
+        next = call->next;
+        program_call_free(call);
+    }
+    pthread_mutex_destroy(&calls->lock);
+    close(calls->wake_fd);
+    free(calls);
+}
+
+int program_calls_fd(const struct program_calls *calls)
+{
+    return calls->wake_fd;
+}
+
+static bool take_address(const struct sockaddr_storage *from, struct sonde_address *ret_address)
+{
+    const struct sockaddr_in *in = (const void *)from;
+    const struct sockaddr_in6 *in6 = (const void *)from;
+    struct sonde_address address = {.family = from->ss_family};
+    if (from->ss_family == AF_INET) {
+        address.port = ntohs(in->sin_port);
+        memcpy(address.u.ip, &in->sin_addr, 4);
+    } else if (from->ss_family == AF_INET6) {
+        address.port = ntohs(in6->sin6_port);
+        address.scope = in6->sin6_scope_id;
+        memcpy(address.u.ip, &in6->sin6_addr, 16);
+    } else {
+        return false;
+    }
+    *ret_address = address;
+    return true;
+}
+
+static void look_at_addresses(struct program_call *call, int fd)
+{
+    struct sockaddr_storage local = {0}, peer = {0};
+    socklen_t n_local = sizeof local, n_peer = sizeof peer;
+    if (getsockname(fd, (struct sockaddr *)&local, &n_local) < 0)
+        return;
+    call->is_unix = local.ss_family == AF_UNIX;
+    if (call->is_unix || getpeername(fd, (struct sockaddr *)&peer, &n_peer) < 0)
+        return;
+    call->has_addresses = take_address(&local, &call->local) && take_address(&peer, &call->peer);
+}
+
+/* SYN and FIN take a number each, and are counted with the bytes until they are acknowledged. */
+static bool counts_itself(enum tcp_state state)
+{
+    return state == TCP_STATE_SYN_SENT || state == TCP_STATE_FIN_WAIT_1 || state == TCP_STATE_CLOSING ||
+           state == TCP_STATE_LAST_ACK;
+}
+
+static void look_at_kernel(struct program_call *call, int fd)
+{
+    struct socket_info socket = {0};
+    socklen_t n = TCP_INFO_KERNEL_BYTES;
+    int bytes;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &socket.info, &n) < 0 || socket.info.state == 0 ||
+        tcp_state_of_kernel(socket.info.state) == TCP_STATE_CLOSED)
+        return;
+    socket.has_info = true;
+    if (ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0)
+        socket.send_queue = (uint32_t)bytes - counts_itself(tcp_state_of_kernel(socket.info.state));
+    if (ioctl(fd, SIOCINQ, &bytes) == 0 && bytes > 0)
+        socket.receive_queue = (uint32_t)bytes;
+    kernel_values(&socket, &call->values);
+}
+
+static struct program_call *make(const struct sonde_probe_event *probe)
+{
+    char arguments[CALLS_LINE_SIZE];
+    struct event event;
+    struct program_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    calls_event(probe, arguments, &event);
+    call->event = event_clone(&event);
+    if (!call->event) {
+        free(call);
+        return NULL;
+    }
+    bool made = probe->operation == SONDE_OP_ACCEPT || probe->operation == SONDE_OP_SOCKET;
+    call->fd = !made ? probe->fd : probe->result >= 0 ? (int32_t)probe->result : -1;
+    call->socket_cookie = probe->socket_cookie;
+    call->netns_cookie = probe->netns_cookie;
+    call->stream = probe->stream;
+    bool opened = probe->operation == SONDE_OP_ACCEPT || probe->operation == SONDE_OP_CONNECT;
+    if (call->fd >= 0 && probe->operation != SONDE_OP_CLOSE) {
+        if (opened)
+            look_at_addresses(call, call->fd);
+        look_at_kernel(call, call->fd);
+    }
+    if (probe->operation == SONDE_OP_CONNECT && probe->address.family != 0) {
+        call->has_target = true;
+        call->target = probe->address;
+    }
+    return call;
+}
+
+void program_calls_probe(const struct sonde_probe_event *probe, void *user)
+{
+    struct program_calls *calls = user;
+    const uint64_t one = 1;
+    struct program_call *call = make(probe);
+    pthread_mutex_lock(&calls->lock);
+    if (!call || calls->n_waiting >= PROGRAM_CALLS_MAX) {
+        calls->n_dropped++;
+    } else {
+        *calls->end = call;
+        calls->end = &call->next;
+        calls->n_waiting++;
+        /* It cannot fail: the counter was read to 0 with the queue. */
+        if (calls->n_waiting == 1 && write(calls->wake_fd, &one, sizeof one) < 0)
+            calls->n_dropped++;
+        call = NULL;
+    }
+    pthread_mutex_unlock(&calls->lock);
+    if (call)
+        program_call_free(call);
+}
+
+struct program_call *program_calls_take(struct program_calls *calls, uint64_t *ret_n_dropped)
+{
+    uint64_t n;
+    pthread_mutex_lock(&calls->lock);
+    struct program_call *first = calls->first;
+    calls->first = NULL;
+    calls->end = &calls->first;
+    calls->n_waiting = 0;
+    *ret_n_dropped = calls->n_dropped;
+    calls->n_dropped = 0;
+    while (read(calls->wake_fd, &n, sizeof n) > 0)
+        continue;
+    pthread_mutex_unlock(&calls->lock);
+    return first;
+}

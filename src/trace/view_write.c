@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * --write FILE: the packets as pcapng. A packet of which there is more to say than its bytes do has a comment: the
+ * first of a connection, and those with notes.
+ */
+#include "trace/view.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INTERFACES_MAX 1024
+#define COMMENT_BYTES 512
+
+struct interface {
+    uint32_t index; /* the capture's */
+    uint16_t link_type;
+    int written; /* the file's */
+};
+
+struct state {
+    struct capture_writer *writer;
+    struct interface interfaces[INTERFACES_MAX];
+    unsigned n_interfaces;
+    int error;
+};
+
+static int on_open(struct view_run *run, struct sonde_why *ret_why)
+{
+    struct state *state = run->state;
+    return capture_writer_open(run->settings->write, &state->writer, ret_why);
+}
+
+/* The file's number of the interface that a packet came from. */
+static int interface_of(struct state *state, const struct view_packet *packet)
+{
+    const struct packet *seen = packet->packet;
+    for (unsigned i = 0; i < state->n_interfaces; i++) {
+        if (state->interfaces[i].index == seen->interface && state->interfaces[i].link_type == seen->link_type)
+            return state->interfaces[i].written;
+    }
+    if (state->n_interfaces == INTERFACES_MAX)
+        return -E2BIG;
+    int written = capture_writer_interface(state->writer, packet->interface, seen->link_type, 0);
+    if (written >= 0)
+        state->interfaces[state->n_interfaces++] = (struct interface){seen->interface, seen->link_type, written};
+    return written;
+}
+
+static void append(char *text, size_t *n, const char *words)
+{
+    int length = snprintf(text + *n, COMMENT_BYTES - *n, "%s%s", *n > 0 ? ", " : "", words);
+    *n += length > 0 && (size_t)length < COMMENT_BYTES - *n ? (size_t)length : 0;
+}
+
+/* False: there is nothing to say. */
+static bool comment_of(const struct view_packet *packet, char ret_text[COMMENT_BYTES])
+{
+    const struct event_segment *segment = packet->segment;
+    char words[96];
+    size_t n = 0;
+    ret_text[0] = '\0';
+    if (!segment || (segment->notes == 0 && segment->number != 1))
+        return false;
+    snprintf(words, sizeof words, "sonde: connection %" PRIu64 ", segment %" PRIu32, packet->conversation->id,
+             segment->number);
+    append(ret_text, &n, words);
+    for (unsigned note = 0; note < N_NOTES; note++) {
+        if (has_note(segment->notes, note))
+            append(ret_text, &n, segment_note_name(note));
+    }
+    if (segment->again_of != 0) {
+        snprintf(words, sizeof words, "again #%" PRIu32, segment->again_of);
+        append(ret_text, &n, words);
+    }
+    if (has_note(segment->notes, NOTE_RESET)) {
+        snprintf(words, sizeof words, "reset cause: %s", reset_cause_name(segment->reset_cause));
+        append(ret_text, &n, words);
+    }
+    return true;
+}
+
+static void on_packet(struct view_run *run, const struct view_packet *packet)
+{
+    struct state *state = run->state;
+    char comment[COMMENT_BYTES];
+    if (run->settings->only != 0 && (!packet->conversation || packet->conversation->id != run->settings->only))
+        return;
+    int written = interface_of(state, packet);
+    if (written < 0) {
+        state->error = state->error ? state->error : written;
+        return;
+    }
+    struct packet out = *packet->packet;
+    out.interface = (uint32_t)written;
+    /* What somebody else has said of it stays. */
+    const char *said = comment_of(packet, comment) ? comment : out.comment;
+    int error = capture_writer_packet(state->writer, &out, said);
+    if (error < 0 && state->error == 0)
+        state->error = error;
+}
+
+static void on_idle(struct view_run *run, int64_t now_ns)
+{
+    struct state *state = run->state;
+    capture_writer_flush(state->writer);
+}
+
+static int finish(struct view_run *run)
+{
+    struct state *state = run->state;
+    int error = capture_writer_close(state->writer);
+    state->writer = NULL;
+    return state->error < 0 ? state->error : error;
+}
+
+static void on_close(struct view_run *run)
+{
+    struct state *state = run->state;
+    if (state->writer)
+        capture_writer_close(state->writer);
+}
+
+const struct view view_write = {
+    .name = "write",
+    .state_bytes = sizeof(struct state),
+    .open = on_open,
+    .packet = on_packet,
+    .idle = on_idle,
+    .finish = finish,
+    .close = on_close,
+};

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A conversation's user pointer is a struct told: its number on the time line, and which conclusions were told already.
+ * Conclusions come when a conversation is over (both ends closed, or reset, or refused), when a live one has been in
+ * trouble and is quiet, and at the end for those that are still open. What was told once is told again only when its
+ * sentence has become another by the end.
+ */
+#include "trace/wire.h"
+
+#include "observe/verdict/verdict.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUIET_NS (1 * NS_PER_S) /* a conversation in trouble is judged when it has been quiet for so long */
+#define TOLD_MAX 64             /* conversation verdicts there can be */
+
+struct told {
+    uint64_t number;
+    struct told *next, **where; /* those that wait for quiet: in trouble, or about to be concluded */
+    struct conversation *conversation;
+    int64_t last_ns;
+    bool waits, concludes, over;
+    uint64_t hash[TOLD_MAX]; /* of each verdict's sentence; 0: not told */
+};
+
+struct wire {
+    struct wire_owner owner;
+    struct tracker *tracker;
+    struct reassembly *reassembly;
+    struct decoded decoded;
+    struct event_segment segment;
+    bool has_segment;
+    struct told *waiting;
+};
+
+static void emit(struct wire *wire, const struct conversation *conversation, struct event *event)
+{
+    const struct told *told = conversation_user(conversation);
+    if (!wire->owner.event || !told || told->number == 0)
+        return;
+    event->conn = told->number;
+    wire->owner.event(event, wire->owner.user);
+}
+
+/* ---- conclusions */
+
+static void say(struct wire *wire, const struct conversation *conversation, int64_t t_ns, char mark, const char *name,
+                const char *text)
+{
+    struct event event = {
+        .source = EVENT_VERDICT,
+        .kind = EVENT_KIND_SENTENCE,
+        .t_ns = t_ns,
+        .sentence = {.mark = mark, .name = name, .text = text},
+    };
+    emit(wire, conversation, &event);
+}
+
+/* FNV-1a; never 0. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return hash ? hash : 1;
+}
+
+static void judge(struct wire *wire, struct conversation *conversation, int64_t t_ns, bool last)
+{
+    struct told *told = conversation_user(conversation);
+    char text[VERDICT_TEXT_MAX];
+    for (unsigned i = 0; conversation_verdicts[i] && i < TOLD_MAX; i++) {
+        const struct conversation_verdict *verdict = conversation_verdicts[i];
+        enum verdict_weight weight = verdict->judge(conversation, text);
+        if (weight == VERDICT_NONE)
+            continue;
+        uint64_t hash = hash_of(text);
+        if (told->hash[i] == hash || (told->hash[i] != 0 && !last))
+            continue;
+        told->hash[i] = hash;
+        say(wire, conversation, t_ns, weight == VERDICT_TROUBLE ? '!' : 'i', verdict->name, text);
+    }
+    if (last) {
+        conversation_summary(conversation, text);
+        say(wire, conversation, t_ns, '=', "summary", text);
+        told->over = true;
+    }
+}
+
+static bool is_over(const struct conversation *conversation)
+{
+    if (conversation->ending == ENDED_RESET || conversation->ending == ENDED_REFUSED)
+        return true;
+    for (int end = 0; end < N_ENDS; end++) {
+        enum tcp_state state = conversation->side[end].state;
+        if (state != TCP_STATE_CLOSED && state != TCP_STATE_TIME_WAIT)
+            return false;
+    }
+    return conversation->ending != ENDED_NOT;
+}
+
+static void wait_ends(struct told *told)
+{
+    if (!told->waits)
+        return;
+    told->waits = false;
+    *told->where = told->next;
+    if (told->next)
+        told->next->where = told->where;
+}
+
+static void wait_begins(struct wire *wire, struct told *told)
+{
+    if (told->waits)
+        return;
+    told->waits = true;
+    told->next = wire->waiting;
+    told->where = &wire->waiting;
+    if (told->next)
+        told->next->where = &told->next;
+    wire->waiting = told;
+}
+
+static int64_t due_ns(const struct wire *wire, const struct told *told)
+{
+    return told->last_ns + (told->concludes ? wire->owner.settle_ns : QUIET_NS);
+}
+
+int64_t wire_next_ns(const struct wire *wire)
+{
+    int64_t next_ns = INT64_MAX;
+    for (const struct told *told = wire->waiting; told; told = told->next) {
+        if (due_ns(wire, told) < next_ns)
+            next_ns = due_ns(wire, told);
+    }
+    return next_ns;
+}
+
+#define TROUBLE                                                                                                        \
+    (NOTE_BIT(NOTE_AGAIN) | NOTE_BIT(NOTE_SYN_RETRY) | NOTE_BIT(NOTE_ZERO_WINDOW) | NOTE_BIT(NOTE_WINDOW_PROBE) |      \
+     NOTE_BIT(NOTE_HOLE))
+
+void wire_idle(struct wire *wire, int64_t now_ns)
+{
+    struct told *next;
+    for (struct told *told = wire->waiting; told; told = next) {
+        next = told->next;
+        if (now_ns < due_ns(wire, told))
+            continue;
+        wait_ends(told);
+        judge(wire, told->conversation, now_ns, told->concludes);
+    }
+}
+
+/* ---- what the tracker says */
+
+static void on_opened(struct conversation *conversation, int64_t t_ns, void *user)
+{
+    struct wire *wire = user;
+    if (!wire->owner.event)
+        return;
+    struct told *told = calloc(1, sizeof *told);
+    if (!told)
+        return;
+    told->conversation = conversation;
+    told->number = wire->owner.number ? wire->owner.number(conversation, t_ns, wire->owner.user) : conversation->id;
+    conversation_set_user(conversation, told);
+
+    bool tcp = conversation->protocol == IPPROTO_TCP;
+    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_CONNECTION, .t_ns = t_ns};
+    event.connection = (struct event_connection){
+        .protocol = conversation->protocol,
+        .begins_midway = conversation->begins_midway,
+        .has_segments = true,
+        .realtime_ns = wire->owner.has_realtime ? t_ns + wire->owner.realtime_minus_ns : 0,
+        .where = wire->owner.where,
+    };
+    for (int end = 0; end < N_ENDS; end++) {
+        event.connection.end[end].address = conversation->side[end].address;
+        event.connection.end[end].state = !tcp || conversation->begins_midway ? TCP_STATE_UNKNOWN
+                                          : end == END_A                      ? TCP_STATE_CLOSED
+                                                                              : TCP_STATE_LISTEN;
+        if (conversation->a_is_client)
+            event.connection.end[end].role = end == END_A ? ROLE_CLIENT : ROLE_SERVER;
+    }
+    emit(wire, conversation, &event);
+}
+
+static void on_segment(struct conversation *conversation, int64_t t_ns, const struct event_segment *segment, void *user)
+{
+    struct wire *wire = user;
+    struct told *told = conversation_user(conversation);
+    wire->segment = *segment;
+    wire->segment.source = conversation->side[segment->from].address;
+    wire->segment.destination = conversation->side[other_end(segment->from)].address;
+    wire->has_segment = true;
+    if (!told)
+        return;
+    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_SEGMENT, .t_ns = t_ns, .segment = wire->segment};
+    emit(wire, conversation, &event);
+    told->last_ns = t_ns;
+    if (!wire->owner.sentences)
+        return;
+    if (segment->notes & TROUBLE)
+        wait_begins(wire, told);
+    if (told->over || !is_over(conversation))
+        return;
+    if (wire->owner.settle_ns == 0) {
+        judge(wire, conversation, t_ns, true);
+        return;
+    }
+    told->concludes = true;
+    wait_begins(wire, told);
+}
+
+static void on_datagram(struct conversation *conversation, int64_t t_ns, const struct event_datagram *datagram,
+                        void *user)
+{
+    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_DATAGRAM, .t_ns = t_ns, .datagram = *datagram};
+    event.datagram.source = conversation->side[datagram->from].address;
+    event.datagram.destination = conversation->side[other_end(datagram->from)].address;
+    emit(user, conversation, &event);
+}
+
+static void on_icmp(struct conversation *conversation, int64_t t_ns, const struct event_icmp *icmp, void *user)
+{
+    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_ICMP, .t_ns = t_ns, .icmp = *icmp};
+    emit(user, conversation, &event);
+}
+
+static void on_data(struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
+                    size_t n_bytes, uint64_t n_missing, bool push, void *user)
+{
+    const struct wire *wire = user;
+    wire->owner.data(conversation, t_ns, from, data, n_bytes, n_missing, push, wire->owner.user);
+}
+
+static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *user)
+{
+    struct wire *wire = user;
+    struct told *told = conversation_user(conversation);
+    if (told) {
+        wait_ends(told);
+        if (!told->over && wire->owner.sentences)
+            judge(wire, conversation, t_ns, true);
+    }
+    if (wire->owner.conversation)
+        wire->owner.conversation(conversation, wire->owner.user);
+    conversation_set_user(conversation, NULL);
+    free(told);
+}
+
+/* ---- */
+
+struct wire *wire_new(const struct wire_owner *owner)
+{
+    struct track_handler handler = {
+        .opened = on_opened,
+        .segment = on_segment,
+        .datagram = on_datagram,
+        .icmp = on_icmp,
+        .data = owner->data ? on_data : NULL,
+        .forgotten = on_forgotten,
+    };
+    struct wire *wire = calloc(1, sizeof *wire);
+    if (!wire)
+        return NULL;
+    wire->owner = *owner;
+    wire->tracker = tracker_new(TRACK_CONVERSATIONS_MAX, &handler, wire);
+    wire->reassembly = reassembly_new();
+    if (!wire->tracker || !wire->reassembly) {
+        wire_free(wire);
+        return NULL;
+    }
+    return wire;
+}
+
+void wire_set_offset(struct wire *wire, int64_t realtime_minus_ns)
+{
+    wire->owner.realtime_minus_ns = realtime_minus_ns;
+}
+
+void wire_packet(struct wire *wire, int64_t t_ns, const struct packet *packet, struct wire_result *ret_result)
+{
+    struct decoded *decoded = &wire->decoded, whole;
+    unsigned flags = wire->owner.checksums && !packet->checksum_left ? DECODE_CHECK_CHECKSUMS : 0;
+
+    decode_packet(packet->link_type, packet->data, packet->n_captured, packet->n_wire, flags, decoded);
+    if (decoded->trouble & DECODE_FRAGMENT &&
+        reassembly_add(wire->reassembly, t_ns, decoded, packet->data, packet->n_captured, &whole))
+        *decoded = whole;
+    wire->has_segment = false;
+    struct conversation *conversation = tracker_packet(wire->tracker, t_ns, packet->number, packet->interface, decoded);
+    if (ret_result)
+        *ret_result = (struct wire_result){decoded, conversation, wire->has_segment ? &wire->segment : NULL};
+}
+
+static void put_address(struct decode_address *ret_address, const struct sonde_address *address)
+{
+    memcpy(ret_address->bytes, address->u.ip, address->family == AF_INET ? 4 : 16);
+}
+
+/* SACK ranges of events are relative to the other end's ISN: back to raw by what the acknowledgement itself says. */
+static void put_raw_sacks(struct segment_options *options, const struct event_segment *segment)
+{
+    uint32_t base = segment->ack_raw - (uint32_t)segment->ack;
+    for (unsigned i = 0; i < options->n_sacks && i < SEGMENT_SACKS_MAX; i++) {
+        options->sack[i].from = (uint32_t)(options->sack[i].from + base);
+        options->sack[i].to = (uint32_t)(options->sack[i].to + base);
+    }
+}
+
+void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *segment)
+{
+    struct decoded decoded = {
+        .depth = DECODE_TRANSPORT,
+        .network = segment->source.family == AF_INET ? DECODE_IPV4 : DECODE_IPV6,
+        .protocol = IPPROTO_TCP,
+        .source_port = segment->source.port,
+        .destination_port = segment->destination.port,
+        .seq = segment->seq_raw,
+        .ack = segment->ack_raw,
+        .flags = segment->flags,
+        .window = segment->window_raw,
+        .tcp_header_bytes = 20,
+        .options = segment->options,
+        .payload = segment->data,
+        .n_payload = segment->n_bytes,
+        .n_payload_captured = segment->n_data < segment->n_bytes ? segment->n_data : segment->n_bytes,
+    };
+    put_address(&decoded.source, &segment->source);
+    put_address(&decoded.destination, &segment->destination);
+    put_raw_sacks(&decoded.options, segment);
+    wire->has_segment = false;
+    tracker_packet(wire->tracker, t_ns, segment->packet, 0, &decoded);
+}
+
+void wire_finish(struct wire *wire)
+{
+    tracker_free(wire->tracker);
+    wire->tracker = NULL;
+}
+
+void wire_free(struct wire *wire)
+{
+    if (!wire)
+        return;
+    tracker_free(wire->tracker);
+    reassembly_free(wire->reassembly);
+    free(wire);
+}
+
+void wire_counts(const struct wire *wire, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost)
+{
+    tracker_counts(wire->tracker, ret_counts);
+    *ret_n_reassembly_lost = reassembly_n_lost(wire->reassembly);
+}
+
+struct tracker *wire_tracker(struct wire *wire)
+{
+    return wire->tracker;
+}

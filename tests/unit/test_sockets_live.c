@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: MIT */
+/* Real sockets on loopback, and what the kernel says of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "observe/sockets/filter_internal.h"
+#include "observe/sockets/sockets_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 20000
+
+static struct sockets *sockets;
+
+static int open_sockets(void **state)
+{
+    (void)state;
+    struct sonde_why why;
+    return sockets_open(&sockets, &why);
+}
+
+static int close_sockets(void **state)
+{
+    (void)state;
+    sockets_close(sockets);
+    sockets_close(NULL);
+    return 0;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* ---- sockets */
+
+static uint64_t cookie_of(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t n_bytes = sizeof cookie;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n_bytes), 0);
+    return cookie;
+}
+
+static uint64_t inode_of(int fd)
+{
+    struct stat status;
+    assert_int_equal(fstat(fd, &status), 0);
+    return status.st_ino;
+}
+
+static struct sonde_address address_of(const struct sockaddr_storage *storage)
+{
+    struct sonde_address address = {.family = storage->ss_family};
+    if (storage->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)storage;
+        address.port = ntohs(in->sin_port);
+        memcpy(address.u.ip, &in->sin_addr, 4);
+    } else {
+        const struct sockaddr_in6 *in6 = (const void *)storage;
+        address.port = ntohs(in6->sin6_port);
+        memcpy(address.u.ip, &in6->sin6_addr, 16);
+    }
+    return address;
+}
+
+static struct sonde_address local_of(int fd)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t n_bytes = sizeof storage;
+    assert_int_equal(getsockname(fd, (void *)&storage, &n_bytes), 0);
+    return address_of(&storage);
+}
+
+static struct sonde_address peer_of(int fd)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t n_bytes = sizeof storage;
+    assert_int_equal(getpeername(fd, (void *)&storage, &n_bytes), 0);
+    return address_of(&storage);
+}
+
+/* Bound to a free port; -1: this family is not there. */
+static int bound(int family, int type)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(family, type | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int result = family == AF_INET ? bind(fd, (void *)&in, sizeof in) : bind(fd, (void *)&in6, sizeof in6);
+    if (result == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int listener_of(int family, int backlog)
+{
+    int fd = bound(family, SOCK_STREAM);
+    if (fd >= 0)
+        assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+static int connected_to(int listener)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t n_bytes = sizeof storage;
+    assert_int_equal(getsockname(listener, (void *)&storage, &n_bytes), 0);
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (void *)&storage, n_bytes), 0);
+    return fd;
+}
+
+static int accepted_from(int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* ---- looking */
+
+struct search {
+    uint64_t cookie;
+    struct socket_info socket;
+    unsigned n_found, n_seen;
+};
+
+static bool search_one(const struct socket_info *socket, void *user)
+{
+    struct search *search = user;
+    search->n_seen++;
+    if (socket->cookie == search->cookie) {
+        search->socket = *socket;
+        search->n_found++;
+    }
+    return true;
+}
+
+static struct socket_info dumped(int fd, unsigned kinds, unsigned with, const struct sockets_filter *filter)
+{
+    struct search search = {.cookie = cookie_of(fd)};
+    assert_true(sockets_dump(sockets, kinds, with, filter, search_one, &search) >= 0);
+    assert_int_equal(search.n_found, 1);
+    return search.socket;
+}
+
+static struct socket_info found(int fd)
+{
+    struct sonde_address local = local_of(fd), peer = peer_of(fd);
+    struct socket_info socket;
+    assert_int_equal(sockets_find(sockets, &local, &peer, cookie_of(fd), SOCKETS_WITH_INFO, &socket), 0);
+    return socket;
+}
+
+/* Look again until it is in this state with these queues. */
+static struct socket_info until(int fd, enum tcp_state state, uint32_t receive_queue, uint32_t send_queue)
+{
+    int64_t deadline_ms = now_ms() + DEADLINE_MS;
+    struct socket_info socket;
+    do
+        socket = dumped(fd, SOCKETS_TCP, 0, NULL);
+    while ((socket.state != state || socket.receive_queue != receive_queue || socket.send_queue != send_queue) &&
+           now_ms() < deadline_ms);
+    assert_string_equal(tcp_state_name(socket.state), tcp_state_name(state));
+    assert_int_equal(socket.receive_queue, receive_queue);
+    assert_int_equal(socket.send_queue, send_queue);
+    return socket;
+}
+
+static void check_connection(int family)
+{
+    int listener = listener_of(family, 1);
+    if (listener < 0)
+        skip();
+    int client = connected_to(listener);
+    until(listener, TCP_STATE_LISTEN, 1, 1);
+    int server = accepted_from(listener);
+    until(listener, TCP_STATE_LISTEN, 0, 1);
+    assert_int_equal(send(client, "hello, world", 12, 0), 12);
+    struct socket_info socket = until(server, TCP_STATE_ESTABLISHED, 12, 0);
+    assert_int_equal(socket.inode, inode_of(server));
+    assert_int_equal(socket.uid, geteuid());
+    assert_int_equal(socket.family, family);
+    assert_int_equal(socket.local.port, local_of(listener).port);
+    assert_int_equal(socket.peer.port, local_of(client).port);
+    assert_false(socket.has_info || socket.has_memory);
+    assert_string_equal(socket.congestion, "");
+    socket = found(server);
+    assert_int_equal(socket.inode, inode_of(server));
+    assert_int_equal(socket.receive_queue, 12);
+    assert_true(socket.has_info && socket.info.bytes_received == 12);
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    until(server, TCP_STATE_CLOSE_WAIT, 12, 0);
+    until(client, TCP_STATE_FIN_WAIT_2, 0, 0);
+    char data[16];
+    assert_int_equal(recv(server, data, sizeof data, 0), 12);
+    assert_int_equal(recv(server, data, sizeof data, 0), 0);
+    until(server, TCP_STATE_CLOSE_WAIT, 0, 0);
+    close(server);
+    close(client);
+    close(listener);
+}
+
+static void connection_4(void **state)
+{
+    (void)state;
+    check_connection(AF_INET);
+}
+
+static void connection_6(void **state)
+{
+    (void)state;
+    check_connection(AF_INET6);
+}
+
+/* An IPv4 connection that an IPv6 socket accepted is found by either form of its addresses. */
+static void dual(void **state)
+{
+    (void)state;
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), off = 0;
+    if (listener < 0 || setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0 ||
+        bind(listener, (void *)&any, sizeof any) < 0)
+        skip();
+    assert_int_equal(listen(listener, 4), 0);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    in.sin_port = htons(local_of(listener).port);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (void *)&in, sizeof in), 0);
+    int server = accepted_from(listener);
+    struct sonde_address local = peer_of(client), peer = local_of(client);
+    struct socket_info socket;
+    assert_int_equal(local.family, AF_INET);
+    assert_int_equal(sockets_find(sockets, &local, &peer, 0, 0, &socket), 0);
+    assert_int_equal(socket.cookie, cookie_of(server));
+    assert_int_equal(found(server).cookie, cookie_of(server));
+    assert_false(dumped(listener, SOCKETS_TCP, 0, NULL).v6_only);
+    close(server);
+    close(client);
+    close(listener);
+}
+
+static void not_found(void **state)
+{
+    (void)state;
+    int listener = listener_of(AF_INET, 4), client = connected_to(listener), server = accepted_from(listener);
+    struct sonde_address local = local_of(server), peer = peer_of(server);
+    struct socket_info socket, untouched;
+    memset(&untouched, 0x55, sizeof untouched);
+    socket = untouched;
+    assert_int_equal(sockets_find(sockets, &local, &peer, 12345, 0, &socket), -ENOENT);
+    /* Nobody is there; the listener that the kernel answers with is another. */
+    peer.port = local.port;
+    assert_int_equal(sockets_find(sockets, &local, &peer, 0, 0, &socket), -ENOENT);
+    local.port = 0;
+    assert_int_equal(sockets_find(sockets, &local, &peer, 0, 0, &socket), -ENOENT);
+    local.family = AF_UNIX;
+    assert_int_equal(sockets_find(sockets, &local, &peer, 0, 0, &socket), -EAFNOSUPPORT);
+    assert_memory_equal(&socket, &untouched, sizeof socket);
+    /* The listener itself has no peer. */
+    local = local_of(listener);
+    assert_int_equal(sockets_find(sockets, &local, NULL, 0, 0, &socket), 0);
+    assert_int_equal(socket.state, TCP_STATE_LISTEN);
+    assert_int_equal(socket.cookie, cookie_of(listener));
+    close(server);
+    close(client);
+    close(listener);
+}
+
+static void datagrams(void **state)
+{
+    (void)state;
+    int receiver = bound(AF_INET, SOCK_DGRAM), sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage storage;
+    socklen_t n_bytes = sizeof storage;
+    assert_int_equal(getsockname(receiver, (void *)&storage, &n_bytes), 0);
+    assert_int_equal(connect(sender, (void *)&storage, n_bytes), 0);
+    assert_int_equal(send(sender, "x", 1, 0), 1);
+    struct socket_info socket = dumped(receiver, SOCKETS_ALL, SOCKETS_WITH_MEMORY, NULL);
+    assert_int_equal(socket.protocol, IPPROTO_UDP);
+    assert_int_equal(socket.type, SOCK_DGRAM);
+    assert_int_equal(socket.state, TCP_STATE_CLOSED);
+    assert_true(socket.receive_queue > 0);
+    assert_true(socket.has_memory);
+    assert_int_equal(socket.peer.port, 0);
+    socket = dumped(sender, SOCKETS_UDP, 0, NULL);
+    assert_int_equal(socket.state, TCP_STATE_ESTABLISHED);
+    assert_int_equal(socket.peer.port, local_of(receiver).port);
+    close(receiver);
+    close(sender);
+}
+
+static void unix_sockets(void **state)
+{
+    (void)state;
+    int pair[2], bare = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int n = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "sonde-test-%d", (int)getpid());
+    socklen_t n_name = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    assert_int_equal(bind(bare, (void *)&name, n_name), 0);
+    struct socket_info socket = dumped(bare, SOCKETS_UNIX, 0, NULL);
+    assert_int_equal(socket.n_unix_name, n + 1);
+    assert_memory_equal(socket.unix_name, name.sun_path, (size_t)n + 1);
+    assert_int_equal(socket.state, TCP_STATE_CLOSED);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(send(pair[0], "abc", 3, 0), 3);
+    socket = dumped(pair[1], SOCKETS_ALL, 0, NULL);
+    assert_int_equal(socket.receive_queue, 3);
+    assert_int_equal(socket.peer_inode, inode_of(pair[0]));
+    assert_int_equal(socket.inode, inode_of(pair[1]));
+    assert_int_equal(socket.uid, geteuid());
+    close(pair[0]);
+    close(pair[1]);
+    close(bare);
+}
+
+static bool stop_at_once(const struct socket_info *socket, void *user)
+{
+    assert_true(socket->family != 0);
+    ++*(unsigned *)user;
+    return false;
+}
+
+static void stopped(void **state)
+{
+    (void)state;
+    int listener = listener_of(AF_INET, 4), fd[300];
+    for (size_t i = 0; i < 300; i++)
+        fd[i] = listener_of(AF_INET, 4); /* more than one answer of the kernel */
+    for (int round = 0; round < 3; round++) {
+        unsigned n = 0;
+        assert_int_equal(sockets_dump(sockets, SOCKETS_ALL, SOCKETS_WITH_INFO, NULL, stop_at_once, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(dumped(listener, SOCKETS_TCP, 0, NULL).inode, inode_of(listener));
+    }
+    for (size_t i = 0; i < 300; i++)
+        close(fd[i]);
+    close(listener);
+}
+
+/* What depends on TCP_INFO is asked for; what depends on owners is let through. */
+static void filtered(void **state)
+{
+    (void)state;
+    int listener = listener_of(AF_INET, 4);
+    struct sockets_filter *filter;
+    char text[128], why[192];
+    snprintf(text, sizeof text, "sport = :%u unsent = 0 process:nobody", local_of(listener).port);
+    assert_int_equal(filter_parse(text, &filter, why), 0);
+    struct search search = {.cookie = cookie_of(listener)};
+    assert_true(sockets_dump(sockets, SOCKETS_ALL, 0, filter, search_one, &search) >= 0);
+    assert_int_equal(search.n_found, 1);
+    assert_int_equal(search.n_seen, 1);
+    assert_true(search.socket.has_info);
+    assert_false(filter_matches(filter, &search.socket, NULL));
+    filter_free(filter);
+    close(listener);
+}
+
+/* ---- the kernel's filter against our own */
+
+#define MINE_MAX 32
+
+struct mine {
+    struct socket_info socket[MINE_MAX];
+    size_t n;
+    uint32_t seen; /* in the dump under way */
+    bool takes;    /* all are taken down */
+    uint64_t cookie[MINE_MAX];
+};
+
+static bool see_mine(const struct socket_info *socket, void *user)
+{
+    struct mine *mine = user;
+    for (size_t i = 0; i < mine->n; i++) {
+        if (mine->cookie[i] != socket->cookie)
+            continue;
+        mine->seen |= UINT32_C(1) << i;
+        if (mine->takes)
+            mine->socket[i] = *socket;
+    }
+    return true;
+}
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
+    return *seed >> 10;
+}
+
+static const char *pick(const char *const *words, size_t n, uint32_t *seed)
+{
+    return words[next_random(seed) % n];
+}
+
+#define PICK(words, seed) pick(words, sizeof(words) / sizeof((words)[0]), seed)
+
+struct maker {
+    char text[FILTER_TEXT_MAX];
+    size_t n;
+    uint32_t seed;
+    const struct mine *mine;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct maker *maker, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(maker->text + maker->n, sizeof maker->text - maker->n, format, arguments);
+    va_end(arguments);
+    maker->n += (size_t)n;
+    assert_true(maker->n < sizeof maker->text);
+}
+
+static void say_condition(struct maker *maker)
+{
+    static const char *const ends[] = {"sport", "dport"}, *const sides[] = {"src", "dst"},
+                             *const signs[] = {"=", "!=", "<", "<=", ">", ">="}, *const equal[] = {"=", "!="},
+                             *const hosts[] = {"127.0.0.1", "127/8", "0.0.0.0", "0/0",  "10/8",        "[::1]",
+                                               "[::]",      "::/0",  "*",       "::/1", "127.0.0.1/31"},
+                             *const states[] = {"state established", "listening",
+                                                "state close-wait exclude established", "state connected"},
+                             *const others[] = {"dev lo",  "dev != lo", "unread > 0",
+                                                "127.0.0", "pid:1",     "retransmits = 0"};
+    const struct socket_info *socket = &maker->mine->socket[next_random(&maker->seed) % maker->mine->n];
+    unsigned port = next_random(&maker->seed) % 2 ? socket->local.port : socket->peer.port;
+    switch (next_random(&maker->seed) % 6) {
+    case 0:
+    case 1:
+        say(maker, "%s %s :%u", PICK(ends, &maker->seed), PICK(signs, &maker->seed), port);
+        break;
+    case 2:
+        say(maker, "%s %s %s", PICK(sides, &maker->seed), PICK(equal, &maker->seed), PICK(hosts, &maker->seed));
+        break;
+    case 3:
+        say(maker, "%s %s %s:%u", PICK(sides, &maker->seed), PICK(equal, &maker->seed),
+            next_random(&maker->seed) % 2 ? "127.0.0.0/8" : "[::]/0", port);
+        break;
+    case 4:
+        say(maker, "%s", PICK(states, &maker->seed));
+        break;
+    default:
+        say(maker, "%s", PICK(others, &maker->seed));
+        break;
+    }
+}
+
+static void say_filter(struct maker *maker, unsigned depth)
+{
+    static const char *const joints[] = {" and ", " or ", " "};
+    unsigned n = 1 + next_random(&maker->seed) % 3;
+    if (next_random(&maker->seed) % 4 == 0)
+        say(maker, "not ");
+    if (depth == 0) {
+        say_condition(maker);
+        return;
+    }
+    say(maker, "(");
+    for (unsigned i = 0; i < n; i++) {
+        if (i > 0)
+            say(maker, "%s", PICK(joints, &maker->seed));
+        say_filter(maker, depth - 1);
+    }
+    say(maker, ")");
+}
+
+static size_t make_mine(int fd[MINE_MAX])
+{
+    size_t n = 0;
+    int families[] = {AF_INET, AF_INET6};
+    for (size_t i = 0; i < 2; i++) {
+        int listener = listener_of(families[i], 8);
+        if (listener < 0)
+            continue;
+        fd[n++] = listener;
+        for (int k = 0; k < 3; k++) {
+            fd[n++] = connected_to(listener);
+            fd[n++] = accepted_from(listener);
+        }
+        assert_int_equal(send(fd[n - 1], "unread", 6, 0), 6);
+        assert_int_equal(shutdown(fd[n - 3], SHUT_WR), 0);
+        fd[n++] = bound(families[i], SOCK_DGRAM);
+    }
+    struct sockaddr_storage storage;
+    socklen_t n_bytes = sizeof storage;
+    assert_int_equal(getsockname(fd[n - 1], (void *)&storage, &n_bytes), 0);
+    fd[n] = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd[n], (void *)&storage, n_bytes), 0);
+    return n + 1;
+}
+
+static void random_filters(void **state)
+{
+    (void)state;
+    int fd[MINE_MAX];
+    struct mine mine = {.n = make_mine(fd), .takes = true};
+    unsigned n_some = 0, n_programs = 0;
+    _Alignas(4) unsigned char program[8192];
+    for (size_t i = 0; i < mine.n; i++)
+        mine.cookie[i] = cookie_of(fd[i]);
+    /* Wait until the last segment has arrived: nothing is on its way, no timer runs. */
+    until(fd[5], TCP_STATE_ESTABLISHED, 6, 0);
+    until(fd[4], TCP_STATE_FIN_WAIT_2, 0, 0);
+    if (mine.n > 10) {
+        until(fd[8 + 5], TCP_STATE_ESTABLISHED, 6, 0);
+        until(fd[8 + 4], TCP_STATE_FIN_WAIT_2, 0, 0);
+    }
+    assert_true(sockets_dump(sockets, SOCKETS_INET, 0, NULL, see_mine, &mine) >= 0);
+    assert_int_equal(mine.seen, (UINT32_C(1) << mine.n) - 1);
+    mine.takes = false;
+    for (uint32_t round = 0; round < 400; round++) {
+        struct maker maker = {.seed = round * 2654435761u + 1, .mine = &mine};
+        struct sockets_filter *filter;
+        char why[192];
+        say_filter(&maker, round % 3);
+        if (filter_parse(maker.text, &filter, why) < 0)
+            fail_msg("%s: %s", maker.text, why);
+        uint32_t expected = 0;
+        for (size_t i = 0; i < mine.n; i++)
+            expected |= filter_may_match(filter, &mine.socket[i]) ? UINT32_C(1) << i : 0;
+        mine.seen = 0;
+        assert_true(sockets_dump(sockets, SOCKETS_INET, 0, filter, see_mine, &mine) >= 0);
+        if (mine.seen != expected)
+            fail_msg("%s: 0x%x and not 0x%x", maker.text, mine.seen, expected);
+        n_some += expected != 0 && expected != (UINT32_C(1) << mine.n) - 1;
+        n_programs += filter_bytecode(filter, program, sizeof program) > 0;
+        filter_free(filter);
+    }
+    assert_int_equal(sockets_n_programs_refused(sockets), 0);
+    assert_true(n_some > 100 && n_programs > 100); /* these filters are worth something */
+    for (size_t i = 0; i < mine.n; i++)
+        close(fd[i]);
+}
+
+/* ---- deaths */
+
+static int wait_for_death(struct sockets_deaths *deaths, uint64_t cookie, struct socket_info *ret_socket)
+{
+    struct pollfd pollfd = {.fd = sockets_deaths_fd(deaths), .events = POLLIN};
+    int64_t deadline_ms = now_ms() + DEADLINE_MS;
+    while (now_ms() < deadline_ms) {
+        int result = sockets_deaths_next(deaths, ret_socket);
+        if (result < 0 || (result == 1 && ret_socket->cookie == cookie))
+            return result;
+        if (result == 0)
+            poll(&pollfd, 1, 100);
+    }
+    return 0;
+}
+
+static void deaths(void **state)
+{
+    (void)state;
+    struct sockets_deaths *deaths;
+    struct sonde_why why;
+    struct socket_info socket;
+    char data[20];
+    int listener = listener_of(AF_INET, 4);
+    assert_int_equal(sockets_deaths_open(&deaths, &why), 0);
+    int client = connected_to(listener), server = accepted_from(listener);
+    assert_int_equal(send(client, "twenty bytes in all.", 20, 0), 20);
+    uint64_t cookie = cookie_of(client);
+    struct sonde_address local = local_of(client);
+    assert_int_equal(recv(server, data, sizeof data, MSG_WAITALL), 20);
+    close(client);
+    close(server); /* the client goes on as a TIME_WAIT entry, its socket dies */
+    assert_int_equal(wait_for_death(deaths, cookie, &socket), 1);
+    assert_int_equal(socket.state, TCP_STATE_CLOSED);
+    assert_int_equal(socket.protocol, IPPROTO_TCP);
+    assert_int_equal(socket.local.port, local.port);
+    assert_true(socket.has_info && socket.info.bytes_sent == 20);
+    close(listener);
+    sockets_deaths_close(deaths);
+    sockets_deaths_close(NULL);
+}
+
+/* More than there is room for: that is said, once, and it goes on. */
+static void too_many_deaths(void **state)
+{
+    (void)state;
+    struct sockets_deaths *deaths;
+    struct sonde_why why;
+    struct socket_info socket;
+    struct linger at_once = {.l_onoff = 1};
+    int listener = listener_of(AF_INET, 4), little = 4096, result;
+    assert_int_equal(sockets_deaths_open(&deaths, &why), 0);
+    setsockopt(sockets_deaths_fd(deaths), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    unsigned n_lost = 0, n_told = 0;
+    /* The kernel tells of them a little later: from a queue of its own. */
+    for (int64_t deadline_ms = now_ms() + DEADLINE_MS; n_lost == 0 && now_ms() < deadline_ms;) {
+        for (int i = 0; i < 50; i++) {
+            int client = connected_to(listener);
+            close(accepted_from(listener));
+            setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+            close(client);
+        }
+        struct pollfd pollfd = {.fd = sockets_deaths_fd(deaths), .events = POLLIN};
+        poll(&pollfd, 1, 100);
+        while ((result = sockets_deaths_next(deaths, &socket)) != 0) {
+            assert_true(result == 1 || result == -ENOBUFS);
+            n_lost += result < 0;
+            n_told += result > 0;
+        }
+    }
+    assert_true(n_lost > 0 && n_told > 0);
+    int last = connected_to(listener);
+    uint64_t cookie = cookie_of(last);
+    close(accepted_from(listener));
+    setsockopt(last, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(last);
+    while ((result = wait_for_death(deaths, cookie, &socket)) == -ENOBUFS)
+        ;
+    assert_int_equal(result, 1);
+    close(listener);
+    sockets_deaths_close(deaths);
+}
+
+/* All of it works without any rights. */
+static void ordinary_user(void **state)
+{
+    (void)state;
+    int listener = listener_of(AF_INET, 4), client = connected_to(listener), status;
+    struct sonde_address local = local_of(client), peer = peer_of(client);
+    uint64_t cookie = cookie_of(client);
+    if (getuid() != 0)
+        skip();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct sockets *own;
+        struct sockets_deaths *own_deaths;
+        struct socket_info socket;
+        struct search search = {.cookie = cookie};
+        bool good = setgid(65534) == 0 && setuid(65534) == 0 && sockets_open(&own, NULL) == 0;
+        good = good && sockets_dump(own, SOCKETS_TCP, SOCKETS_WITH_INFO, NULL, search_one, &search) >= 0;
+        good = good && search.n_found == 1 && search.socket.has_info && search.socket.inode != 0;
+        good = good && sockets_find(own, &local, &peer, cookie, 0, &socket) == 0;
+        good = good && sockets_deaths_open(&own_deaths, NULL) == 0;
+        if (good) {
+            sockets_deaths_close(own_deaths);
+            sockets_close(own);
+        }
+        _exit(good ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(client);
+    close(listener);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connection_4), cmocka_unit_test(connection_6),    cmocka_unit_test(dual),
+        cmocka_unit_test(not_found),    cmocka_unit_test(datagrams),       cmocka_unit_test(unix_sockets),
+        cmocka_unit_test(stopped),      cmocka_unit_test(filtered),        cmocka_unit_test(random_filters),
+        cmocka_unit_test(deaths),       cmocka_unit_test(too_many_deaths), cmocka_unit_test(ordinary_user),
+    };
+    return cmocka_run_group_tests(tests, open_sockets, close_sockets);
+}
