@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <sonde/version.h>
 #include <stdio.h>
@@ -95,10 +96,18 @@ static int say_unknown_verb(const char *word)
     return EXIT_MISUSE;
 }
 
+static bool reader_is_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    return poll(&output, 1, 0) == 1 && output.revents & POLLERR;
+}
+
 /* What could not be written must not look like success. Only a reader that has gone away knows it already. */
 static int finish(int status)
 {
     int error = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+    if (error == EIO && reader_is_gone()) /* an earlier write has found out */
+        error = EPIPE;
     if (error == 0 || status != EXIT_DONE)
         return status;
     if (error != EPIPE)

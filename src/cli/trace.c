@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define VIEWS_MAX 4
@@ -313,17 +314,10 @@ static enum exit_status trace_from_file(struct trace_run *run)
         .sentences = run->sentences,
     };
     int error = trace_file(&settings, &counts, &why);
-    bool printed = fflush(stdout) == 0;
-    if (!printed && errno == EPIPE)
-        return EXIT_DONE;
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return EXIT_DONE; /* main has the word */
     say_file_counts(run, &counts);
-    if (error < 0)
-        return say_file_error(run, error, &why);
-    if (!printed) {
-        say(_("standard output cannot be written: %s."), sonde_strerror(-errno));
-        return EXIT_NETWORK;
-    }
-    return EXIT_DONE;
+    return error < 0 ? say_file_error(run, error, &why) : EXIT_DONE;
 }
 
 /* ---- live */
@@ -432,10 +426,20 @@ static int count_ways(const struct trace_settings *settings)
     return settings->summary + settings->follow + settings->layers;
 }
 
+static bool is_same_file(const char *one, const char *other)
+{
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static bool check(const struct trace_settings *settings)
 {
     if (count_ways(settings) > 1) {
         say(_("--summary, --follow and --layers each show the whole in their own way: give one of them."));
+        return false;
+    }
+    if (settings->file && settings->write && is_same_file(settings->file, settings->write)) {
+        say(_("--write would write over the file that is being read: give another one."));
         return false;
     }
     if (settings->hex && !settings->follow) {

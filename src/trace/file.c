@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SNIFF_BYTES 4
+#define OUTPUT_LOOK 1024 /* packets between two looks whether anybody still reads */
 
 struct reading {
     const struct trace_file_settings *settings;
@@ -116,6 +117,15 @@ static void show_packet(const struct reading *reading, const struct capture_file
     }
 }
 
+static bool nobody_reads(const struct trace_file_settings *settings)
+{
+    for (size_t i = 0; i < settings->n_views; i++) {
+        if (ferror(settings->views[i].settings->out))
+            return true;
+    }
+    return false;
+}
+
 static int read_packets(struct reading *reading, struct capture_file *file, struct sonde_why *ret_why)
 {
     const struct trace_file_settings *settings = reading->settings;
@@ -142,6 +152,8 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
         if (reading->packet_views)
             show_packet(reading, file, &packet, t_ns, &result);
         if (settings->n_packets_max != 0 && counts->n_packets == settings->n_packets_max)
+            break;
+        if (counts->n_packets % OUTPUT_LOOK == 0 && nobody_reads(settings))
             break;
     }
     counts->n_dropped = capture_file_n_dropped(file);

@@ -50,14 +50,7 @@ static void fill_in(const struct session *session, const struct row *row, struct
         one->pid = holder->pid;
         one->program = holder->program[0] ? holder->program : NULL;
     }
-    for (size_t i = session->n_owns; i-- > 0;) {
-        const struct own *own = &session->owns[i];
-        if (own->conn == 0 || session_row((struct session *)(uintptr_t)session, own->conn) != row)
-            continue;
-        connection->end[own->end].calls_seen = true;
-        connection->end[own->end].socket_cookie = own->cookie;
-        connection->netns_cookie = own->netns_cookie;
-    }
+    join_fill_in(session, row, connection);
 }
 
 static void tell_no_packets(struct session *session, const struct event *about)

@@ -68,6 +68,8 @@ static inline struct row *session_row(struct session *session, uint64_t conn)
 void join_call(struct session *session, const struct program_call *call);
 /* An event that leaves the time line: its connection decided. False: it is not to be shown. */
 bool join_decide(struct session *session, struct event *event);
+/* Which sockets of ours its ends are. */
+void join_fill_in(const struct session *session, const struct row *row, struct event_connection *connection);
 void join_free(struct session *session);
 
 /* Hand an event to the views. */

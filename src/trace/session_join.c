@@ -229,6 +229,23 @@ static enum event_end end_of(const struct row *row, const struct own *own)
     return N_ENDS;
 }
 
+void join_fill_in(const struct session *session, const struct row *row, struct event_connection *connection)
+{
+    for (size_t i = session->n_owns; i-- > 0;) {
+        const struct own *own = &session->owns[i];
+        enum event_end end = own->end;
+        if (own->conn == 0)
+            end = own->has_addresses ? end_of(row, own) : N_ENDS;
+        else if (&session->rows[own->conn - 1] != row)
+            continue;
+        if (end == N_ENDS)
+            continue;
+        connection->end[end].calls_seen = true;
+        connection->end[end].socket_cookie = own->cookie;
+        connection->netns_cookie = own->netns_cookie;
+    }
+}
+
 /* A connection that was accepted had begun by then: the youngest such. One that we asked for began after the asking:
  * the oldest such. */
 static uint64_t find_row(struct session *session, const struct own *own, int64_t t_ns, enum event_end *ret_end)

@@ -157,17 +157,21 @@ static void datagrams(void **state)
     struct event_datagram *datagram = &scene_add(scene, 10, EVENT_KIND_DATAGRAM)->datagram;
     *datagram = (struct event_datagram){.number = 1, .from = END_A, .n_bytes = 5, .data = "he\033lo", .n_data = 5};
     struct event_icmp *icmp = &scene_add(scene, 20, EVENT_KIND_ICMP)->icmp;
-    *icmp = (struct event_icmp){
-        .version = 4, .type = 3, .code = 3, .to = END_A, .sender = scene_ip(10, 0, 0, 254, 0), .words = "port unreachable"};
+    *icmp = (struct event_icmp){.version = 4,
+                                .type = 3,
+                                .code = 3,
+                                .to = END_A,
+                                .sender = scene_ip(10, 0, 0, 254, 0),
+                                .words = "port unreachable"};
     icmp->about_number = 1;
     struct event_loss *loss = &scene_add(scene, 30, EVENT_KIND_LOSS)->loss;
     *loss = (struct event_loss){.what = "packets", .n = 1200, .why = "the capture's buffer was full"};
     check_text(scene, &(struct ladder_options){.width = 80},
                "udp 10.0.0.1:4000 -> 10.0.0.2:53   eth0\n"
                "           client                                                         server\n"
-               " 0.000 010               |-1- udp 5 \"he\\x1blo\" ------------------->|\n"
-               " 0.000 020               |- icmp port unreachable --               |\n"
-               "                         |  \\ from 10.0.0.254, about #1            |\n"
+               " 0.000 010               |-1- udp 5 \"he\\x1blo\" ----------------->|\n"
+               " 0.000 020               |- icmp port unreachable --             |\n"
+               "                         |  \\ from 10.0.0.254, about #1          |\n"
                "\n"
                "i 1,200 packets are missing here: the capture's buffer was full\n");
     check_text(scene, &(struct ladder_options){.width = 120, .unicode = true},
@@ -175,9 +179,9 @@ static void datagrams(void **state)
                "                    client                                                                          "
                "              server\n"
                " 0.000 010                        │─1─ udp 5 \"he\\x1blo\" ──────────────────────────────────────────"
-               "────────►│\n"
+               "──────►│\n"
                " 0.000 020    +10us               │─ icmp port unreachable from 10.0.0.254, about #1 ─╴              "
-               "        │\n"
+               "    │\n"
                "\n"
                "i 1,200 packets are missing here: the capture's buffer was full\n");
     free(scene);
@@ -284,7 +288,8 @@ static void one_ended(void **state)
 {
     (void)state;
     struct scene *scene = new_scene();
-    scene_begin(scene, "one", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 7), "lo")->end[END_A].captured_here = true;
+    scene_begin(scene, "one", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 7), "lo")->end[END_A].captured_here =
+        true;
     scene_segment(scene, 0, END_A, SEGMENT_ACK, 1, 10, 1, 100, TCP_STATE_ESTABLISHED, TCP_STATE_ESTABLISHED);
     scene_again(scene_segment(scene, 10, END_A, SEGMENT_ACK, 1, 10, 1, 100, TCP_STATE_UNKNOWN, TCP_STATE_UNKNOWN),
                 NOTE_BIT(NOTE_AGAIN), 1, 1);
@@ -329,10 +334,11 @@ int main(void)
     setenv("TZ", "UTC", 1);
     tzset();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scenes),       cmocka_unit_test(other_renderings), cmocka_unit_test(times),
-        cmocka_unit_test(counts_and_tags), cmocka_unit_test(datagrams),     cmocka_unit_test(local_stream),
-        cmocka_unit_test(tags),         cmocka_unit_test(live_holds_little), cmocka_unit_test(one_ended),
-        cmocka_unit_test(began_before),
+        cmocka_unit_test(scenes),    cmocka_unit_test(other_renderings),
+        cmocka_unit_test(times),     cmocka_unit_test(counts_and_tags),
+        cmocka_unit_test(datagrams), cmocka_unit_test(local_stream),
+        cmocka_unit_test(tags),      cmocka_unit_test(live_holds_little),
+        cmocka_unit_test(one_ended), cmocka_unit_test(began_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

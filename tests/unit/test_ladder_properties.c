@@ -33,8 +33,8 @@ static const char hostile[] = "\033[31m\r\n\t\x01\x80\xff<&>\"'日本語\xe2\x80
 
 static void random_segment(struct scene *scene, int64_t us)
 {
-    static const uint16_t flags[] = {SEGMENT_ACK, SEGMENT_ACK | SEGMENT_PSH, SEGMENT_SYN, SEGMENT_FIN | SEGMENT_ACK,
-                                     SEGMENT_RST, 0x1ff};
+    static const uint16_t flags[] = {
+        SEGMENT_ACK, SEGMENT_ACK | SEGMENT_PSH, SEGMENT_SYN, SEGMENT_FIN | SEGMENT_ACK, SEGMENT_RST, 0x1ff};
     struct event_segment *segment =
         scene_segment(scene, us, any(2) ? END_A : END_B, flags[any(6)], any_number(), (uint32_t)any(3) * 1448,
                       any_number(), any(3) ? any_number() : 0, any(TCP_N_STATES), any(TCP_N_STATES));
@@ -128,8 +128,8 @@ static void random_scene(struct scene *scene, uint64_t from)
     int64_t us = 0;
     for (uint64_t i = 1; i <= n_connections; i++) {
         scene->conn = i;
-        struct event_connection *connection = scene_begin(scene, "random", scene_ip(10, 0, 0, 1, 1),
-                                                          scene_ip(10, 0, 0, 2, 2), any(2) ? hostile : NULL);
+        struct event_connection *connection =
+            scene_begin(scene, "random", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 2), any(2) ? hostile : NULL);
         if (any(4) == 0) {
             connection->end[END_A].address = (struct sonde_address){.family = AF_INET6, .port = 65535};
             memset(connection->end[END_A].address.u.ip, 0xab, 16);
@@ -249,13 +249,12 @@ static void numbers_are_kept(void **state)
         for (unsigned i = 0; i < 4; i++) {
             struct scene *scene = calloc(1, sizeof *scene);
             assert_non_null(scene);
-            scene_begin(scene, "one", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 7), NULL)
-                ->end[END_A]
-                .calls_seen = true;
+            scene_begin(scene, "one", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 7), NULL)->end[END_A].calls_seen =
+                true;
             scene->n_segments = numbers[i] - 1;
             struct event_segment *segment =
-                scene_segment(scene, 10, i & 1 ? END_B : END_A, SEGMENT_PSH | SEGMENT_ACK | SEGMENT_FIN, firsts[i], 1448,
-                              firsts[i], 64512, TCP_STATE_ESTABLISHED, TCP_STATE_ESTABLISHED);
+                scene_segment(scene, 10, i & 1 ? END_B : END_A, SEGMENT_PSH | SEGMENT_ACK | SEGMENT_FIN, firsts[i],
+                              1448, firsts[i], 64512, TCP_STATE_ESTABLISHED, TCP_STATE_ESTABLISHED);
             segment->state_guess[END_A] = segment->state_guess[END_B] = true;
             segment->data = hostile;
             segment->n_data = sizeof hostile - 1;
@@ -270,8 +269,8 @@ static void numbers_are_kept(void **state)
             assert_non_null(joined);
             size_t n = 0;
             for (size_t j = 0; j < written.n_bytes; j++) {
-                if (!strchr(" \n#%:\\.", written.text[j]) || (written.text[j] == ':' && j > 0 &&
-                                                              written.text[j - 1] >= '0' && written.text[j - 1] <= '9'))
+                if (!strchr(" \n#%:\\.", written.text[j]) ||
+                    (written.text[j] == ':' && j > 0 && written.text[j - 1] >= '0' && written.text[j - 1] <= '9'))
                     joined[n++] = written.text[j];
             }
             assert_non_null(strstr(joined, range));
@@ -287,12 +286,35 @@ static void numbers_are_kept(void **state)
     }
 }
 
+/* Of anything at all, the picture is sound XML. */
+static void pictures(void **state)
+{
+    (void)state;
+    struct scene *scene = calloc(1, sizeof *scene);
+    assert_non_null(scene);
+    for (uint64_t i = 2000; i < 2012; i++) {
+        random_scene(scene, i);
+        const struct event *events[SCENE_EVENTS_MAX];
+        for (size_t j = 0; j < scene->n_events; j++)
+            events[j] = &scene->events[j];
+        struct written written = {0};
+        assert_int_equal(ladder_svg(events, scene->n_events, 1, NULL, written_add, &written), 0);
+        FILE *pipe = popen("command -v xmllint > /dev/null && exec xmllint --noout --nonet - || cat > /dev/null", "w");
+        assert_non_null(pipe);
+        assert_int_equal(fwrite(written.text, 1, written.n_bytes, pipe), written.n_bytes);
+        assert_int_equal(pclose(pipe), 0);
+        free(written.text);
+    }
+    free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_fit),
         cmocka_unit_test(only_own_colors),
         cmocka_unit_test(numbers_are_kept),
+        cmocka_unit_test(pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

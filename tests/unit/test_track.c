@@ -105,6 +105,26 @@ static void last_fin_again(void **state)
     talk_end();
 }
 
+static void fin_again_since_the_others_was_lost(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, F | K, 1, 1, 0);
+    say(END_B, F | K, 1, 2, 0);
+    expect(TIME_WAIT, LAST_ACK, 0);
+    pass(210 * NS_PER_MS);
+    say(END_A, F | K, 1, 1, 0); /* it does not acknowledge B's FIN */
+    expect(FIN_WAIT_1, LAST_ACK, N(AGAIN) | N(AGAIN_SPURIOUS));
+    say(END_B, K, 2, 2, 0);
+    expect(FIN_WAIT_2, LAST_ACK, 0);
+    say(END_B, F | K, 1, 2, 0);
+    assert_true(has_note(talk.last.notes, NOTE_AGAIN));
+    assert_int_equal(talk.last.state[END_A], TCP_STATE_TIME_WAIT);
+    say(END_A, K, 2, 2, 0);
+    expect(TIME_WAIT, CLOSED, 0);
+    talk_end();
+}
+
 static void opens_simultaneously(void **state)
 {
     talk_begin();
@@ -684,6 +704,7 @@ int main(void)
         cmocka_unit_test(closes_in_three),
         cmocka_unit_test(closes_simultaneously),
         cmocka_unit_test(last_fin_again),
+        cmocka_unit_test(fin_again_since_the_others_was_lost),
         cmocka_unit_test(opens_simultaneously),
         cmocka_unit_test(syn_again_until_answered),
         cmocka_unit_test(syn_ack_again),

@@ -226,6 +226,26 @@ static void repeats_with_more(void **state)
     talk_end();
 }
 
+static void parts_of_a_long_segment(void **state)
+{
+    talk_begin();
+    handshake_over(RTT_NS);
+    say(END_A, K, 1, 1, 10000);
+    assert_int_equal(talk.last.notes, N(OFFLOAD));
+    pass(RTT_NS);
+    sack(END_B, 4001, 7001); /* it went as ten segments, and some were lost */
+    say(END_B, K, 1, 1001, 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        say(END_A, K, 1 + i * 1000, 1, 1000);
+        expect_open(N(AGAIN) | N(AGAIN_FAST));
+        assert_int_equal(talk.last.again_of, 4);
+        assert_int_equal(talk.last.n_repeat, 1);
+    }
+    say(END_A, K, 4001, 1, 1000);
+    expect_open(N(AGAIN) | N(AGAIN_SPURIOUS));
+    talk_end();
+}
+
 /* ---- order, holes */
 
 static void overtaken(void **state)
@@ -562,6 +582,7 @@ int main(void)
         cmocka_unit_test(needless),
         cmocka_unit_test(repeats_what_was_sacked),
         cmocka_unit_test(repeats_with_more),
+        cmocka_unit_test(parts_of_a_long_segment),
         cmocka_unit_test(overtaken),
         cmocka_unit_test(lost_before_the_capture),
         cmocka_unit_test(never_captured),

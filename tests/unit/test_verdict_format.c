@@ -151,12 +151,9 @@ static void repeats_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts),
-        cmocka_unit_test(durations),
-        cmocka_unit_test(rates),
-        cmocka_unit_test(sentences_fit_or_are_left_out),
-        cmocka_unit_test(connects_end),
-        cmocka_unit_test(answers_end),
+        cmocka_unit_test(counts),       cmocka_unit_test(durations),
+        cmocka_unit_test(rates),        cmocka_unit_test(sentences_fit_or_are_left_out),
+        cmocka_unit_test(connects_end), cmocka_unit_test(answers_end),
         cmocka_unit_test(repeats_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who holds a socket: /proc/PID/fd of all processes that we may look into, put into a hash by inode. Searched only when
- * asked for, since it costs 3 to 5 us for each descriptor of the machine. Several processes may hold one socket.
+ * asked for, since it costs 3 to 5 us for each descriptor of the machine; a search uses several threads while it runs.
+ * Several processes may hold one socket.
  */
 #ifndef OBSERVE_SOCKETS_OWNERS_H
 #define OBSERVE_SOCKETS_OWNERS_H

@@ -57,7 +57,8 @@ struct socket_info {
     uint32_t uid;
     uint64_t inode; /* 0: no descriptor holds it (TIME_WAIT, SYN_RECV, not accepted yet, orphaned) */
     /* TCP listener: accept queue's length and limit. Else bytes: unread, and not acknowledged. The one that the kernel
-     * counts for SYN or FIN is taken off. */
+     * counts for SYN or FIN is taken off. UDP's both, and what a UNIX socket has sent, are with the kernel's overhead:
+     * more than the bytes that a program will read. A UNIX listener: connections that wait, and their limit. */
     uint32_t receive_queue, send_queue;
     char congestion[16]; /* "" unless asked for */
     /* UNIX */
@@ -77,17 +78,21 @@ void sockets_close(struct sockets *sockets);
 
 /* Call each for every socket of these kinds that matches (filter may be NULL); the socket is lent for the call, and
  * members past those asked for are not touched (has_info and has_memory say). The kernel filters as far as it can, the
- * rest is done here. Returns 0; 1 when the kernel says that sockets changed under the dump so that some may be missing
- * or doubled (NLM_F_DUMP_INTR); or a negative error. each returns false to stop. */
+ * rest is done here, but for what only an owner decides: that is let through, and filter_matches with an owner is to be
+ * asked. Returns 0; 1 when the kernel says that sockets changed under the dump so that some may be missing or doubled
+ * (NLM_F_DUMP_INTR); or a negative error. each returns false to stop, and may not use sockets meanwhile. */
 int sockets_dump(struct sockets *sockets, unsigned kinds, unsigned with, const struct sockets_filter *filter,
                  bool (*each)(const struct socket_info *socket, void *user), void *user);
 
-/* One TCP socket by its addresses, and its cookie when it is not 0. Errors: -ENOENT. */
+/* One TCP socket by its addresses, and its cookie when it is not 0; peer NULL or its port 0: a listener. IPv4 addresses
+ * and the same as ::ffff:a.b.c.d are equal. A socket that is bound to an interface (SO_BINDTODEVICE) is found only when
+ * a scope names it, also for IPv4. Errors: -ENOENT. */
 int sockets_find(struct sockets *sockets, const struct sonde_address *local, const struct sonde_address *peer,
                  uint64_t cookie, unsigned with, struct socket_info *ret_socket);
 
 /* Parse one netlink message of sock_diag into a socket (which the fuzz target does too). Pure. False: it is none, or
- * damaged. n_bytes: of the whole message with its header. */
+ * damaged, and ret_socket is untouched. n_bytes: of the whole message with its header. Dumps do not say whether TCP or
+ * UDP: such a message is taken for TCP, and sockets_dump, which knows, sets it right. */
 bool sockets_parse(const void *message, size_t n_bytes, struct socket_info *ret_socket);
 
 /* ---- sockets that die: every TCP socket of the namespace, with its last TCP_INFO (SKNLGRP_INET_TCP_DESTROY). */
@@ -96,7 +101,8 @@ struct sockets_deaths;
 
 int sockets_deaths_open(struct sockets_deaths **ret_deaths, struct sonde_why *ret_why);
 int sockets_deaths_fd(const struct sockets_deaths *deaths); /* readable when there are some */
-/* 1: one; 0: none now; -ENOBUFS: some were missed for want of room, go on; negative: no more. */
+/* It is CLOSED and its inode 0. A connection that was reset by its own end (SO_LINGER of 0) has lost its counts by
+ * then. 1: one; 0: none now; -ENOBUFS: some were missed for want of room, go on; negative: no more. */
 int sockets_deaths_next(struct sockets_deaths *deaths, struct socket_info *ret_socket);
 void sockets_deaths_close(struct sockets_deaths *deaths);
 

@@ -19,6 +19,8 @@ static void count_spurious(struct segment *segment, int64_t from, int64_t to)
 /* Newly SACKed ranges; the one that was sent last shows a round trip. */
 static void mark_sacked(struct segment *segment, int64_t from, int64_t to)
 {
+    ranges_split(segment->tracker, segment->back, from);
+    ranges_split(segment->tracker, segment->back, to);
     struct range *range = ranges_find(&segment->back->sent, from), *end = ranges_end(&segment->back->sent);
     const struct range *latest = NULL;
     bool news = false;

@@ -137,9 +137,11 @@ static void is_again(struct segment *segment, uint64_t n_fresh, int64_t since_ns
 {
     struct conversation_side *side = segment->side;
     struct flow *flow = segment->flow;
-    struct range *range = ranges_find(&flow->sent, segment->seq), *end = ranges_end(&flow->sent);
     uint64_t n_payload = segment->packet->n_payload;
 
+    ranges_split(segment->tracker, flow, segment->seq);
+    ranges_split(segment->tracker, flow, segment->end);
+    struct range *range = ranges_find(&flow->sent, segment->seq), *end = ranges_end(&flow->sent);
     if (range && (range->seq > segment->seq || (range->marks & RANGE_LATE && range->number == segment->event.number)))
         range = NULL; /* its beginning is not remembered; or only since this very segment */
     note(segment, NOTE_AGAIN);

@@ -89,6 +89,26 @@ void ranges_insert(struct tracker *tracker, struct flow *flow, const struct rang
         ranges->n_acked++;
 }
 
+void ranges_split(struct tracker *tracker, struct flow *flow, int64_t at)
+{
+    struct ranges *ranges = &flow->sent;
+    struct range *range = ranges_find(ranges, at);
+
+    if (!range || range->seq >= at || !make_room(tracker, ranges))
+        return;
+    range = ranges_find(ranges, at);
+    if (!range || range->seq >= at)
+        return; /* it was dropped to make room */
+    size_t index = (size_t)(range - ranges->range);
+    memmove(range + 1, range, (ranges->n - index) * sizeof *range);
+    range[0].n_bytes = (uint32_t)(at - range->seq);
+    range[1].n_bytes -= range[0].n_bytes;
+    range[1].seq = at;
+    ranges->n++;
+    if (index < ranges->n_acked)
+        ranges->n_acked++;
+}
+
 /* ---- what is missing */
 
 static void remove_hole(struct holes *holes, size_t at)

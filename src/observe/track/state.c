@@ -143,12 +143,16 @@ static void fin_again(struct segment *segment)
     segment->flow->fin_acked = false;
     if (segment->peer->fin_seen)
         conv->ending = ENDED_WITHOUT_ACK;
-    if (*state == TCP_STATE_FIN_WAIT_2)
+    if (*state == TCP_STATE_TIME_WAIT && segment->has_ack && segment->ack <= segment->back->fin_seq) {
+        segment->back->fin_arrived = false; /* nor has the peer's FIN come */
         *state = TCP_STATE_FIN_WAIT_1;
-    else if (*state == TCP_STATE_TIME_WAIT)
+    } else if (*state == TCP_STATE_FIN_WAIT_2) {
+        *state = TCP_STATE_FIN_WAIT_1;
+    } else if (*state == TCP_STATE_TIME_WAIT) {
         *state = TCP_STATE_CLOSING;
-    else if (*state == TCP_STATE_CLOSED)
+    } else if (*state == TCP_STATE_CLOSED) {
         *state = TCP_STATE_LAST_ACK;
+    }
 }
 
 static void fin_acknowledged(struct segment *segment)
@@ -186,7 +190,8 @@ static void take_plain(struct segment *segment)
         segment->peer->state = TCP_STATE_ESTABLISHED;
     if (acks_fin && !back->fin_acked)
         fin_acknowledged(segment);
-    if (segment->side->fin_seen && !flow->fin_arrived && !holes_open(flow))
+    bool may_complete = (segment->flags & SEGMENT_FIN) || noted(segment, NOTE_FILLS_HOLE);
+    if (segment->side->fin_seen && may_complete && !flow->fin_arrived && !holes_open(flow))
         fin_comes(segment->peer, back, flow);
 }
 

@@ -234,6 +234,8 @@ struct range *ranges_find(const struct ranges *ranges, int64_t seq); /* that hol
 struct range *ranges_end(const struct ranges *ranges);
 void ranges_append(struct tracker *tracker, struct flow *flow, const struct range *range);
 void ranges_insert(struct tracker *tracker, struct flow *flow, const struct range *range);
+/* A range that holds at becomes two, so that each part of a long segment is counted apart. */
+void ranges_split(struct tracker *tracker, struct flow *flow, int64_t at);
 void holes_add(struct tracker *tracker, struct conversation_side *side, struct flow *flow, const struct hole *hole);
 /* Take from..to out of the holes. Returns how many bytes were missing; *ret_since_ns is when the first of those holes
  * was found. inserted, for each piece, is told. */

@@ -17,7 +17,7 @@ static enum verdict_weight judge(const struct machine_case *about, char ret_shor
     if (percent < NEAR_PERCENT)
         return VERDICT_NONE;
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
-    say_short(ret_short, _("ports: %s of %s in use"), BRIEF(n), BRIEF(n_ports));
+    say_short(ret_short, _("ports: %s of %s"), BRIEF(n), BRIEF(n_ports));
     sentence(&text, _("Local ports towards %s run out: %s of %s are in use (ip_local_port_range %u to %u)."),
              ADDRESS(&about->most_peer), COUNT(n), COUNT(n_ports), (unsigned)now->port_low, (unsigned)now->port_high);
     sentence(&text, _("Without a free one, connect() there fails with EADDRNOTAVAIL. Each end of a connection that was "

@@ -14,7 +14,7 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
         about->past->no_accept_since_ns == 0 || idle_ns < A_WHILE_NS)
         return VERDICT_NONE;
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
-    say_short(ret_short, _("queue filling: %s of %s"), BRIEF(n), BRIEF(socket->send_queue));
+    say_short(ret_short, _("filling: %s of %s"), BRIEF(n), BRIEF(socket->send_queue));
     sentence(
         &text,
         _("The accept queue is filling: %s connections wait, and the limit of %s holds %s. It has not been seen to "

@@ -51,7 +51,7 @@ bool held_back(const struct socket_case *about, uint64_t part_us, uint64_t past_
         busy_us = busy_us > about->past->info_busy_us ? busy_us - about->past->info_busy_us : 0;
         part_us = part_us > past_us ? part_us - past_us : 0;
     }
-    if (busy_us < BUSY_LEAST_US)
+    if (busy_us < BUSY_LEAST_US || busy_us > INT64_MAX / NS_PER_US)
         return false;
     *ret_busy_us = busy_us;
     *ret_part_us = part_us < busy_us ? part_us : busy_us;

@@ -13,7 +13,7 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
         idle_ns <= LONG_NS)
         return VERDICT_NONE;
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
-    say_short(ret_short, _("nobody accepts for %s"), DURATION(idle_ns));
+    say_short(ret_short, _("no accept() for %s"), DURATION(idle_ns));
     sentence(&text,
              ngettext("Nobody seems to accept: %s connection waits in the accept queue (limit %s), which has not been "
                       "seen to shrink for %s.",

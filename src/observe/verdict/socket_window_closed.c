@@ -69,9 +69,9 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
         n_probes = socket->n_retransmits;
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
     if (closed_ns < NS_PER_MS)
-        say_short(ret_short, "%s", _("peer's window 0"));
+        say_short(ret_short, "%s", _("peer window 0"));
     else
-        say_short(ret_short, _("peer's window 0 for %s"), DURATION(closed_ns));
+        say_short(ret_short, _("peer window 0 for %s"), DURATION(closed_ns));
     say_closed(about, closed_ns, &text);
     say_probes(about, n_probes, &text);
     if (about->peer_is_local)

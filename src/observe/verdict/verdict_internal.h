@@ -19,7 +19,7 @@
 const char *count_text(uint64_t count, char ret_text[NUMBER_TEXT]);      /* "3,656" */
 const char *bytes_text(uint64_t n_bytes, char ret_text[NUMBER_TEXT]);    /* "1 byte", "3,656 bytes" */
 const char *brief_text(uint64_t count, char ret_text[NUMBER_TEXT]);      /* at most 6 characters: "3,656", "123 k" */
-const char *duration_text(int64_t time_ns, char ret_text[NUMBER_TEXT]);  /* at most 9: "25 us", "2.06 s", "15.4 min" */
+const char *duration_text(int64_t time_ns, char ret_text[NUMBER_TEXT]);  /* at most 10: "25 us", "2.06 s", "15.4 min" */
 const char *rate_text(uint64_t bytes_per_s, char ret_text[NUMBER_TEXT]); /* "6.42 MB/s" */
 const char *address_text(const struct sonde_address *address, char ret_text[NAME_TEXT]);
 

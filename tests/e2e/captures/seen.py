@@ -59,7 +59,7 @@ class Events(list):
     """The events of `sonde trace --json`."""
 
     def of(self, kind, conn=None):
-        return [row for row in self if row["kind"] == kind and conn in (None, row["conn"])]
+        return [row for row in self if row["event"] == kind and conn in (None, row["conn"])]
 
     @property
     def segments(self):
@@ -74,9 +74,9 @@ class Events(list):
         """(of A, of B): the names each end goes through, without its first."""
         ways = ([], [])
         for row in self:
-            if row.get("conn") != conn or row["kind"] != "segment":
+            if row.get("conn") != conn or row["event"] != "segment":
                 continue
-            for way, name in zip(ways, row["states"]):
+            for way, name in zip(ways, (row["states"]["a"], row["states"]["b"])):
                 name = name.rstrip("?")
                 if not way or way[-1] != name:
                     way.append(name)
