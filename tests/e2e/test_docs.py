@@ -65,7 +65,7 @@ def declared():
     return names
 
 
-@pytest.mark.parametrize("verb", ["serve", "connect"])
+@pytest.mark.parametrize("verb", ["serve", "connect", "trace", "watch"])
 def test_help_and_man_page_have_the_same_options(verb):
     assert len(options_of_help(verb)) > 10, "the help was not understood"
     assert sorted(options_of_page(f"sonde-{verb}.1")) == sorted(options_of_help(verb))

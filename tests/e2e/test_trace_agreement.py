@@ -66,6 +66,11 @@ class Segment:
         return [one for one in self.before if one.sender != self.sender]
 
     @property
+    def first(self):
+        """The first segment of its connection."""
+        return (self.before or [self])[0]
+
+    @property
     def end(self):
         """The sequence number behind it."""
         return self.ours["seq"] + self.ours["len"] + ("S" in self.ours["flags"]) + ("F" in self.ours["flags"])
@@ -89,6 +94,86 @@ def difference(section, whose, *claims):
         return function
 
     return register
+
+
+@difference("A SYN-ACK behind a SYN", "theirs", "retransmission")
+def _(segment):
+    mine = segment.of_sender()
+    return segment.ours["flags"] == "S." and len(mine) == 1 and mine[0].ours["flags"] == "S"
+
+
+@difference("Windows before and after they are scaled", "theirs", "window_update")
+def _(segment):
+    mine = segment.of_sender()
+    return bool(mine) and "S" in mine[-1].ours["flags"]
+
+
+@difference("Acknowledgements that report a duplicate", "theirs", "duplicate_ack")
+def _(segment):
+    return "dsack" in segment.notes
+
+
+@difference("Acknowledgements that answer a repeat", "theirs", "duplicate_ack")
+def _(segment):
+    other = segment.of_other()
+    return bool(other) and bool(other[-1].notes & SAME["retransmission"])
+
+
+@difference("Duplicate ACKs that also move the window", "ours", "duplicate_ack")
+@difference("Duplicate ACKs that also move the window", "theirs", "window_update")
+def _(segment):
+    return "duplicate-ack" in segment.notes and "sack" in segment.ours["options"]
+
+
+@difference("Probes of a closed window", "ours", "zero_window_probe", "zero_window_probe_ack")
+@difference("Probes of a closed window", "theirs", "keep_alive", "keep_alive_ack")
+def _(segment):
+    closed = [one for one in segment.of_other() + segment.of_sender() if one.ours["window"] == 0]
+    return bool(segment.notes & {"window-probe", "probe-answer"}) and bool(closed)
+
+
+@difference("A repeat that fills the window", "theirs", "window_full")
+def _(segment):
+    return "retransmission" in segment.notes
+
+
+@difference("A FIN that was not lost", "ours", "spurious_retransmission")
+def _(segment):
+    acked = any(one.ours["ack"] >= segment.end for one in segment.of_other())
+    return "F" in segment.ours["flags"] and segment.ours["len"] == 0 and acked
+
+
+@difference("Repeats or merely late", "ours", "retransmission", "fast_retransmission")
+@difference("Repeats or merely late", "theirs", "out_of_order")
+def _(segment):
+    same = [one for one in segment.of_sender() if one.ours["seq"] == segment.ours["seq"] and one.ours["len"]]
+    reported = [
+        one for one in segment.of_other() if one.notes & {"duplicate-ack"} and one.ours["ack"] <= segment.ours["seq"]
+    ]
+    return bool(same or len(reported) >= 3) and {"retransmission", "out_of_order"} & segment.analysis == {
+        "out_of_order"
+    }
+
+
+@difference("How soon a fast retransmission comes", "ours", "fast_retransmission")
+def _(segment):
+    reported = [one for one in segment.of_other() if "duplicate-ack" in one.notes or "sack" in one.ours["options"]]
+    return "retransmission" in segment.analysis and bool(reported)
+
+
+@difference("Acknowledged holes", "ours", "ack_lost_segment")
+def _(segment):
+    return any("hole" in one.notes for one in segment.of_other())
+
+
+@difference("One direction only", "ours", "ack_lost_segment")
+def _(segment):
+    return not segment.of_other()
+
+
+@difference("Where a capture begins midway", "ours", "lost_segment", "ack_lost_segment")
+def _(segment):
+    return "begins-midway" in segment.first.notes and not any(one.ours["len"] for one in segment.of_sender())
 
 
 # --- fields --------------------------------------------------------------------------------------------------------
@@ -125,6 +210,10 @@ def never_began(segment):
     return opened and not segment.of_sender() and "S" not in segment.ours["flags"]
 
 
+def never_seen_syn(segment):
+    return not any("S" in one.ours["flags"] for one in segment.before)
+
+
 def one_segment(segment):
     """(ours, theirs): the fields that are told of both."""
     ours, theirs = segment.ours, segment.theirs
@@ -151,6 +240,9 @@ def one_segment(segment):
     if flags & 16:  # without the flag the field has no meaning
         mine.update(ack=ours["ack"] & 0xFFFFFFFF, ack_raw=ours["ack_raw"])
         other.update(ack=theirs["ack"], ack_raw=theirs["ack_raw"])
+    if "scale-unknown" in segment.notes and not never_seen_syn(segment):  # a handshake that is half seen
+        assert ours["window"] == ours["window_raw"]
+        mine["window"] = other["window"]
     if never_began(segment):  # the first number of a refusal
         assert ours["seq"] in (0, 1)
         mine["seq"] = other["seq"]
@@ -185,6 +277,9 @@ def test_options(seen, capture):
             "ts": (theirs["ts_value"], theirs["ts_echo"]) if theirs["ts_value"] is not None else None,
             "sack": list(zip(theirs["sack_from"], theirs["sack_to"])),
         }
+        if "cut" in segment.notes:  # options that are cut
+            mine = {name: value for name, value in mine.items() if value}
+            other = {name: other[name] for name in mine}
         assert mine == other, f"packet {segment.ours['packet']}: {segment.ours}"
 
 

@@ -45,7 +45,7 @@ def test_events(seen, capture):
             assert row["conn"] in known, f"an unknown connection: {row}"
         for name, value in row.items():
             if name.endswith("_ns") and name != "t_ns":
-                assert value >= 0, f"{name} is negative: {row}"
+                assert int(value) >= 0, f"{name} is negative: {row}"
     times = [row["t_ns"] for row in events]
     assert times == sorted(times)
 
@@ -371,7 +371,9 @@ def test_layers_cover_every_byte(seen, capture):
         for offset, n_bytes in re.findall(r"^(\d{4,}) +(\d+)  \S", shown, re.M):
             assert int(offset) == at, shown
             at += int(n_bytes)
-        assert at == len(record.data), shown
+        left = re.search(r"^(\d+) +(\d+)  not captured", shown, re.M)
+        assert at == record.length, shown
+        assert (int(left.group(1)) if left else at) == len(record.data), shown
 
 
 # --- a picture -------------------------------------------------------------------------------------------------------
@@ -401,7 +403,7 @@ def test_svg(seen, capture, tool, tmp_path):
     )
     assert (lint.returncode, lint.stderr) == (0, b"")
     text = path.read_text(encoding="utf-8")
-    assert text.count("<svg") == 1 and "<title>" in text and "<desc>" in text
+    assert text.count("<svg") == 1 and re.search("<title[ >]", text) and re.search("<desc[ >]", text)
     assert "<script" not in text and not re.search(r"\son\w+=", text)
     assert not re.search(r"(?:href|src)=[\"'](?!#)", text) and "@import" not in text and "url(http" not in text
     assert not re.search(r"(?:NaN|inf)[\"' ,]|=\"-?nan", text)
@@ -419,7 +421,7 @@ def test_svg_shows_the_states(seen, tmp_path):
 
 def test_svg_that_cannot_be_written(seen, tmp_path):
     run = Run([seen.binary, "trace", "-r", seen.path("wrap"), "--svg", tmp_path / "no" / "such.svg"], status=1)
-    assert "No such file" in harness.one_sentence(run.err)
+    assert "no such file" in harness.one_sentence(run.err).lower()
 
 
 # --- a capture again -------------------------------------------------------------------------------------------------
@@ -453,7 +455,7 @@ def test_comments_say_the_notes(seen, tmp_path):
     assert len(again) == 3
     assert again <= set(tshark.comments(path))
     Run([seen.binary, "trace", "-r", seen.path("close4"), "--write", path])
-    assert tshark.comments(path) == {}
+    assert set(tshark.comments(path)) <= {1}  # a connection's first may say which it is
 
 
 def test_write_what_the_filter_leaves(seen, tmp_path):
@@ -480,9 +482,10 @@ def test_what_was_written_is_read_again(seen, tmp_path):
 @pytest.mark.parametrize("capture", ["hostile", "hostile_names", "next_generation"])
 def test_nothing_raw(seen, capture, option):
     """Not one byte that a terminal would obey, in any form; colours when asked for are the only escapes."""
-    harness.assert_printable(seen.run(capture, *option, "--color", "never").out)
+    allowed = "\n\t" if option == ("--follow",) else "\n"  # a message's own tabs and newlines are its text
+    harness.assert_printable(seen.run(capture, *option, "--color", "never").out, allowed)
     coloured = seen.run(capture, *option, "--color", "always").out
-    harness.assert_printable(re.sub(rb"\x1b\[[0-9;]*m", b"", coloured))
+    harness.assert_printable(re.sub(rb"\x1b\[[0-9;]*m", b"", coloured), allowed)
 
 
 def test_on_a_terminal(seen, tool):
@@ -562,7 +565,7 @@ def test_bad_file(seen, what, tmp_path):
 
 def test_no_such_file(seen, tmp_path):
     run = Run([seen.binary, "trace", "-r", tmp_path / "nowhere.pcap"], status=1)
-    assert "No such file" in harness.one_sentence(run.err)
+    assert "no such file" in harness.one_sentence(run.err).lower()
     assert Run([seen.binary, "trace", "-r", tmp_path], status=1).out == b""
 
 

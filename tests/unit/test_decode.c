@@ -434,6 +434,24 @@ static void tunnels(void **state)
     assert_int_equal(decode_made(&made).protocol, IPPROTO_GRE);
 }
 
+/* Before it is put together again, what is in a fragment is not taken for a packet. */
+static void a_fragment_is_no_tunnel(void **state)
+{
+    (void)state;
+    made.n_bytes = 0;
+    add_ethernet(&made, ETHER_IPV4);
+    add_ipv4(&made, IPPROTO_IPIP, 0x2000, "", 0);
+    add_ipv4(&made, IPPROTO_TCP, 0, "", 0);
+    add_tcp(&made, SEGMENT_ACK, "", 0, "in");
+    finish_ipv4(&made);
+    made.ip_at = 14;
+    finish_ipv4(&made);
+    struct decoded decoded = decode_made(&made);
+    assert_int_equal(decoded.depth, DECODE_NETWORK);
+    assert_int_equal(decoded.trouble, DECODE_FRAGMENT);
+    assert_int_equal(decoded.protocol, IPPROTO_IPIP);
+}
+
 /* One level is followed. */
 static void tunnel_in_a_tunnel(void **state)
 {
@@ -529,6 +547,7 @@ int main(void)
         cmocka_unit_test(ipv6_extension_headers),
         cmocka_unit_test(fragments),
         cmocka_unit_test(tunnels),
+        cmocka_unit_test(a_fragment_is_no_tunnel),
         cmocka_unit_test(tunnel_in_a_tunnel),
         cmocka_unit_test(udp),
         cmocka_unit_test(every_length),

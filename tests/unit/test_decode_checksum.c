@@ -117,6 +117,30 @@ static void udp_may_have_none(void **state)
     assert_int_equal(trouble_of(DECODE_CHECK_CHECKSUMS), 0);
 }
 
+/* What would be 0 is sent as 0xffff: 0 says that there is none (RFC 768). */
+static void udp_never_sends_0(void **state)
+{
+    (void)state;
+    made.n_bytes = 0;
+    add_ipv4(&made, IPPROTO_UDP, 0, "", 0);
+    add_udp(&made, "\1\1");
+    finish_ipv4(&made);
+    set16(&made, made.n_bytes - 2, 0);
+    finish_checksum(&made, 4, IPPROTO_UDP, 6);
+    set16(&made, made.n_bytes - 2, be16(made.data + made.transport_at + 6)); /* now the sum is all ones without it */
+    struct bytes bytes = {made.data, made.n_bytes, made.n_bytes};
+    struct ip_header ip;
+    uint16_t right = 0;
+    assert_true(ip_parse(&bytes, 0, made.n_bytes, 4, &ip));
+    set16(&made, made.transport_at + 6, 0x5555);
+    assert_int_equal(checksum_judge(&bytes, &ip, &right), CHECKSUM_BAD);
+    assert_int_equal(right, 0xffff);
+    set16(&made, made.transport_at + 6, 0xffff);
+    assert_int_equal(checksum_judge(&bytes, &ip, &right), CHECKSUM_GOOD);
+    set16(&made, made.transport_at + 6, 0);
+    assert_int_equal(checksum_judge(&bytes, &ip, &right), CHECKSUM_NONE);
+}
+
 static void icmp(void **state)
 {
     (void)state;
@@ -162,6 +186,7 @@ int main(void)
         cmocka_unit_test(ipv4_header),
         cmocka_unit_test(left_to_the_card),
         cmocka_unit_test(udp_may_have_none),
+        cmocka_unit_test(udp_never_sends_0),
         cmocka_unit_test(icmp),
         cmocka_unit_test(not_judged),
     };

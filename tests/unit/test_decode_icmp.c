@@ -112,6 +112,13 @@ static void a_quoted_fragment_has_no_ports(void **state)
     assert_true(decoded.icmp_quotes);
     assert_int_equal(decoded.quoted_source_port, 0);
     assert_false(decoded.quoted_has_seq);
+    /* Nor has one that ends before them, whatever stands behind it. */
+    make_error(4, 3, 0, 0);
+    set16(&made, quote_at + 2, 24);
+    decoded = decode_made(&made);
+    assert_true(decoded.icmp_quotes);
+    assert_int_equal(decoded.quoted_source_port, 0);
+    assert_false(decoded.quoted_has_seq);
 }
 
 static void mtu(void **state)

@@ -249,10 +249,13 @@ static void what_the_numbers_mean(void **state)
     (void)state;
     make_tcp4(&made, SEGMENT_PSH | SEGMENT_ACK, "", 0, "hello\n");
     const char *page = page_of(TYPE_ETHERNET, made.n_bytes);
-    assert_line(page, "0038    4    sequence number ", "", "of its first byte; 6 bytes: ack 1000000006 answers them");
+    assert_line(page, "0038    4    sequence number ", "", "of its first byte; 6 bytes: ack 1000000006 answers all");
     assert_line(page, "0048    2    window ", "512", "to be multiplied, if both SYNs had the window scale option");
     assert_line(page, "0054    6  payload ", "6 bytes", "TCP keeps no messages");
     assert_line(page, "0054    6    data ", "68 65 6c 6c 6f 0a  |hello.|", "|hello.|");
+    make_tcp4(&made, SEGMENT_FIN | SEGMENT_ACK, "", 0, "!");
+    assert_line(page_of(TYPE_ETHERNET, made.n_bytes), "0038    4    sequence number ", "",
+                "of its first byte; 1 byte, FIN: ack 1000000002 answers all");
     make_tcp4(&made, SEGMENT_FIN | SEGMENT_ACK, "", 0, "");
     assert_line(page_of(TYPE_ETHERNET, made.n_bytes), "0038    4    sequence number ", "",
                 "FIN takes one number: ack 1000000001 answers it");
@@ -289,7 +292,7 @@ static void checksums_are_told(void **state)
     assert_line(page_of(TYPE_ETHERNET, made.n_bytes), "0050    2    checksum ", "(partial)", "captured before it left");
     const char *page = page_of(TYPE_ETHERNET, made.n_bytes - 1);
     assert_line(page, "0050    2    checksum ", "", "not all that it covers is here");
-    assert_line(page, "0056    1  not captured ", "1 bytes", "the capture was cut here");
+    assert_line(page, "0056    1  not captured ", "1 byte ", "the capture was cut here");
 }
 
 static void quotes_and_tunnels(void **state)

@@ -329,16 +329,45 @@ static void began_before(void **state)
     free(scene);
 }
 
+/* What was said is not said again, and what is over is not believed. */
+static void states_once(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    scene_begin(scene, "one", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 7), "lo");
+    scene_segment(scene, 0, END_A, SEGMENT_SYN, 0, 0, 0, 100, TCP_STATE_SYN_SENT, TCP_STATE_SYN_RECV);
+    scene_segment(scene, 10, END_B, SEGMENT_SYN | SEGMENT_ACK, 0, 0, 1, 100, TCP_STATE_ESTABLISHED, TCP_STATE_UNKNOWN);
+    struct event_state *late = &scene_add(scene, 20, EVENT_KIND_STATE)->state;
+    *late = (struct event_state){.end = END_A, .before = TCP_STATE_CLOSED, .after = TCP_STATE_SYN_SENT, .polled = true};
+    struct event_state *same = &scene_add(scene, 30, EVENT_KIND_STATE)->state;
+    *same = (struct event_state){
+        .end = END_A, .before = TCP_STATE_SYN_SENT, .after = TCP_STATE_ESTABLISHED, .polled = false};
+    struct event_state *news = &scene_add(scene, 40, EVENT_KIND_STATE)->state;
+    *news =
+        (struct event_state){.end = END_A, .before = TCP_STATE_ESTABLISHED, .after = TCP_STATE_CLOSED, .polled = true};
+    for (unsigned list = 0; list < 2; list++) {
+        struct written written = scene_render(scene, &(struct ladder_options){.width = 80, .list = list});
+        const char *first = strstr(written.text, "SYN_SENT");
+        assert_non_null(first);
+        assert_null(strstr(first + 1, "SYN_SENT"));
+        assert_null(strstr(written.text, "0.000 030"));
+        assert_non_null(strstr(written.text, list ? "0.000 040 client CLOSED\n" : "0.000 040 CLOSED"));
+        free(written.text);
+    }
+    free(scene);
+}
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
     tzset();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scenes),    cmocka_unit_test(other_renderings),
-        cmocka_unit_test(times),     cmocka_unit_test(counts_and_tags),
-        cmocka_unit_test(datagrams), cmocka_unit_test(local_stream),
-        cmocka_unit_test(tags),      cmocka_unit_test(live_holds_little),
-        cmocka_unit_test(one_ended), cmocka_unit_test(began_before),
+        cmocka_unit_test(scenes),      cmocka_unit_test(other_renderings),
+        cmocka_unit_test(times),       cmocka_unit_test(counts_and_tags),
+        cmocka_unit_test(datagrams),   cmocka_unit_test(local_stream),
+        cmocka_unit_test(tags),        cmocka_unit_test(live_holds_little),
+        cmocka_unit_test(one_ended),   cmocka_unit_test(began_before),
+        cmocka_unit_test(states_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

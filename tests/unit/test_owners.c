@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "observe/sockets/owners.h"
+#include "observe/sockets/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +102,20 @@ static void own_sockets(void **state)
     owners_free(NULL);
 }
 
+/* Every holder is asked, not only the first. */
+static bool filter_finds(const struct owners *owners, uint64_t inode, pid_t pid)
+{
+    const struct filter_owner known = {.owners = owners};
+    const struct socket_info socket = {.family = AF_UNIX, .inode = inode};
+    struct sockets_filter *filter;
+    char text[32], why[192];
+    snprintf(text, sizeof text, "pid:%d", (int)pid);
+    assert_int_equal(filter_parse(text, &filter, why), 0);
+    bool found = filter_matches(filter, &socket, &known);
+    filter_free(filter);
+    return found;
+}
+
 static void several_holders(void **state)
 {
     (void)state;
@@ -119,6 +133,10 @@ static void several_holders(void **state)
         child_seen |= owner->pid == pid && strcmp(owner->program, "a b\033[2J") == 0;
     }
     assert_true(child_seen);
+    assert_true(filter_finds(owners, inode, pid));
+    assert_true(filter_finds(owners, inode, getpid()));
+    assert_false(filter_finds(owners, inode, INT32_MAX));
+    assert_false(filter_finds(owners, 0, pid));
     /* Only one of them, and then nobody. */
     int32_t pids[] = {0, -5, pid, INT32_MAX};
     assert_int_equal(owners_refresh_some(owners, pids, 4), 0);

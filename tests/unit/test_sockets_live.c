@@ -590,6 +590,7 @@ static void deaths(void **state)
     assert_int_equal(wait_for_death(deaths, cookie, &socket), 1);
     assert_int_equal(socket.state, TCP_STATE_CLOSED);
     assert_int_equal(socket.protocol, IPPROTO_TCP);
+    assert_int_equal(socket.inode, 0);
     assert_int_equal(socket.local.port, local.port);
     assert_true(socket.has_info && socket.info.bytes_sent == 20);
     close(listener);

@@ -182,6 +182,19 @@ static void syn_ack_again(void **state)
     talk_end();
 }
 
+static void syn_that_comes_late(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, P | K, 1, 1, 10);
+    say(END_A, S, 0, 0, 0); /* a copy that took its time */
+    expect_open(N(SYN_RETRY));
+    say(END_B, P | K, 1, 11, 10);
+    say(END_B, S | K, 0, 1, 0);
+    expect_open(N(SYN_RETRY));
+    talk_end();
+}
+
 static void syn_cookie_changes(void **state)
 {
     talk_begin();
@@ -497,6 +510,24 @@ static void ports_used_again(void **state)
     assert_int_equal(talk.n_forgotten, 3);
 }
 
+static void ports_used_again_unseen(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, F | K, 1, 1, 0);
+    say(END_B, F | K, 1, 2, 0);
+    say(END_A, K, 2, 2, 0);
+    talk.isn[END_A] += 0x20000000;
+    say(END_A, P | K, 1, 2, 10); /* one number may be forged */
+    expect(TIME_WAIT, CLOSED, N(AFTER_END));
+    talk.isn[END_B] += 0x30000000;
+    say(END_A, P | K, 5, 7, 10);
+    expect_open(N(TUPLE_REUSED) | N(MIDWAY) | N(SCALE_UNKNOWN));
+    assert_int_equal(talk.last.seq, 1);
+    talk_end();
+    assert_int_equal(talk.n_opened, 2);
+}
+
 static void roles_change_on_the_same_ports(void **state)
 {
     talk_begin();
@@ -553,6 +584,25 @@ static void quiet_ones_make_room(void **state)
     assert_int_equal(talk.forgotten[4], 5);
 }
 
+static void ended_ones_make_room_in_their_turn(void **state)
+{
+    talk_begin_with(3);
+    for (uint16_t i = 0; i < 4; i++) {
+        talk.port[END_A] = (uint16_t)(50000 + i);
+        say(END_A, S, 0, 0, 0);
+        if (i == 1) { /* it ends, and so is newer than the first, and older than the third */
+            say(END_B, R | K, 0, 1, 0);
+        }
+    }
+    assert_int_equal(talk.n_forgotten, 1);
+    assert_int_equal(talk.forgotten[0], 1);
+    talk.port[END_A]++;
+    say(END_A, S, 0, 0, 0);
+    assert_int_equal(talk.n_forgotten, 2);
+    assert_int_equal(talk.forgotten[1], 2);
+    talk_end();
+}
+
 static void found_by_addresses(void **state)
 {
     struct sonde_address a = {.family = AF_INET, .port = 40488, .u.ip = {10, 0, 0, 1}}, b = a;
@@ -597,7 +647,8 @@ static void datagrams(void **state)
     struct decoded packet = talk_packet(END_B, IPPROTO_UDP);
     packet.n_payload = 100;
     packet.n_payload_captured = 80;
-    packet.payload = (const uint8_t *)"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234";
+    packet.payload =
+        (const uint8_t *)"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234";
     packet.trouble = DECODE_CUT;
     struct conversation *conv = talk_give(&packet);
     assert_non_null(conv);
@@ -672,7 +723,8 @@ static void errors_about_them(void **state)
     assert_null(talk_give(&packet));
     packet = (struct decoded){.depth = DECODE_LINK, .network = DECODE_ARP};
     assert_null(talk_give(&packet));
-    packet = (struct decoded){.depth = DECODE_NETWORK, .network = DECODE_IPV4, .trouble = DECODE_FRAGMENT | DECODE_SHORT};
+    packet =
+        (struct decoded){.depth = DECODE_NETWORK, .network = DECODE_IPV4, .trouble = DECODE_FRAGMENT | DECODE_SHORT};
     assert_null(talk_give(&packet));
     tracker_counts(talk.tracker, &counts);
     assert_int_equal(counts.n_other, 5);
@@ -708,6 +760,7 @@ int main(void)
         cmocka_unit_test(opens_simultaneously),
         cmocka_unit_test(syn_again_until_answered),
         cmocka_unit_test(syn_ack_again),
+        cmocka_unit_test(syn_that_comes_late),
         cmocka_unit_test(syn_cookie_changes),
         cmocka_unit_test(refused),
         cmocka_unit_test(syn_is_answered_by_an_old_connection),
@@ -719,9 +772,11 @@ int main(void)
         cmocka_unit_test(reset_that_is_not_taken),
         cmocka_unit_test(half_open_scan),
         cmocka_unit_test(ports_used_again),
+        cmocka_unit_test(ports_used_again_unseen),
         cmocka_unit_test(roles_change_on_the_same_ports),
         cmocka_unit_test(ended_ones_are_forgotten),
         cmocka_unit_test(quiet_ones_make_room),
+        cmocka_unit_test(ended_ones_make_room_in_their_turn),
         cmocka_unit_test(found_by_addresses),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(datagrams),

@@ -134,6 +134,21 @@ static void lost_again_after_fast(void **state)
     talk_end();
 }
 
+static void nobody_asked_twice(void **state)
+{
+    talk_begin();
+    handshake_over(RTT_NS);
+    for (unsigned i = 0; i < 4; i++)
+        say(END_A, K, 1 + i * 1000, 1, 1000);
+    sack(END_B, 1001, 4001);
+    say(END_B, K, 1, 1, 0);
+    say(END_A, K, 1, 1, 1000);
+    expect_open(N(AGAIN) | N(AGAIN_FAST));
+    say(END_A, K, 1, 1, 1000); /* what asked for it was answered already */
+    expect_open(N(AGAIN));
+    talk_end();
+}
+
 static void timeout_then_the_rest(void **state)
 {
     talk_begin();
@@ -244,6 +259,17 @@ static void parts_of_a_long_segment(void **state)
     say(END_A, K, 4001, 1, 1000);
     expect_open(N(AGAIN) | N(AGAIN_SPURIOUS));
     talk_end();
+
+    talk_begin(); /* a part that was acknowledged stays so */
+    handshake_over(RTT_NS);
+    say(END_A, K, 1, 1, 10000);
+    say(END_B, K, 1, 10001, 0);
+    say(END_A, K, 9001, 1, 1000);
+    expect_open(N(AGAIN) | N(AGAIN_SPURIOUS));
+    say(END_A, K, 10001, 1, 1000);
+    say(END_B, K, 1, 11001, 0);
+    assert_int_equal(talk.last.rtt_ns, STEP_NS);
+    talk_end();
 }
 
 /* ---- order, holes */
@@ -270,6 +296,22 @@ static void overtaken(void **state)
     assert_int_equal(talk.conv->side[END_A].n_missing_bytes, 0);
     say(END_B, K, 1, 3001, 0);
     expect_open(0);
+    talk_end();
+}
+
+static void asked_for_within_a_round_trip(void **state)
+{
+    talk_begin();
+    handshake_over(RTT_NS);
+    say(END_A, K, 1, 1, 1000);
+    say(END_A, K, 2001, 1, 1000);
+    expect_open(N(HOLE));
+    for (unsigned i = 0; i < 3; i++) {
+        sack(END_B, 2001, 3001);
+        say(END_B, K, 1, 1001, 0);
+    }
+    say(END_A, K, 1001, 1, 1000);
+    expect_open(N(FILLS_HOLE) | N(AGAIN) | N(AGAIN_FAST));
     talk_end();
 }
 
@@ -540,6 +582,19 @@ static void payload_once_and_in_order(void **state)
     say(END_A, K, 23, 1, 3);
     assert_string_equal(talk.followed[END_A], "onetwothreefoursixend");
     assert_int_equal(talk.n_missing[END_A], 4);
+    struct decoded cut = talk_packet(END_B, IPPROTO_TCP); /* the capture holds two bytes of six */
+    cut.flags = K;
+    cut.seq = talk.isn[END_B] + 1;
+    cut.ack = talk.isn[END_A] + 26;
+    cut.n_payload = 6;
+    cut.n_payload_captured = 2;
+    cut.payload = (const uint8_t *)"ab";
+    talk_give(&cut);
+    assert_int_equal(talk.n_missing[END_B], 0);
+    talk.payload = "z";
+    say(END_B, K, 7, 26, 1);
+    assert_string_equal(talk.followed[END_B], "abz");
+    assert_int_equal(talk.n_missing[END_B], 4);
     talk.payload = "lost";
     say(END_A, K, 30, 1, 4);
     say(END_A, R | K, 34, 1, 0); /* nothing more can come */
@@ -578,12 +633,14 @@ int main(void)
         cmocka_unit_test(fast_by_duplicate_acks),
         cmocka_unit_test(fast_by_sack),
         cmocka_unit_test(lost_again_after_fast),
+        cmocka_unit_test(nobody_asked_twice),
         cmocka_unit_test(timeout_then_the_rest),
         cmocka_unit_test(needless),
         cmocka_unit_test(repeats_what_was_sacked),
         cmocka_unit_test(repeats_with_more),
         cmocka_unit_test(parts_of_a_long_segment),
         cmocka_unit_test(overtaken),
+        cmocka_unit_test(asked_for_within_a_round_trip),
         cmocka_unit_test(lost_before_the_capture),
         cmocka_unit_test(never_captured),
         cmocka_unit_test(a_gap_freezes_nothing),

@@ -144,8 +144,10 @@ static void updates(void **state)
     talk.window[END_B] = 900;
     say(END_B, K, 1, 1001, 0); /* it acknowledges something, which is more */
     expect_open(0);
+    talk.window[END_B] = 0;
     say(END_B, K, 1, 1, 0); /* an old ACK that was overtaken: its window is old too */
-    expect_open(0);
+    assert_int_equal(talk.conv->side[END_B].zero_since_ns, 0);
+    expect_open(N(ZERO_WINDOW));
     assert_int_equal(talk.conv->side[END_B].window, 900 << SCALE);
     talk_end();
 }
@@ -286,6 +288,14 @@ static void round_trips(void **state)
     assert_int_equal(a->rtt_sum_ns, NS_PER_MS + 2 * STEP_NS);
     say(END_B, K, 1, 201, 0);
     assert_int_equal(talk.last.rtt_ns, 0);
+    say(END_A, K, 201, 1, 100);
+    pass(NS_PER_MS);
+    say(END_A, K, 301, 1, 100);
+    sack(END_B, 301, 401);
+    say(END_B, K, 1, 201, 0); /* SACK shows one, */
+    assert_int_equal(talk.last.rtt_ns, STEP_NS);
+    say(END_B, K, 1, 401, 0); /* ... and then only the other is new */
+    assert_int_equal(talk.last.rtt_ns, NS_PER_MS + 3 * STEP_NS);
     talk_end();
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A conversation told to the tracker segment by segment, for its tests: relative numbers, as the ladder shows them. Each
- * segment comes 10 us after the one before, unless time is let pass.
+ * A conversation told to the tracker segment by segment, for its tests: relative numbers, as the ladder shows them.
+ * Each segment comes 10 us after the one before, unless time is let pass.
  */
 #ifndef TRACK_TALK_H
 #define TRACK_TALK_H
@@ -41,7 +41,7 @@ static struct {
     struct event_datagram datagram;
     struct event_icmp icmp;
     unsigned n_opened, n_segments, n_datagrams, n_icmps, n_forgotten;
-    uint64_t forgotten[16]; /* ids */
+    uint64_t forgotten[16];   /* ids */
     struct conversation gone; /* the last that was forgotten */
     char followed[N_ENDS][256];
     size_t n_followed[N_ENDS];

@@ -138,8 +138,8 @@ void decode_layers(uint16_t link_type, const void *data, size_t n_captured, size
 /* The same as lines of text, without their newlines: offset and size in decimal, then the layer, or the field, its
  * value and remark.
  *
- *   0000   14  Ethernet            from hop to hop
- *   0000    6    destination       00:00:00:00:00:00    the loopback interface has none
+ *   0000   14  Ethernet                                     from hop to hop
+ *   0000    6    destination           00:00:00:00:00:00    the loopback interface has none
  */
 void decode_layers_text(uint16_t link_type, const void *data, size_t n_captured, size_t n_wire,
                         void (*line)(const char *text, void *user), void *user);

@@ -7,34 +7,38 @@
 void layers_payload(struct layers *layers, const char *remark)
 {
     uint32_t n_bytes = left(layers);
+    char count[COUNT_TEXT_SIZE];
 
-    layer_begin(layers, LAYER_NAME(layers, "payload"), n_bytes, remark, "%u bytes", n_bytes);
+    layer_begin(layers, LAYER_NAME(layers, "payload"), n_bytes, remark, "%s", count_bytes(n_bytes, count));
     layer_dump(layers, n_bytes, "data", NULL);
 }
 
 /* What the layers did not take: within the innermost, then behind it. */
 static void rest(struct layers *layers)
 {
+    char count[COUNT_TEXT_SIZE];
+
     layers->quoted = false;
     if (left(layers) > 0)
         layers_payload(layers, "not taken apart any further");
-    bool behind_ip = layers->end < layers->n_captured;
     layers->end = layers->n_captured;
-    if (behind_ip && left(layers) > 0) {
-        layer_begin(layers, "trailer", left(layers), "behind the packet's end: padding of a short frame, say",
-                    "%u bytes", left(layers));
-        layer_dump(layers, left(layers), "data", NULL);
-    }
+    layer_begin(layers, "trailer", left(layers), "behind the packet's end: padding of a short frame, say", "%s",
+                count_bytes(left(layers), count));
+    layer_dump(layers, left(layers), "data", NULL);
 }
 
 static void not_captured(struct layers *layers)
 {
     uint32_t n_missing = layers->n_wire - layers->n_captured;
-    char value[LAYER_VALUE_SIZE];
-    struct decode_field field = {layers->n_captured,        n_missing, "not captured", NULL, value,
-                                 "the capture was cut here"};
+    char count[COUNT_TEXT_SIZE];
+    struct decode_field field = {
+        .offset = layers->n_captured,
+        .n_bytes = n_missing,
+        .layer = "not captured",
+        .value = count_bytes(n_missing, count),
+        .remark = "the capture was cut here",
+    };
 
-    snprintf(value, sizeof value, "%u bytes", n_missing);
     layers->field(&field, layers->user);
 }
 

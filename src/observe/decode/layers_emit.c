@@ -146,6 +146,15 @@ void layer_address(const struct layers *layers, uint32_t ahead, uint32_t n_addre
         inet_ntop(n_address == 4 ? AF_INET : AF_INET6, bytes, ret_text, ADDRESS_TEXT_SIZE);
 }
 
+const char *count_bytes(uint32_t n_bytes, char ret_text[COUNT_TEXT_SIZE])
+{
+    if (n_bytes == 1)
+        memcpy(ret_text, "1 byte", sizeof "1 byte");
+    else
+        snprintf(ret_text, COUNT_TEXT_SIZE, "%u bytes", n_bytes);
+    return ret_text;
+}
+
 struct name {
     unsigned number;
     const char *text;
@@ -160,7 +169,7 @@ static const char *find_name(const struct name *names, size_t n_names, unsigned 
     return NULL;
 }
 
-const char *protocol_name(unsigned version, unsigned protocol, char ret_text[NAME_TEXT_SIZE])
+const char *protocol_name(unsigned version, unsigned protocol)
 {
     static const struct name names[] = {
         {IPPROTO_ICMP, "ICMP"}, {IPPROTO_IGMP, "IGMP"},     {IPPROTO_IPIP, "IPv4"},
@@ -178,12 +187,10 @@ const char *protocol_name(unsigned version, unsigned protocol, char ret_text[NAM
 
     if (text == NULL)
         text = find_name(names, sizeof names / sizeof names[0], protocol);
-    if (text == NULL)
-        snprintf(ret_text, NAME_TEXT_SIZE, "unknown");
-    return text != NULL ? text : ret_text;
+    return text != NULL ? text : "unknown";
 }
 
-const char *ether_type_name(unsigned type, char ret_text[NAME_TEXT_SIZE])
+const char *ether_type_name(unsigned type)
 {
     static const struct name names[] = {
         {ETHER_IPV4, "IPv4"},
@@ -201,7 +208,5 @@ const char *ether_type_name(unsigned type, char ret_text[NAME_TEXT_SIZE])
     };
     const char *text = find_name(names, sizeof names / sizeof names[0], type);
 
-    if (text == NULL)
-        snprintf(ret_text, NAME_TEXT_SIZE, "unknown");
-    return text != NULL ? text : ret_text;
+    return text != NULL ? text : "unknown";
 }

@@ -73,11 +73,14 @@ void layer_checksum(struct layers *layers, enum checksum_verdict verdict, uint16
 /* Of the bytes ahead, n_address of them: 4, 6 or 16. */
 void layer_address(const struct layers *layers, uint32_t ahead, uint32_t n_address, char ret_text[ADDRESS_TEXT_SIZE]);
 
-/* ---- names; a number in ret_text when there is none. Returns ret_text or a static one. */
+#define COUNT_TEXT_SIZE 24
+/* "1 byte", "5 bytes". Returns ret_text. */
+const char *count_bytes(uint32_t n_bytes, char ret_text[COUNT_TEXT_SIZE]);
 
-#define NAME_TEXT_SIZE 32
-const char *protocol_name(unsigned version, unsigned protocol, char ret_text[NAME_TEXT_SIZE]);
-const char *ether_type_name(unsigned type, char ret_text[NAME_TEXT_SIZE]);
+/* ---- names; "unknown" when there is none. Static. */
+
+const char *protocol_name(unsigned version, unsigned protocol);
+const char *ether_type_name(unsigned type);
 
 /* ---- layers_link.c, layers_ip.c, layers_transport.c, layers_tcp.c: each emits what it understands, and hands on. */
 

@@ -83,7 +83,7 @@ static void ipv4(struct layers *layers, uint32_t n_header)
 {
     unsigned total = peek16(layers, 2);
     uint32_t at = layers->at;
-    char text[ADDRESS_TEXT_SIZE], name[NAME_TEXT_SIZE];
+    char text[ADDRESS_TEXT_SIZE];
 
     layer_begin(layers, LAYER_NAME(layers, "IPv4"), n_header, "from host to host", "%s", "");
     layer_bits(layers, 1, "version", NULL, "%u", peek8(layers, 0) >> 4);
@@ -95,7 +95,7 @@ static void ipv4(struct layers *layers, uint32_t n_header)
     layer_field(layers, 2, "id", "its fragments have the same", "0x%04x", peek16(layers, 0));
     ipv4_fragment(layers);
     layer_field(layers, 1, "TTL", "hops that it may still go", "%u", peek8(layers, 0));
-    layer_field(layers, 1, "protocol", NULL, "%u %s", peek8(layers, 0), protocol_name(4, peek8(layers, 0), name));
+    layer_field(layers, 1, "protocol", NULL, "%u %s", peek8(layers, 0), protocol_name(4, peek8(layers, 0)));
     ipv4_header_checksum(layers, at, n_header, total == 0);
     layer_address(layers, 0, 4, text);
     layer_field(layers, 4, "source", NULL, "%s", text);
@@ -107,8 +107,7 @@ static void ipv4(struct layers *layers, uint32_t n_header)
 
 static void next_header(struct layers *layers)
 {
-    char name[NAME_TEXT_SIZE];
-    layer_field(layers, 1, "next header", NULL, "%u %s", peek8(layers, 0), protocol_name(6, peek8(layers, 0), name));
+    layer_field(layers, 1, "next header", NULL, "%u %s", peek8(layers, 0), protocol_name(6, peek8(layers, 0)));
 }
 
 static void ipv6(struct layers *layers)
@@ -138,6 +137,7 @@ static void ipv6_options(struct layers *layers, uint32_t n_options)
 {
     enum { PAD_1 = 0, PAD_N = 1, ROUTER_ALERT = 5, JUMBO = 0xc2 };
     uint32_t end = layers->at + smaller(n_options, left(layers));
+    char text[COUNT_TEXT_SIZE];
 
     while (layers->at < end) {
         unsigned kind = peek8(layers, 0);
@@ -145,7 +145,7 @@ static void ipv6_options(struct layers *layers, uint32_t n_options)
         if (n_bytes > end - layers->at)
             layer_dump(layers, end - layers->at, "options", "their lengths make no sense");
         else if (kind == PAD_1 || kind == PAD_N)
-            layer_field(layers, n_bytes, "padding", NULL, "%u bytes", n_bytes);
+            layer_field(layers, n_bytes, "padding", NULL, "%s", count_bytes(n_bytes, text));
         else if (kind == JUMBO && n_bytes == 6)
             layer_field(layers, n_bytes, "option jumbo", "the payload's real length", "%u", peek32(layers, 2));
         else if (kind == ROUTER_ALERT && n_bytes == 4)
@@ -195,11 +195,9 @@ static void routing(struct layers *layers, uint32_t n_header)
 static void authentication(struct layers *layers, unsigned version, uint32_t n_header)
 {
     uint32_t at = layers->at;
-    char name[NAME_TEXT_SIZE];
 
     layer_begin(layers, LAYER_NAME(layers, "AH"), n_header, "proves who sent it; hides nothing", "%s", "");
-    layer_field(layers, 1, "next header", NULL, "%u %s", peek8(layers, 0),
-                protocol_name(version, peek8(layers, 0), name));
+    layer_field(layers, 1, "next header", NULL, "%u %s", peek8(layers, 0), protocol_name(version, peek8(layers, 0)));
     layer_field(layers, 1, "header length", NULL, "%u", n_header);
     layer_dump(layers, 2, "reserved", NULL);
     layer_field(layers, 4, "SPI", NULL, "0x%08x", peek32(layers, 0));
@@ -253,7 +251,6 @@ static void gre(struct layers *layers, const struct ip_header *ip)
     struct bytes bytes = {layers->data, layers->end, layers->n_wire};
     struct gre header;
     uint16_t trouble = 0;
-    char name[NAME_TEXT_SIZE];
 
     if (!gre_parse(&bytes, ip, &header, &trouble)) {
         layer_begin(layers, LAYER_NAME(layers, "GRE"), left(layers), NULL, "%s", "");
@@ -263,7 +260,7 @@ static void gre(struct layers *layers, const struct ip_header *ip)
     unsigned flags = peek16(layers, 0);
     layer_begin(layers, LAYER_NAME(layers, "GRE"), header.n_bytes, "a tunnel: another packet follows", "%s", "");
     layer_field(layers, 2, "flags", NULL, "0x%04x", flags);
-    layer_field(layers, 2, "type", NULL, "0x%04x %s", header.ether_type, ether_type_name(header.ether_type, name));
+    layer_field(layers, 2, "type", NULL, "0x%04x %s", header.ether_type, ether_type_name(header.ether_type));
     if (flags & 0x8000)
         layer_dump(layers, 4, "checksum", NULL);
     if (flags & 0x2000)

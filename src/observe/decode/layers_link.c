@@ -23,7 +23,7 @@ static const char *mac_remark(const struct layers *layers, uint32_t ahead, const
 
 static void ethernet(struct layers *layers)
 {
-    char text[ADDRESS_TEXT_SIZE], name[NAME_TEXT_SIZE];
+    char text[ADDRESS_TEXT_SIZE];
     unsigned type;
 
     layer_begin(layers, "Ethernet", ETHERNET_BYTES, "from hop to hop", "%s", "");
@@ -42,20 +42,19 @@ static void ethernet(struct layers *layers)
         layer_field(layers, 2, "length", "802.3: LLC follows, no IP", "%u", type);
         return;
     }
-    layer_field(layers, 2, "type", NULL, "0x%04x %s", type, ether_type_name(type, name));
+    layer_field(layers, 2, "type", NULL, "0x%04x %s", type, ether_type_name(type));
     layers_ether_type(layers, type);
 }
 
 static unsigned vlan(struct layers *layers)
 {
     unsigned word = peek16(layers, 0), type = peek16(layers, 2);
-    char name[NAME_TEXT_SIZE];
 
     layer_begin(layers, "VLAN", VLAN_BYTES, "splits one wire into several networks", "%s", "");
     layer_bits(layers, 2, "priority", NULL, "%u", word >> 13);
     layer_bits(layers, 2, "may be dropped", NULL, "%u", word >> 12 & 1);
     layer_field(layers, 2, "id", NULL, "%u", word & 0xfff);
-    layer_field(layers, 2, "type", NULL, "0x%04x %s", type, ether_type_name(type, name));
+    layer_field(layers, 2, "type", NULL, "0x%04x %s", type, ether_type_name(type));
     return type;
 }
 
@@ -74,12 +73,11 @@ static void arp_address(struct layers *layers, uint32_t n_bytes, const char *nam
 static void arp(struct layers *layers)
 {
     unsigned n_hardware = peek8(layers, 4), n_protocol = peek8(layers, 5), operation = peek16(layers, 6);
-    char name[NAME_TEXT_SIZE];
 
     layer_begin(layers, "ARP", ARP_FIXED_BYTES + 2 * (n_hardware + n_protocol),
                 "asks who on this link has an IPv4 address", "%s", "");
     layer_field(layers, 2, "hardware", NULL, "%u%s", peek16(layers, 0), peek16(layers, 0) == 1 ? " Ethernet" : "");
-    layer_field(layers, 2, "protocol", NULL, "0x%04x %s", peek16(layers, 0), ether_type_name(peek16(layers, 0), name));
+    layer_field(layers, 2, "protocol", NULL, "0x%04x %s", peek16(layers, 0), ether_type_name(peek16(layers, 0)));
     layer_field(layers, 1, "hardware size", NULL, "%u", n_hardware);
     layer_field(layers, 1, "protocol size", NULL, "%u", n_protocol);
     layer_field(layers, 2, "operation", NULL, "%u%s", operation,
@@ -127,24 +125,22 @@ static void sll_address(struct layers *layers, unsigned n_address)
 static void linux_sll(struct layers *layers)
 {
     unsigned n_address = peek16(layers, 4), type = peek16(layers, 14);
-    char name[NAME_TEXT_SIZE];
 
     layer_begin(layers, "Linux cooked", SLL_BYTES, "written by the capture, not on the wire", "%s", "");
     layer_field(layers, 2, "direction", NULL, "%u%s", peek16(layers, 0), sll_direction(peek16(layers, 0)));
     layer_field(layers, 2, "hardware", NULL, "%u", peek16(layers, 0));
     layer_field(layers, 2, "address size", NULL, "%u", n_address);
     sll_address(layers, n_address);
-    layer_field(layers, 2, "protocol", NULL, "0x%04x %s", type, ether_type_name(type, name));
+    layer_field(layers, 2, "protocol", NULL, "0x%04x %s", type, ether_type_name(type));
     layers_ether_type(layers, type);
 }
 
 static void linux_sll2(struct layers *layers)
 {
     unsigned type = peek16(layers, 0), n_address = peek8(layers, 11);
-    char name[NAME_TEXT_SIZE];
 
     layer_begin(layers, "Linux cooked 2", SLL2_BYTES, "written by the capture, not on the wire", "%s", "");
-    layer_field(layers, 2, "protocol", NULL, "0x%04x %s", type, ether_type_name(type, name));
+    layer_field(layers, 2, "protocol", NULL, "0x%04x %s", type, ether_type_name(type));
     layer_field(layers, 2, "reserved", NULL, "0x%04x", peek16(layers, 0));
     layer_field(layers, 4, "interface", "its index", "%u", peek32(layers, 0));
     layer_field(layers, 2, "hardware", NULL, "%u", peek16(layers, 0));

@@ -11,6 +11,7 @@ static void sequence_remark(const struct layers *layers, unsigned flags, uint32_
     uint32_t seq = peek32(layers, 4);
     bool syn = flags & SEGMENT_SYN, fin = flags & SEGMENT_FIN;
     uint32_t next = seq + n_payload + syn + fin;
+    char count[COUNT_TEXT_SIZE];
 
     if (syn && n_payload == 0 && !fin)
         snprintf(ret_text, LAYER_REMARK_SIZE, "where counting begins; SYN takes one number: ack %u answers it", next);
@@ -19,8 +20,8 @@ static void sequence_remark(const struct layers *layers, unsigned flags, uint32_
     else if (n_payload == 0 && !syn)
         snprintf(ret_text, LAYER_REMARK_SIZE, "of the next byte; this segment takes none");
     else
-        snprintf(ret_text, LAYER_REMARK_SIZE, "of its first byte; %u bytes%s%s: ack %u answers them", n_payload,
-                 syn ? ", SYN" : "", fin ? ", FIN" : "", next);
+        snprintf(ret_text, LAYER_REMARK_SIZE, "of its first byte; %s%s%s: ack %u answers all",
+                 count_bytes(n_payload, count), syn ? ", SYN" : "", fin ? ", FIN" : "", next);
 }
 
 static void flags_remark(unsigned flags, char ret_text[LAYER_REMARK_SIZE])

@@ -120,7 +120,9 @@ void arrow_draw_arrival(struct row *row, enum event_end from, uint32_t number)
     snprintf(text, sizeof text, " #%u ", number);
     unsigned begin = row->grid.wire, end = begin + row->grid.n_wire, half = row->grid.n_wire / 2;
     unsigned n = (unsigned)strlen(text), n_arrow = half > n + 4 ? half : n + 4;
-    unsigned middle = (n_arrow - n) / 2;
+    if (n_arrow > row->grid.n_wire)
+        n_arrow = row->grid.n_wire;
+    unsigned middle = n_arrow > n ? (n_arrow - n) / 2 : 0;
     if (from == END_A) {
         unsigned at = end - n_arrow;
         cells_repeat(&row->cells, at, end, glyphs->dash, STYLE_PLAIN);

@@ -131,9 +131,16 @@ unsigned character_cells(uint32_t character)
 unsigned text_cells(const char *text)
 {
     unsigned n = 0;
-    for (uint32_t character; (character = next_character(&text)) != 0;)
-        n += character_cells(character);
-    return n;
+    for (;;) {
+        /* Nearly all of it is ASCII. */
+        while ((unsigned char)*text >= 0x01 && (unsigned char)*text < 0x80) {
+            text++;
+            n++;
+        }
+        if (*text == '\0')
+            return n;
+        n += character_cells(next_character(&text));
+    }
 }
 
 static const struct {
@@ -150,13 +157,19 @@ void fit_characters(const struct glyphs *glyphs, const char *text, char *ret_tex
 {
     size_t n = 0;
     for (const char *begin = text; *text; begin = text) {
+        if (*text >= 0x20 && *text < 0x7f) {
+            if (n + 1 >= size_bytes)
+                break;
+            ret_text[n++] = *text++;
+            continue;
+        }
         uint32_t character = next_character(&text);
         char as[16];
         if (character < 0x20 || (character >= 0x7f && character < 0xa0)) {
             snprintf(as, sizeof as, " ");
         } else if (character == REPLACEMENT) {
             snprintf(as, sizeof as, "?");
-        } else if (character < 0x7f || glyphs->unicode) {
+        } else if (glyphs->unicode) {
             snprintf(as, sizeof as, "%.*s", (int)(text - begin), begin);
         } else {
             snprintf(as, sizeof as, "\\u{%x}", (unsigned)character);
@@ -202,10 +215,17 @@ void cut_to_cells(char *text, unsigned n_cells, const struct glyphs *glyphs)
         text[at - text] = '\0';
 }
 
+static void put_blank(struct cell *cell)
+{
+    cell->text[0] = ' ';
+    cell->n_bytes = 1;
+    cell->style = STYLE_PLAIN;
+}
+
 static void fill_to(struct cells *cells, unsigned at)
 {
     while (cells->n < at)
-        cells->cell[cells->n++] = (struct cell){.text = " ", .n_bytes = 1};
+        put_blank(&cells->cell[cells->n++]);
 }
 
 static void put_one(struct cells *cells, unsigned at, const char *bytes, size_t n_bytes, enum style style)
@@ -217,13 +237,31 @@ static void put_one(struct cells *cells, unsigned at, const char *bytes, size_t 
     cell->style = (uint8_t)style;
 }
 
+/* The cells before it are there. */
+static void put_ascii(struct cells *cells, unsigned at, char byte, enum style style)
+{
+    struct cell *cell = &cells->cell[at];
+    cell->text[0] = byte;
+    cell->n_bytes = 1;
+    cell->style = (uint8_t)style;
+    if (at >= cells->n)
+        cells->n = at + 1;
+}
+
 unsigned cells_put(struct cells *cells, unsigned at, unsigned end, const char *text, enum style style)
 {
     if (end > LADDER_WIDTH_MAX)
         end = LADDER_WIDTH_MAX;
     unsigned begin = at;
+    fill_to(cells, at < end ? at : end);
     while (*text) {
         const char *from = text;
+        if ((unsigned char)*text < 0x80) {
+            if (at >= end)
+                break;
+            put_ascii(cells, at++, *text++, style);
+            continue;
+        }
         unsigned wide_by = character_cells(next_character(&text));
         size_t n_bytes = (size_t)(text - from);
         if (wide_by == 0) {
@@ -246,8 +284,9 @@ unsigned cells_put(struct cells *cells, unsigned at, unsigned end, const char *t
 
 void cells_repeat(struct cells *cells, unsigned at, unsigned end, const char *glyph, enum style style)
 {
-    while (at < end && at < LADDER_WIDTH_MAX)
-        at = cells_put(cells, at, end, glyph, style);
+    size_t n_bytes = strlen(glyph);
+    for (; at < end && at < LADDER_WIDTH_MAX; at++)
+        put_one(cells, at, glyph, n_bytes, style);
 }
 
 void cells_put_right(struct cells *cells, unsigned begin, unsigned end, const char *text, enum style style)

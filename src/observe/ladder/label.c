@@ -47,10 +47,9 @@ void preview_cut(char *text, unsigned n_cells)
     unsigned n = 0;
     char *at = text;
     while (*at) {
-        char unit[32];
         size_t length = unit_bytes(at);
-        snprintf(unit, sizeof unit, "%.*s", (int)length, at);
-        unsigned n_unit = text_cells(unit);
+        const char *character = at;
+        unsigned n_unit = *at == '\\' ? (unsigned)length : character_cells(next_character(&character));
         if (n + n_unit + 1 > n_cells)
             break;
         n += n_unit;
@@ -272,8 +271,9 @@ void label_fit(struct label *label, const struct event_segment *segment, const s
                unsigned n_cells)
 {
     bool keep_window = label->trouble[LABEL_WIN] || (context->after_zero_window && segment->window > 0);
-    if (label_cells(label) > n_cells)
-        drop(label, LABEL_OPTIONS);
+    if (label_cells(label) <= n_cells)
+        return;
+    drop(label, LABEL_OPTIONS);
     if (label_cells(label) > n_cells && segment->flags & SEGMENT_SYN)
         drop(label, LABEL_MSS);
     fit_preview(label, segment, context, n_cells, keep_window);

@@ -24,6 +24,20 @@ struct ladder_options {
     uint64_t only; /* this connection; 0: all */
 };
 
+/*
+ * What the ladder makes of events:
+ *   - A connection's first event, best its EVENT_KIND_CONNECTION, is its time 0 (live: the ladder's first event is).
+ *     Whether it has calls decides the width of its columns: calls_seen should be known then. A server whose state is
+ *     CLOSED is "nobody listens on port N". Later such events add what is known; the title is not printed again.
+ *   - A call's begin and end with nothing between, within 1 ms, are one row.
+ *   - Values within 1 ms of a row that concerns their end are put onto it, when its cell is free. A connection without
+ *     segments shows them in the wire.
+ *   - A segment with arrived_ns takes two rows when its receiver does something meanwhile, or when another one crosses.
+ *   - A sentence with mark '-' is a note under the segment that it is about; the others are lines of full width. They
+ *     stand where they come: behind the last row when they come last.
+ *   - A polled state that contradicts what segments have told already is passed over.
+ */
+
 /* Takes text as it is made, whole lines. n_bytes may be large. */
 typedef void (*ladder_write_function)(const char *text, size_t n_bytes, void *user);
 

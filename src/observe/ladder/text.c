@@ -98,6 +98,14 @@ static void draw_text(struct ladder *ladder, struct held *held)
     draw_sentence(ladder, held->connection, held->kind == HELD_LOSS ? 'i' : held->sentence.mark, held->text);
 }
 
+/* Whoever looks again and again, and segments, may say the same. */
+static bool is_news(const struct held *held)
+{
+    const struct event_state *state = &held->state;
+    return held->connection->end[state->end].state != state->after || held->has_values[END_A] ||
+           held->has_values[END_B];
+}
+
 static void draw_one(struct ladder *ladder, struct held *held)
 {
     struct connection *connection = held->connection;
@@ -107,7 +115,7 @@ static void draw_one(struct ladder *ladder, struct held *held)
         draw_text(ladder, held);
         return;
     }
-    if (held->kind == HELD_TITLE)
+    if (held->kind == HELD_TITLE || (held->kind == HELD_STATE && !is_news(held)))
         return;
     if (ladder->as_list) {
         list_draw(ladder, held);
@@ -336,9 +344,11 @@ static void hold_call(struct ladder *ladder, struct held *held, const struct eve
     held->connection->end[call->end].calls_seen = true;
 }
 
-static void hold_text(struct held *held, const char *text)
+static void hold_text(struct ladder *ladder, struct held *held, const char *text)
 {
     held->text = text ? strdup(text) : NULL;
+    if (text && !held->text)
+        ladder->n_no_memory++;
 }
 
 static void copy_data(struct held *held, const void **data, uint32_t *n_data)
@@ -396,7 +406,7 @@ static bool hold(struct ladder *ladder, struct held *held, const struct event *e
     case EVENT_KIND_SENTENCE:
         held->kind = HELD_SENTENCE;
         held->sentence = event->sentence;
-        hold_text(held, event->sentence.text);
+        hold_text(ladder, held, event->sentence.text);
         return true;
     case EVENT_KIND_LOSS: {
         char why[256] = "", text[512];
@@ -404,7 +414,7 @@ static bool hold(struct ladder *ladder, struct held *held, const struct event *e
             escape_short(event->loss.why, strlen(event->loss.why), why, sizeof why);
         held->kind = HELD_LOSS;
         loss_text(&event->loss, why, text, sizeof text);
-        hold_text(held, text);
+        hold_text(ladder, held, text);
         return true;
     }
     case EVENT_KIND_CONNECTION:

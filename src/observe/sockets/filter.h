@@ -11,8 +11,11 @@
  *   listening              state listen
  *   pid:4121 process:nginx the owner; needs /proc
  *   unread>0               unread, unsent, retransmits with < <= = >= >: what is to be done here, not by the kernel
- *   7007                   a number alone: a port at either end
- *   anything else          plain text, which is looked for in the addresses, the state and the owner as they are shown
+ *   7007 :http             a number alone, or a colon and a port: at either end
+ *   anything else          plain text, which is looked for in the addresses, the state and the owner as they are shown;
+ *                          in quotes also what would be a word of the above, or has blanks
+ *
+ * "and" binds more than "or"; "not" more than both. Words may be of either case. process: is the whole name.
  *
  * Pure but for names of services (getservbyname).
  */

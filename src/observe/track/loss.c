@@ -7,8 +7,10 @@
  */
 #include "observe/track/track_internal.h"
 
-#define RTO_LEAST_NS (180 * NS_PER_MS)  /* Linux takes 200 ms at least; clocks are coarse */
-#define PROBE_ALONE_NS (200 * NS_PER_MS) /* a tail probe of a single segment waits for a delayed ACK (RFC 8985, 7.2) */
+#define RTO_LEAST_NS (180 * NS_PER_MS) /* Linux takes 200 ms at least; clocks are coarse */
+#define PROBE_ALONE_NS                                                                                                 \
+    (200 * NS_PER_MS) /* a tail probe of a single segment waits for a delayed ACK (RFC 8985, 7.2)                      \
+                       */
 #define PROBE_SLACK_NS (30 * NS_PER_MS)
 #define EVIDENCE_NS (20 * NS_PER_MS)
 #define DUPLICATES_LEAST 2 /* of the three, one may have been lost */
@@ -34,7 +36,7 @@ static bool is_asked_for(const struct segment *segment, int64_t since_ns)
             return true;
     }
     /* Within a recovery, an ACK that goes up to here and no further asks for it too (RFC 6582). */
-    return flow->recover > segment->seq && !flow->recover_rto && first_missing &&
+    return flow->recover > segment->seq && !flow->recover_rto && first_missing && flow->ack_ns >= since_ns &&
            segment->t_ns - flow->ack_ns <= recent_ns;
 }
 
@@ -147,8 +149,8 @@ static void is_again(struct segment *segment, uint64_t n_fresh, int64_t since_ns
     note(segment, NOTE_AGAIN);
     side->n_again++;
     side->n_again_bytes += n_payload > n_fresh ? n_payload - n_fresh : 0;
-    if (n_fresh == 0 && ((flow->has_ack && segment->end <= flow->acked) ||
-                         all_sacked(flow, segment->seq, segment->end))) {
+    if (n_fresh == 0 &&
+        ((flow->has_ack && segment->end <= flow->acked) || all_sacked(flow, segment->seq, segment->end))) {
         note(segment, NOTE_AGAIN_SPURIOUS);
         side->n_again_spurious++;
         if (range)

@@ -15,7 +15,8 @@ static uint64_t hash_segment(const struct segment *segment)
 {
     const struct decoded *packet = segment->packet;
     uint64_t hash = table_mix(segment->conv->shown.id * 2 + segment->from, packet->ip_id);
-    hash = table_mix(hash ^ packet->seq, packet->ack + ((uint64_t)packet->flags << 48) + ((uint64_t)packet->window << 32));
+    hash =
+        table_mix(hash ^ packet->seq, packet->ack + ((uint64_t)packet->flags << 48) + ((uint64_t)packet->window << 32));
     return table_mix(hash ^ packet->n_payload, packet->options.ts_value + ((uint64_t)packet->options.ts_echo << 32));
 }
 

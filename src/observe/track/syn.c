@@ -3,7 +3,8 @@
  * Which conversation does a TCP packet belong to, and where do its numbers begin? A SYN with the ISN that is known is a
  * repeat, or late; with another ISN it is a new connection on the same addresses and ports, even while the old one
  * looks open: its end may have gone unseen. A SYN-ACK begins another only where the old one is over or was never
- * understood: it may be forged.
+ * understood: it may be forged. Without its handshake, another connection on the ports of one that is over is known by
+ * its numbers: both are far from the old ones.
  */
 #include "observe/track/track_internal.h"
 
@@ -44,8 +45,19 @@ static bool another_by_syn_ack(const struct tracked *conv, enum event_end from, 
     return state_is_over(&conv->shown) || (!peer->syn_seen && !side->syn_seen);
 }
 
+static bool is_far(const struct tracked *conv, enum event_end end, uint32_t raw)
+{
+    const struct flow *flow = &conv->flow[end];
+    int64_t away = sequence_unwrap(&conv->shown.side[end], flow, raw) - flow->nxt;
+    int64_t reach = sequence_reach(conv, end);
+    return flow->based && (away > reach || away < -reach);
+}
+
 static bool is_another(const struct tracked *conv, enum event_end from, const struct decoded *packet)
 {
+    if ((packet->flags & (SEGMENT_SYN | SEGMENT_RST | SEGMENT_ACK)) == SEGMENT_ACK)
+        return state_is_over(&conv->shown) && is_far(conv, from, packet->seq) &&
+               is_far(conv, other_end(from), packet->ack);
     if (!is_syn(packet))
         return false;
     return packet->flags & SEGMENT_ACK ? another_by_syn_ack(conv, from, packet) : another_by_syn(conv, from, packet);

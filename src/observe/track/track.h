@@ -7,6 +7,56 @@
  * A conversation ends for good when its tuple is used again by a new SYN, when it was quiet for so long that its ends
  * must have forgotten it, or when it has to make room; the tuple's next packet begins another. Numbers are unwrapped to
  * 64 bits, so that connections of any length are followed.
+ *
+ * What the notes mean (event.h lists them). Each is said on evidence only; where it does not suffice, nothing is said.
+ *
+ *   retransmission   below the highest number seen, and in no hole: these bytes were seen before. Also when it fills
+ *                    a hole, too late to have been overtaken: its first copy was never captured (again_of 0).
+ *                    n_repeat counts its copies but for the first. A SYN is a syn-retry instead.
+ *     fast           since it was sent last, two or more duplicate ACKs asked for just this, or SACK reported what is
+ *                    behind it, less than 20 ms ago, or two round trips if they are longer. Or: in a recovery that
+ *                    began so, an ACK came since that ends where it begins.
+ *     tail-probe     the last that was sent, for the first time; both ends do SACK, nothing was SACKed behind it, and
+ *                    the wait since it was sent, or since the last ACK, fits RFC 8985: two round trips, and 200 ms
+ *                    more when it is alone.
+ *     rto            begins at what is not acknowledged, after 180 ms or more without news; or, without being asked
+ *                    for, goes again because such a one gave it up.
+ *     spurious       all of it had been acknowledged or SACKed. What DSACK reports later is only counted, since the
+ *                    segment's event is out by then (n_again_spurious).
+ *   hole             begins behind the highest number seen. The hole stays until it is filled or acknowledged.
+ *   out-of-order     fills a hole that was found less than a round trip ago (3 ms, where none is known), and no two
+ *                    duplicate ACKs asked for it. Or: a SYN that was captured behind its answer.
+ *   not-captured     acknowledges bytes that were never seen (n_missing_bytes).
+ *   duplicate-ack    no payload, SYN, FIN, RST; the same ACK as before; and it SACKs something above it, or has the
+ *                    same window while data is outstanding. Answers to probes and keep-alives are none, nor are ACKs
+ *                    that do no more than report a duplicate.
+ *   dsack            the first SACK block lies below the ACK, or within the second block (RFC 2883).
+ *   zero-window      advertises 0; not on SYN, FIN, RST.
+ *   window-probe     the peer advertised 0 last and has acknowledged everything; and this is an empty segment one
+ *                    below the next number, or one byte there, or one new byte. That new byte counts as sent when it
+ *                    is acknowledged. n_repeat counts since the window closed.
+ *   probe-answer     the next from the peer: the same ACK, and still 0.
+ *   window-update    no payload; the same ACK, and a larger window. Windows are not compared with a SYN's.
+ *   window-full      ends where the peer's last ACK and window end; only where its scale is known.
+ *   keep-alive       empty, or one byte, one below the next number, when everything is acknowledged and nothing new
+ *                    was sent for 0.9 s. Its answer is the next from the peer, with the same ACK.
+ *   seen-twice       the same header, IP id included, at another interface within 1 ms. again_of says of which;
+ *                    nothing else is concluded from it. On one interface it is a retransmission.
+ *   after-end        both ends were CLOSED or TIME_WAIT before, and still are.
+ *   offload          payload is more than the MSS that the receiver offered.
+ *   tuple-reused     a SYN with another ISN; or, after the end, two numbers that have nothing to do with the old ones.
+ *   reset            on every RST; refused too, when it answers a SYN. Why (reset_cause):
+ *     refused        acknowledges the SYN of an end that is still in SYN_SENT.
+ *     unread-data    no ACK in it, and its number is what the peer's last segment acknowledged, so it answers that;
+ *                    that had data, and the resetting end had sent its FIN: its socket was closed.
+ *     after-close    the same, when both directions were closed.
+ *     no-such-connection   answers a segment in the same way, and is neither of those.
+ *     timeout        behind two or more repeats or questions that nobody answered.
+ *     abort          any other. A close with unread data looks the same on the wire as SO_LINGER 0.
+ *     unknown        the other end does not take it, as far as its number shows; no state changes.
+ *
+ * A number that is further away than four of the largest window (at least 4 MiB) is not believed until the next one
+ * agrees with it: nothing is said of its segment. Fate is always FATE_UNKNOWN here: one place cannot tell.
  */
 #ifndef OBSERVE_TRACK_TRACK_H
 #define OBSERVE_TRACK_TRACK_H
@@ -47,7 +97,8 @@ struct conversation_side {
     uint64_t n_unique_bytes;     /* payload, each byte once */
     uint64_t n_again, n_again_rto, n_again_fast, n_again_tlp, n_again_spurious, n_again_bytes;
     uint64_t n_out_of_order, n_duplicate_acks, n_holes, n_missing_bytes; /* missing: never captured */
-    uint64_t n_zero_windows, n_probes, n_keep_alives, n_syns;
+    uint64_t n_zero_windows;                                             /* times that its window closed */
+    uint64_t n_probes, n_keep_alives, n_syns; /* that it sent; n_syns: with SYN-ACKs and repeats */
     uint64_t in_flight, in_flight_max;
     uint64_t window;       /* it advertised last, scaled */
     int64_t zero_since_ns; /* it advertises 0 since; 0: it does not */
@@ -66,14 +117,14 @@ struct conversation {
     uint64_t id;                                   /* from 1, never used twice */
     uint8_t protocol;                              /* IPPROTO_TCP, IPPROTO_UDP */
     uint8_t opening, ending;                       /* enum conversation_... */
-    uint8_t reset_by, reset_cause;                 /* enum event_end, enum reset_cause */
+    uint8_t reset_by, reset_cause;                 /* enum event_end, N_ENDS: none; enum reset_cause */
     uint8_t closed_first;                          /* enum event_end whose FIN came first; N_ENDS: none */
     bool begins_midway, tuple_reused, a_is_client; /* a_is_client: known, not guessed from ports */
     uint32_t interface;
     uint32_t n_segments; /* the last one's number */
     int64_t first_ns, last_ns;
     int64_t syn_ns, syn_ack_ns, established_ns; /* 0: not seen */
-    uint32_t n_syn_retries;
+    uint32_t n_syn_retries;                     /* of SYNs without ACK */
     uint8_t icmp_type, icmp_code, icmp_version; /* of the last ICMP error about it; version 0: none */
     uint64_t n_offload, n_checksum_bad, n_cut, n_seen_twice;
     struct conversation_side side[N_ENDS];

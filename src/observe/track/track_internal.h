@@ -146,7 +146,7 @@ struct tracker {
     struct tracked **buckets;
     uint64_t seed;
     struct tracked_list born, open, ended;
-    uint64_t waiting_bytes; /* of all conversations */
+    uint64_t waiting_bytes;          /* of all conversations */
     uint64_t n_allocations, fail_at; /* for tests: this allocation fails; 0: none */
     struct twin twins[TWINS_MAX];
 };
@@ -188,7 +188,8 @@ static inline bool noted(const struct segment *segment, enum segment_note which)
     return has_note(segment->event.notes, which);
 }
 
-/* ---- tracker.c: all memory but the tracker's own is asked for here. NULL: none, which is counted; old is untouched. */
+/* ---- tracker.c: all memory but the tracker's own is asked for here. NULL: none, which is counted; old is untouched.
+ */
 void *track_allocate(struct tracker *tracker, void *old, size_t n_bytes);
 
 /* ---- table.c */

@@ -57,8 +57,7 @@ struct conversation *tracker_packet(struct tracker *tracker, int64_t t_ns, uint6
                                     const struct decoded *packet)
 {
     struct tracked *conv = NULL;
-    bool ours = packet->depth == DECODE_TRANSPORT &&
-                (packet->network == DECODE_IPV4 || packet->network == DECODE_IPV6);
+    bool ours = packet->depth == DECODE_TRANSPORT && (packet->network == DECODE_IPV4 || packet->network == DECODE_IPV6);
 
     if (t_ns > tracker->now_ns)
         tracker->now_ns = t_ns;

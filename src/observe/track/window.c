@@ -78,7 +78,8 @@ bool window_question(struct segment *segment)
         asks_window(segment);
         return true;
     }
-    if (!below || (flow->has_ack && flow->acked < flow->nxt)) /* with data outstanding, that is a repeat, or came late */
+    if (!below ||
+        (flow->has_ack && flow->acked < flow->nxt)) /* with data outstanding, that is a repeat, or came late */
         return false;
     if (closed) {
         asks_window(segment);
@@ -156,8 +157,9 @@ void window_notes(struct segment *segment)
         return;
     if (is_answer(segment))
         find_answer(segment);
-    if (segment->pure && segment->ack_same && segment->old_window_known && segment->side->window > segment->old_window &&
-        segment->seq == segment->flow->nxt && !noted(segment, NOTE_DUPLICATE_ACK))
+    if (segment->pure && segment->ack_same && segment->old_window_known &&
+        segment->side->window > segment->old_window && segment->seq == segment->flow->nxt &&
+        !noted(segment, NOTE_DUPLICATE_ACK))
         note(segment, NOTE_WINDOW_UPDATE);
     if (fills_window(segment))
         note(segment, NOTE_WINDOW_FULL);

@@ -2,7 +2,6 @@
 #include "observe/verdict/verdict_internal.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
 
 const char *end_text(const struct conversation *about, unsigned end, char ret_text[NAME_TEXT])
 {
@@ -33,13 +32,6 @@ const char *host_text(const struct sonde_address *address, char ret_text[NAME_TE
     bool ip = address->family == AF_INET || address->family == AF_INET6;
     if (!ip || !inet_ntop(address->family, address->u.ip, ret_text, NAME_TEXT))
         return address_text(address, ret_text);
-    return ret_text;
-}
-
-const char *moment_text(const struct conversation *about, int64_t t_ns, char ret_text[NUMBER_TEXT])
-{
-    int64_t ms = since(t_ns, about->first_ns) / NS_PER_MS;
-    snprintf(ret_text, NUMBER_TEXT, "%" PRId64 ".%03" PRId64 " s", ms / 1000, ms % 1000);
     return ret_text;
 }
 

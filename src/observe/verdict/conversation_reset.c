@@ -9,8 +9,9 @@ static const char *const causes[N_RESET_CAUSES] = {
         N_("Reset by %s: its program closed while received data was unread, or data came for a socket that "
            "was closed. What the other end sent last was not read."),
     [RESET_AFTER_CLOSE] = N_("Reset by %s: data came after it had closed completely. Nobody was left to read it."),
-    [RESET_ABORT] = N_("Reset by %s out of the blue: its program aborted (SO_LINGER with 0, or a crash), or something "
-                       "on the way ended the connection in its name."),
+    [RESET_ABORT] =
+        N_("Reset by %s out of the blue: its program aborted the connection (SO_LINGER with 0), or closed it "
+           "with received data unread, or something on the way ended it in its name."),
     [RESET_TIMEOUT] = N_("Reset by %s after repeats that nobody answered: the other end or the way to it was gone."),
     [RESET_NO_SUCH] =
         N_("Reset by %s, which does not know this connection (any more): it has restarted, or forgotten it, "

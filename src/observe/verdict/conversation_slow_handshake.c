@@ -19,7 +19,7 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
                  HOST(&about->side[END_B].address));
     } else {
         sentence(&text,
-                 _("The SYN was seen %s times, its answer (SYN-ACK) %s times: answers were lost, or late, or the "
+                 _("SYNs seen: %s; answers (SYN-ACK) seen: %s. Answers were lost, or late, or the "
                    "ACK behind them was lost or ignored (a full accept queue ignores it)."),
                  COUNT(n_syns), COUNT(n_answers));
     }

@@ -16,12 +16,14 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
     if (other->n_probes == 0)
         sentence(&text,
-                 _("%s advertised window 0 for %s, from %s on. Whether something waited for it is not seen here: "
+                 _("%s advertised window 0 for %s, %s after the first packet. Whether something waited for it is not "
+                   "seen here: "
                    "there were no window probes."),
-                 ADDRESS(&closed->address), DURATION(longest_ns), MOMENT(about, closed->zero_first_ns));
+                 ADDRESS(&closed->address), DURATION(longest_ns),
+                 DURATION(since(closed->zero_first_ns, about->first_ns)));
     else
-        sentence(&text, _("Stalled %s because %s took no more: from %s on it advertised window 0."),
-                 DURATION(longest_ns), END(about, end), MOMENT(about, closed->zero_first_ns));
+        sentence(&text, _("Stalled %s because %s took no more: it advertised window 0, %s after the first packet."),
+                 DURATION(longest_ns), END(about, end), DURATION(since(closed->zero_first_ns, about->first_ns)));
     if (still)
         sentence(&text, _("It still does where this capture ends."));
     if (closed->n_zero_windows > 1)

@@ -9,7 +9,7 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
                                  char ret_text[VERDICT_TEXT_MAX])
 {
     const struct socket_info *socket = about->socket;
-    int64_t age_ns = closing_state_ns(about);
+    int64_t age_ns = state_least_ns(about);
     bool still_sends = HAS_INFO(socket, last_data_sent_ms) && socket->info.last_data_sent_ms * NS_PER_MS < LONG_NS;
 
     if (socket->protocol != IPPROTO_TCP || socket->state != TCP_STATE_CLOSE_WAIT || socket->inode == 0 ||

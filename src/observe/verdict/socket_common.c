@@ -27,7 +27,7 @@ const char *program_text(const struct socket_case *about, char ret_text[NAME_TEX
     return ret_text;
 }
 
-int64_t closing_state_ns(const struct socket_case *about)
+int64_t state_least_ns(const struct socket_case *about)
 {
     int64_t seen_ns = since(about->now_ns, about->past->state_since_ns), ack_ns = 0;
 

@@ -8,7 +8,7 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
                                  char ret_text[VERDICT_TEXT_MAX])
 {
     const struct socket_info *socket = about->socket;
-    int64_t age_ns = closing_state_ns(about);
+    int64_t age_ns = state_least_ns(about);
 
     if (socket->protocol != IPPROTO_TCP || socket->state != TCP_STATE_FIN_WAIT_2 || socket->inode == 0 ||
         socket->timer != TIMER_NONE || age_ns < LONG_NS)

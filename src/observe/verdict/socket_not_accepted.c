@@ -9,7 +9,7 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
                                  char ret_text[VERDICT_TEXT_MAX])
 {
     const struct socket_info *socket = about->socket;
-    int64_t age_ns = since(about->now_ns, about->past->state_since_ns);
+    int64_t age_ns = state_least_ns(about);
 
     if (socket->protocol != IPPROTO_TCP || socket->inode != 0 || age_ns < LONG_NS)
         return VERDICT_NONE;

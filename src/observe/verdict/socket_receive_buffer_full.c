@@ -34,6 +34,8 @@ static enum verdict_weight judge(const struct socket_case *about, char ret_short
                  COUNT(socket->memory.receive_used), BYTES(socket->memory.receive_limit));
     if (datagrams)
         sentence(&text, _("Datagrams that do not fit are thrown away without a word to their senders."));
+    if (datagrams && socket->has_memory && socket->memory.drops > 0)
+        sentence(&text, _("Thrown away since it was opened: %s."), COUNT(socket->memory.drops));
     int64_t unread_ns = about->past->unread_since_ns ? since(about->now_ns, about->past->unread_since_ns) : 0;
     if (unread_ns >= NS_PER_MS)
         sentence(&text, _("Recv-Q has not been seen empty for %s."), DURATION(unread_ns));

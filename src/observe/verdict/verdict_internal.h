@@ -63,9 +63,9 @@ bool is_connected_tcp(const struct socket_info *socket);
 const char *program_text(const struct socket_case *about, char ret_text[NAME_TEXT]);
 #define PROGRAM(about) program_text((about), (char[NAME_TEXT]){0})
 
-/* In CLOSE_WAIT or FIN_WAIT_2 for so long at the least: since it was seen so, and since the last ACK came, as these
- * states begin with a segment that carries one. */
-int64_t closing_state_ns(const struct socket_case *about);
+/* In this state for so long at the least: since it was seen so, and since the last ACK came. Only for states that begin
+ * with a segment that carries one: CLOSE_WAIT, FIN_WAIT_2, ESTABLISHED at the end that was called. */
+int64_t state_least_ns(const struct socket_case *about);
 
 /* How much of the time in which there was something to send a limit held it back: since we saw it first, or, as long as
  * we have hardly looked, in its whole life. `part` and `past` are that limit's counts now and then. False: too little
@@ -93,10 +93,7 @@ const char *role_text(const struct conversation *about, unsigned end, char ret_t
 #define ROLE(about, end) role_text((about), (end), (char[NAME_TEXT]){0})
 /* "127.0.0.1", without the port. */
 const char *host_text(const struct sonde_address *address, char ret_text[NAME_TEXT]);
-/* "0.036 s", since the conversation's first packet: as the ladder has it. */
-const char *moment_text(const struct conversation *about, int64_t t_ns, char ret_text[NUMBER_TEXT]);
 #define HOST(address) host_text((address), (char[NAME_TEXT]){0})
-#define MOMENT(about, t_ns) moment_text((about), (t_ns), (char[NUMBER_TEXT]){0})
 bool is_tcp(const struct conversation *about);
 /* The fastest round trip: of the end that saw the longer one, as the other's does not include the whole path when the
  * capture was made at one end. 0: none was seen. */

@@ -295,9 +295,9 @@ def clock_back(path, linktype, records):
 
 @derived("port_reuse")
 def clock_back_reuse(path, linktype, records):
-    """Three connections on one tuple, and the clock goes back by a second amid the second."""
+    """Three connections on one tuple, and the clock goes back by ten seconds amid the second."""
     middle = len(records) // 2
-    back = [pcap.Record(r.t_ns - 10**9, r.data) for r in records[middle:]]
+    back = [pcap.Record(r.t_ns - 10 * 10**9, r.data) for r in records[middle:]]
     pcap.write(path, records[:middle] + back, linktype)
 
 

@@ -35,6 +35,7 @@ def lossy(loss, *, data=b"hello", **facts):
 
     facts.setdefault("client", ACTIVE)
     facts.setdefault("server", PASSIVE_B)
+    facts.setdefault("copies", True)
     SCENARIOS[loss.__name__] = Scenario(make, **facts)
 
 
@@ -89,7 +90,12 @@ lossy(loss_synack, notes=("syn-retry",), server_notes=("syn-retry",), trouble="S
 lossy(loss_final_ack, notes=("syn-retry",), server_notes=("syn-retry",))
 lossy(loss_only_data, notes=("retransmission",), trouble="lost|repeat|retransmi|again|sent")
 lossy(loss_thrice, notes=("retransmission", "rto"), trouble="lost|repeat|retransmi")
-lossy(loss_data_ack, notes=("retransmission", "dsack", "spurious"), server_notes=("retransmission", "dsack"))
+lossy(
+    loss_data_ack,
+    notes=("retransmission", "dsack"),
+    server_notes=("retransmission", "dsack", "spurious"),
+    said="not needed",
+)
 lossy(loss_fin, notes=("retransmission",), trouble="lost|repeat|retransmi")
 lossy(loss_fin_ack, notes=("retransmission",), server_notes=("retransmission",))
 lossy(loss_last_ack, notes=("retransmission",), server_notes=("retransmission",))

@@ -288,6 +288,12 @@ class Wire:
                 ), f"waited in vain until {what}; seen: {[(f.end, f.letters, f.n_bytes) for f in self.frames]}"
                 self._changed.wait(left)
 
+    def repeats(self):
+        """How many segments were sent again."""
+        sent = [(frame.end, frame.letters, frame.seq, frame.n_bytes) for frame in self.frames if frame.is_tcp]
+        again = [one for one in sent if one[3] or "S" in one[1] or "F" in one[1]]
+        return len(again) - len(set(again))
+
     def stop_recording(self):
         """What passes from now on is in no capture."""
         with self._changed:

@@ -2,7 +2,6 @@
 """Scenarios: UDP, ICMP, and what tcpdump records on interfaces as they are."""
 
 import socket
-import threading
 
 import harness
 from captures import netns, pcap
@@ -59,7 +58,7 @@ def _routed(wire, what):
     wire.a.ip(f"route add 192.0.2.0/24 via {Wire.B4}")
 
 
-@scenario(client=("SYN_SENT", "CLOSED"), trouble="unreachable")
+@scenario(client=("SYN_SENT",), trouble="unreachable")
 def icmp_unreachable(wire):
     """A router says that there is no such host, in answer to a SYN."""
     _routed(wire, ["route add unreachable 192.0.2.0/24"])
@@ -68,7 +67,7 @@ def icmp_unreachable(wire):
         wire.arrived(lambda frame: frame.end == "b")
 
 
-@scenario(client=("SYN_SENT", "CLOSED"), trouble="prohibited|filtered|forbid|refuse")
+@scenario(client=("SYN_SENT",), trouble="prohibited|filtered|forbid|refuse")
 def icmp_prohibited(wire):
     _routed(wire, ["route add prohibit 192.0.2.0/24"])
     with wire.a.socket() as client:
@@ -98,6 +97,9 @@ def icmp_too_big(wire):
 # --- recorded by tcpdump -------------------------------------------------------------------------------------------
 
 
+CHUNK = 30_000
+
+
 def _talk_on(namespace, host, *, n_bytes=0, peer=None):
     """Handshake, hello, n_bytes, four-segment close between two sockets of these namespaces."""
     with (peer or namespace).listener(host, PORT) as listener, ready(namespace.socket()) as client:
@@ -105,11 +107,8 @@ def _talk_on(namespace, host, *, n_bytes=0, peer=None):
         with ready(listener.accept()[0]) as server:
             say(None, client, server, b"hello")
             if n_bytes:
-                thread = threading.Thread(target=lambda: harness.receive_exactly(server, n_bytes))
-                thread.start()
-                client.sendall(bytes(n_bytes))
-                thread.join()
-                harness.wait_acknowledged(client)
+                for _ in range(n_bytes // CHUNK):  # so that the window is never full, however slow this is
+                    say(None, client, server, bytes(CHUNK))
             first_end(None, client)
             assert server.recv(1) == b""
             server.close()
@@ -141,7 +140,7 @@ def recorded(name, interface, options=(), n_bytes=0, **facts):
 
 
 recorded("lo", "lo", linktype=pcap.ETHERNET)
-recorded("lo_bulk", "lo", n_bytes=500_000, linktype=pcap.ETHERNET)
+recorded("lo_bulk", "lo", n_bytes=300_000, linktype=pcap.ETHERNET)
 recorded("any_sll2", "any", ("-y", "LINUX_SLL2"), linktype=pcap.SLL2)
 recorded("any_sll", "any", ("-y", "LINUX_SLL"), linktype=pcap.SLL)
 

@@ -59,7 +59,7 @@ class Events(list):
     """The events of `sonde trace --json`."""
 
     def of(self, kind, conn=None):
-        return [row for row in self if row["event"] == kind and conn in (None, row["conn"])]
+        return [row for row in self if row["event"] == kind and conn in (None, row.get("conn"))]
 
     @property
     def segments(self):
@@ -82,11 +82,21 @@ class Events(list):
                     way.append(name)
         return ways
 
+    def states_without_doubt(self, conn):
+        """The same with what had to be taken back left out: a copy of a segment shows that the state after its first
+        one had not been reached yet, and so the end is back in the state before."""
+        ways = self.states(conn)
+        for way in ways:
+            for name in [name for name in way if way.count(name) > 1]:
+                first, last = way.index(name), len(way) - 1 - way[::-1].index(name)
+                del way[first:last]
+        return ways
+
     def notes(self, conn=None):
         return {note for row in self.of("segment", conn) for note in row["notes"]}
 
     def sentences(self, mark):
-        return [row["text"] for row in self.of("sentence") if row["mark"] == mark]
+        return [row["sentence"] for row in self.of("sentence") if row["mark"] == mark]
 
 
 STATES = (
