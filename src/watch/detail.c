@@ -20,6 +20,11 @@
 
 /* ---- the digest */
 
+static int64_t ns_of_us(uint64_t us)
+{
+    return us < (uint64_t)(INT64_MAX / NS_PER_US) ? (int64_t)us * NS_PER_US : INT64_MAX;
+}
+
 static void put_part(struct line *line, bool wide, const char *label, const char *left, const char *right)
 {
     line_clear(line);
@@ -99,10 +104,10 @@ static void digest_held(const struct socket_info *socket, bool wide, struct line
     uint64_t limited = info->rwnd_limited_us + info->sndbuf_limited_us;
     uint64_t own = info->busy_time_us > limited ? info->busy_time_us - limited : 0;
     char peer[WORDS_MAX], buffer[WORDS_MAX], network[WORDS_MAX], left[PART_MAX], right[PART_MAX];
-    words_span((int64_t)info->rwnd_limited_us * NS_PER_US, peer);
-    words_span((int64_t)info->sndbuf_limited_us * NS_PER_US, buffer);
-    words_span((int64_t)own * NS_PER_US, network);
-    unsigned percent = info->busy_time_us ? (unsigned)(info->rwnd_limited_us * 100 / info->busy_time_us) : 0;
+    words_span(ns_of_us(info->rwnd_limited_us), peer);
+    words_span(ns_of_us(info->sndbuf_limited_us), buffer);
+    words_span(ns_of_us(own), network);
+    unsigned percent = info->busy_time_us ? (unsigned)((double)info->rwnd_limited_us * 100 / (double)info->busy_time_us) : 0;
     snprintf(left, sizeof left, _("peer %s (%u %%), our buffer %s"), peer, percent, buffer);
     snprintf(right, sizeof right, _("cwnd and network %s"), network);
     put_part(line, wide, _("held by"), left, right);
@@ -229,7 +234,7 @@ static void put_value(const struct tcp_member *member, uint64_t value, char ret_
     }
     switch ((enum member_unit)member->unit) {
     case UNIT_US:
-        words_span((int64_t)value * NS_PER_US, ret_text);
+        words_span(ns_of_us(value), ret_text);
         return;
     case UNIT_MS:
         words_span((int64_t)value * NS_PER_MS, ret_text);

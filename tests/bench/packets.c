@@ -26,6 +26,7 @@ enum {
     IP_BYTES = 20,
     TCP_BYTES = 20,
     OPTIONS_MAX = 40,
+    SERVER_PORT = 7007, /* one that belongs to no protocol above, which others would dissect */
     FIN = 1,
     SYN = 2,
     RST = 4,
@@ -210,8 +211,8 @@ static unsigned put_options(unsigned char *at, const struct segment *s, uint32_t
 static unsigned put_tcp(unsigned char *tcp, struct conversation *c, const struct segment *s, uint32_t stamp)
 {
     unsigned port = 20000 + c->number % 40000;
-    put16(tcp, s->from == CLIENT ? port : 80);
-    put16(tcp + 2, s->from == CLIENT ? 80 : port);
+    put16(tcp, s->from == CLIENT ? port : SERVER_PORT);
+    put16(tcp + 2, s->from == CLIENT ? SERVER_PORT : port);
     put32(tcp + 4, s->seq);
     put32(tcp + 8, s->ack);
     unsigned header = TCP_BYTES + put_options(tcp + TCP_BYTES, s, stamp, c->echoed[s->from]);
@@ -220,7 +221,7 @@ static unsigned put_tcp(unsigned char *tcp, struct conversation *c, const struct
     put16(tcp + 14, s->flags & SYN ? 64240 : 501);
     put32(tcp + 16, 0);
     for (unsigned i = 0; i < s->length; i++)
-        tcp[header + i] = (unsigned char)(' ' + (s->seq + i) % 95);
+        tcp[header + i] = (unsigned char)('a' + (s->seq + i) % 26);
     return header + s->length;
 }
 

@@ -443,7 +443,7 @@ static void summary(void **state)
     (void)state;
     struct conversation about = plain();
     sums_up(&about,
-            "5 bytes ->, 0 <-; 9 segments; none sent again; opened by handshake in 25 us; closed in 4 segments, "
+            "5 bytes →, 0 ←; 9 segments; none sent again; opened by handshake in 25 us; closed in 4 segments, "
             "client first: it holds TIME_WAIT");
     about.side[END_A].n_rtt = 2;
     about.side[END_A].rtt_min_ns = 10200 * NS_PER_US;
@@ -452,7 +452,7 @@ static void summary(void **state)
     about.side[END_A].n_again_rto = 2;
     about.side[END_A].n_syns = 2;
     about.ending = ENDED_NOT;
-    sums_up(&about, "5 bytes ->, 0 <-; 9 segments; 1 SYN sent again; 3 retransmissions (tail probe 1, RTO 2, fast 0); "
+    sums_up(&about, "5 bytes →, 0 ←; 9 segments; 1 SYN sent again; 3 retransmissions (tail probe 1, RTO 2, fast 0); "
                     "opened by handshake in 25 us; fastest round trip 10.2 ms; still open");
     about = plain();
     about.opening = OPENED_UNKNOWN;
@@ -460,24 +460,24 @@ static void summary(void **state)
     about.closed_first = END_B;
     about.ending = ENDED_IN_3;
     about.side[END_B].n_unique_bytes = 2100;
-    sums_up(&about, "5 bytes ->, 2,100 <-; 9 segments; none sent again; opened before this capture; closed in 3 "
+    sums_up(&about, "5 bytes →, 2,100 ←; 9 segments; none sent again; opened before this capture; closed in 3 "
                     "segments, 10.0.0.2:7007 first: it holds TIME_WAIT");
     about = plain();
     about.opening = OPENED_REFUSED;
     about.ending = ENDED_REFUSED;
     about.side[END_A].n_unique_bytes = 1;
-    sums_up(&about, "1 byte ->, 0 <-; 9 segments; none sent again; refused");
+    sums_up(&about, "1 byte →, 0 ←; 9 segments; none sent again; refused");
     about = plain();
     about.ending = ENDED_RESET;
     about.reset_by = END_B;
     sums_up(&about,
-            "5 bytes ->, 0 <-; 9 segments; none sent again; opened by handshake in 25 us; ended by a reset from "
+            "5 bytes →, 0 ←; 9 segments; none sent again; opened by handshake in 25 us; ended by a reset from "
             "server");
     about = plain();
     about.protocol = IPPROTO_UDP;
     about.side[END_B].n_packets = 0;
     about.side[END_A].n_packets = 1;
-    sums_up(&about, "5 bytes ->, 0 <-; 1 datagram");
+    sums_up(&about, "5 bytes →, 0 ←; 1 datagram");
 }
 
 static void summary_of_others(void **state)

@@ -119,7 +119,7 @@ static void put_heads(struct svg *svg, const char *title)
     }
     put_hair(svg, 200, 1040, svg->width - 200, 1040);
     if (svg->has_kernel) {
-        put_hair(svg, 660, SVG_TOP, 660, svg->y_end);
+        put_hair(svg, 705, SVG_TOP, 705, svg->y_end);
         put_hair(svg, 1840, SVG_TOP, 1840, svg->y_end);
     }
 }

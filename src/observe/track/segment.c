@@ -179,6 +179,8 @@ static void fill_event(struct segment *segment, uint64_t number)
     event->n_bytes = packet->n_payload;
     event->window_raw = packet->window;
     event->options = packet->options;
+    if (event->options.n_sacks > SEGMENT_SACKS_MAX)
+        event->options.n_sacks = SEGMENT_SACKS_MAX;
     event->packet = number;
     event->data = packet->payload;
     event->n_data = n_data < SEGMENT_PREVIEW_MAX ? n_data : SEGMENT_PREVIEW_MAX;

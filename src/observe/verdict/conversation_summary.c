@@ -8,7 +8,7 @@ static void say_amounts(const struct conversation *about, struct sentences *text
     const struct conversation_side *a = &about->side[END_A], *b = &about->side[END_B];
     uint64_t n = a->n_packets + b->n_packets;
 
-    clause(text, _("%s ->, %s <-"), BYTES(a->n_unique_bytes), COUNT(b->n_unique_bytes));
+    clause(text, _("%s →, %s ←"), BYTES(a->n_unique_bytes), COUNT(b->n_unique_bytes));
     if (is_tcp(about))
         clause(text, ngettext("%s segment", "%s segments", n), COUNT(n));
     else

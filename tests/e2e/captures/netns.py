@@ -181,6 +181,17 @@ class _Rule:
         return hit
 
 
+def _pending(sock):
+    """The frames that are there to be read."""
+    frames = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            data, address = sock.recvfrom(1 << 17)
+            if address[2] != PACKET_OUTGOING:
+                frames.append(data)
+    return frames
+
+
 class Wire:
     A4, B4, A6, B6 = "10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"
 
@@ -196,6 +207,8 @@ class Wire:
         self._link("a", mtu)
         self._link("b", mtu)
         self._sockets = {end: self._tap(end) for end in "ab"}
+        for end, namespace in (("a", self.a), ("b", self.b)):
+            self._wait_carries(end, namespace)
         self._over = os.eventfd(0)
         self._thread = threading.Thread(target=self._forward, daemon=True)
         self._thread.start()
@@ -229,6 +242,23 @@ class Wire:
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # ENETDOWN of before the link was up
         sock.setblocking(False)
         return sock
+
+    def _wait_carries(self, end, namespace):
+        """A link that is up may lose what is sent before the kernel has noticed: until a frame passes both ways."""
+        probe = b"\xff" * 6 + bytes(6) + b"\x88\xb5" + b"is this a wire?".ljust(46)
+        tap = self._sockets[end]
+        with namespace.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5)) as mine:
+            mine.bind((f"{end}0", 0x88B5))
+            mine.setblocking(False)
+
+            def passes():
+                for sender, receiver in ((mine, tap), (tap, mine)):
+                    sender.send(probe)
+                    if not any(frame[:14] == probe[:14] for frame in _pending(receiver)):
+                        return False
+                return True
+
+            harness.wait_until(passes, "the wire carries frames")
 
     # -- what is done to frames
 
