@@ -57,7 +57,7 @@ static struct own *add_own(struct session *session, const struct program_call *c
         .cookie = call->socket_cookie,
         .netns_cookie = call->netns_cookie,
         .fd = call->fd,
-        .first_ns = start_ns != 0 ? start_ns : call->event->t_ns,
+        .first_ns = start_ns != 0 ? start_ns : call->event->t_ns + 1, /* asked when it had returned */
     };
     return own;
 }
@@ -149,10 +149,12 @@ static void push_values(struct session *session, const struct program_call *call
         .source = EVENT_KERNEL,
         .kind = EVENT_KIND_VALUES,
         .conn = conn,
-        .t_ns = call->event->t_ns,
+        .t_ns = call->event->t_ns + 1, /* asked when it had returned */
         .values = call->values,
     };
-    if (call->values.present != 0)
+    /* What a queue holds in the middle of a call is gone with the next; what stays is seen by looking. */
+    event.values.present &= ~(1u << VALUE_SEND_QUEUE | 1u << VALUE_RECEIVE_QUEUE | 1u << VALUE_UNSENT);
+    if (event.values.present != 0)
         timeline_push(session->line, &event);
 }
 

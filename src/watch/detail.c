@@ -107,7 +107,8 @@ static void digest_held(const struct socket_info *socket, bool wide, struct line
     words_span(ns_of_us(info->rwnd_limited_us), peer);
     words_span(ns_of_us(info->sndbuf_limited_us), buffer);
     words_span(ns_of_us(own), network);
-    unsigned percent = info->busy_time_us ? (unsigned)((double)info->rwnd_limited_us * 100 / (double)info->busy_time_us) : 0;
+    unsigned percent =
+        info->busy_time_us ? (unsigned)((double)info->rwnd_limited_us * 100 / (double)info->busy_time_us) : 0;
     snprintf(left, sizeof left, _("peer %s (%u %%), our buffer %s"), peer, percent, buffer);
     snprintf(right, sizeof right, _("cwnd and network %s"), network);
     put_part(line, wide, _("held by"), left, right);

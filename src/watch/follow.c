@@ -23,7 +23,6 @@
 
 #define INTERVAL_NS (20 * NS_PER_MS)
 #define DEATHS_MAX 65536
-#define OWNERS_PAUSE_NS (200 * NS_PER_MS)
 
 struct follow {
     struct source source;
@@ -47,8 +46,8 @@ static const struct owner *owner_of(struct follow *follow, uint64_t inode)
     if (inode == 0)
         return NULL;
     const struct owner *owner = source->owners ? owners_find(source->owners, inode) : NULL;
-    int64_t pause_ns = OWNERS_PAUSE_NS > 4 * source->owners_cost_ns ? OWNERS_PAUSE_NS : 4 * source->owners_cost_ns;
-    if (owner || clock_now_ns() - source->owners_ns < pause_ns)
+    /* Once a look; the pause between looks grows with what they take. */
+    if (owner || source->owners_ns >= follow->model.now_ns)
         return owner;
     source_refresh_owners(source);
     return source->owners ? owners_find(source->owners, inode) : NULL;
@@ -195,8 +194,10 @@ static void wait_until(struct follow *follow, const struct signals *signals, int
             return;
         if (fds[0].revents && signals_next(signals) != 0)
             follow->is_over = true;
-        if (fds[1].revents & POLLERR)
+        if (fds[1].revents & POLLERR) {
+            follow->error = -EPIPE;
             follow->is_over = true;
+        }
         if (fds[2].revents)
             drain_deaths(follow);
     }

@@ -37,11 +37,15 @@ static bool print(const struct socket_info *socket, void *user)
     struct json json;
     if (!line)
         return false;
+    int64_t now_ns = clock_now_ns();
     const char *name = source_program(source, socket->inode, program, &pid);
-    judge_socket(&source->judge, socket, NULL, clock_now_ns(), name, pid, &judgement);
+    judge_socket(&source->judge, socket, NULL, now_ns, name, pid, &judgement);
     json_begin(&json, line, SOCKET_JSON_ROOM);
-    socket_json(&json, socket, census_half_open(&look->census, &socket->local), &judgement,
-                source->settings->owners ? source->owners : NULL);
+    json_string(&json, "event", "socket");
+    json_time(&json, "time", clock_wall_ns());
+    json_number(&json, "mono_ns", now_ns);
+    socket_json(&json, socket, socket->state == TCP_STATE_LISTEN ? census_half_open(&look->census, &socket->local) : 0,
+                &judgement, source->settings->owners ? source->owners : NULL);
     size_t n = json_end(&json);
     look->out.n_bytes += n;
     look->n_too_long += n == 0;

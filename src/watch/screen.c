@@ -125,6 +125,19 @@ static void draw(struct screen *screen)
     refresh();
 }
 
+/* Owners have a rule of their own for how often they are searched (source.h). */
+static int look(struct screen *screen, int64_t begin_ns)
+{
+    int64_t owners_ns = screen->source.owners_ns;
+    int error = screen_look(screen);
+    screen_order(screen);
+    screen->look_cost_ns = clock_now_ns() - begin_ns;
+    if (screen->source.owners_ns != owners_ns)
+        screen->look_cost_ns -= screen->source.owners_cost_ns;
+    screen->next_look_ns = begin_ns + screen_interval(screen);
+    return error;
+}
+
 static int run(struct screen *screen)
 {
     /* The first look counts what the verdicts of the second one need to know. */
@@ -133,8 +146,7 @@ static int run(struct screen *screen)
     while (error == 0 && !screen->is_over) {
         int64_t now_ns = clock_now_ns();
         if (!screen->is_paused && now_ns >= screen->next_look_ns) {
-            error = screen_look(screen);
-            screen_order(screen);
+            error = look(screen, now_ns);
         } else if (!screen->is_paused) {
             screen->view.now_ns = now_ns;
         }

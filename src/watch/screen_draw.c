@@ -96,11 +96,9 @@ static void title_right(const struct screen *screen, bool with_interval, char *r
     char every[WORDS_MAX], missed[WORDS_MAX], clock[16] = "";
     time_t now = time(NULL);
     struct tm tm;
-    int64_t interval_ns =
-        screen->interval_ns > 4 * screen->look_cost_ns ? screen->interval_ns : 4 * screen->look_cost_ns;
     if (localtime_r(&now, &tm))
         strftime(clock, sizeof clock, "%H:%M:%S", &tm);
-    words_span(interval_ns, every);
+    words_span(screen_interval(screen), every);
     words_count(screen->model.n_missed, missed);
     if (!with_interval)
         snprintf(ret_text, size_bytes, "%s%s ", screen->is_paused ? _("paused  ") : "", clock);
@@ -128,7 +126,9 @@ static void draw_title(const struct screen *screen)
     if (width >= 56)
         line_put(&line, STYLE_REVERSE, " sonde watch");
     unsigned n_right = columns_of(right, strlen(right)), n_middle = columns_of(middle, strlen(middle));
-    unsigned at = width >= 100 ? 30 : line.n_columns + (wide ? 3 : 1);
+    unsigned at = line.n_columns + (wide ? 3 : 1);
+    if (at < 30 && 30 + n_middle + 2 + n_right <= width)
+        at = 30;
     line_to(&line, at);
     line_put(&line, STYLE_REVERSE, middle);
     if (at + n_middle + 1 + n_right <= width) {
@@ -274,6 +274,8 @@ static void draw_others(struct screen *screen, int y, unsigned n)
         line_clear(&line);
         if (screen->top + i < n_back) {
             const struct row *row = screen_row(screen, index);
+            layout_note(&screen->layout, &screen->view, row); /* for the next time */
+            layout_note(&screen->layout_since, &screen->view, row);
             view_row(&screen->view, &screen->layout, row, model_track(&screen->model, row), cursor, &line);
         } else if (n_back == 0 && i == 0) {
             line_put(&line, STYLE_DIM, screen->filter ? _("  no socket matches the filter") : _("  no connections"));

@@ -68,6 +68,12 @@ struct screen {
     int error;
 };
 
+/* From look to look. */
+static inline int64_t screen_interval(const struct screen *screen)
+{
+    return screen->interval_ns > 4 * screen->look_cost_ns ? screen->interval_ns : 4 * screen->look_cost_ns;
+}
+
 /* screen_look.c */
 int screen_look(struct screen *screen);
 void screen_forget_widths(struct screen *screen);

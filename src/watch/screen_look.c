@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #define WIDTHS_KEPT_NS (5 * NS_PER_S)
+#define NOTED_MAX 4096 /* of more, widths are those of the rows that are drawn */
 #define WITH_MOST (SOCKETS_WITH_INFO | SOCKETS_WITH_MEMORY)
 
 /* ---- looking */
@@ -54,7 +55,6 @@ int screen_look(struct screen *screen)
     model_end(&screen->model);
     screen->view.seen_ns = screen->view.now_ns = begin_ns;
     screen->machine_weight = judge_machine(&source->judge, screen->machine);
-    screen->look_cost_ns = clock_now_ns() - begin_ns;
     bool filter_asks = screen->filter && filter_needs_owner(screen->filter);
     if (screen->owners_shown || filter_asks)
         source_refresh_owners_now_and_then(source);
@@ -114,8 +114,10 @@ static bool collect(struct screen *screen)
         bool at_once = screen->needs_order || (track->place_key == 0 && track->place_differs_ns == 0);
         struct place place = place_kept(&screen->model, &screen->view, row, track, screen->sort, at_once, &moved);
         screen->n_trouble += row->weight == VERDICT_TROUBLE;
-        layout_note(&screen->layout, &screen->view, row);
-        layout_note(&screen->layout_since, &screen->view, row);
+        if (n_rows <= NOTED_MAX) {
+            layout_note(&screen->layout, &screen->view, row);
+            layout_note(&screen->layout_since, &screen->view, row);
+        }
         if (row_is_listener(row) || track->from_state == TCP_STATE_LISTEN) {
             screen->places[n_front++] = place;
             continue;

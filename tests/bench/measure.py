@@ -74,8 +74,10 @@ class Bench:
     far_ns: float
     realtime: bool = False
 
-    def prepare(self, cpu=None):
-        """What a child process does before it becomes the server, the load or c2c."""
+    def prepare(self, cpu=None, enter=None):
+        """What a child process does before it becomes the server, the load or c2c. `enter` takes it elsewhere first."""
+        if enter:
+            enter()
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
         if self.realtime:
@@ -101,7 +103,7 @@ class Sample:
 
 
 @contextlib.contextmanager
-def running(bench, server):
+def running(bench, server, enter=None):
     """A running server, as (pid, port)."""
     with tempfile.TemporaryFile("w+") as output:
         try:
@@ -110,7 +112,7 @@ def running(bench, server):
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=lambda: bench.prepare(bench.server_cpu),
+                preexec_fn=lambda: bench.prepare(bench.server_cpu, enter),
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise Unavailable(f"{server.name}: {error}") from error
@@ -167,7 +169,8 @@ def core_distance(bench):
     return json.loads(done.stdout)["median_ns"]
 
 
-def _load(bench, pid, port, workload):
+def load(bench, pid, port, workload, enter=None):
+    """What the load generator tells of one run against the server at `port`."""
     command = [
         bench.program("load"),
         *workload.arguments,
@@ -178,7 +181,8 @@ def _load(bench, pid, port, workload):
         str(port),
     ]
     limit = bench.seconds + bench.warmup + 60
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, preexec_fn=bench.prepare)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit,
+                          preexec_fn=lambda: bench.prepare(None, enter))  # fmt: skip
     try:
         return json.loads(done.stdout)
     except ValueError:
@@ -191,7 +195,7 @@ def take(bench, server, workload, number):
     try:
         with running(bench, server) as (pid, port):
             before = core_distance(bench)
-            sample.result = _load(bench, pid, port, workload)
+            sample.result = load(bench, pid, port, workload)
             after = core_distance(bench)
     except (Failed, subprocess.TimeoutExpired) as error:
         sample.dropped = "failed"

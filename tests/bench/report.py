@@ -60,13 +60,13 @@ def _compared(results, target, workload, state, peers, key, good, pick):
     if not medians:
         return Verdict(target, state, None, "not measured")
     worst = pick(medians, key=medians.get)
-    low, high = _middle_half(ratios[worst])
+    low, high = middle_half(ratios[worst])
     measured = f"{medians[worst]:.3f} x {worst} ({low:.3f} to {high:.3f}, n = {len(ratios[worst])})"
     met = good(medians[worst]) if len(ratios[worst]) >= ENOUGH else None
     return Verdict(target, state, met, measured)
 
 
-def _middle_half(values):
+def middle_half(values):
     ordered = sorted(values)
     return ordered[len(ordered) // 4], ordered[len(ordered) * 3 // 4]
 
@@ -96,7 +96,7 @@ def _speed_verdicts(results, state, peers):
 def verdicts(results, peers, idle, start):
     """`idle` maps servers to bytes per connection, `start` are the milliseconds of sonde version, or None."""
     found = []
-    for state in results.states() or [""]:
+    for state in results.states() or ([""] if results.samples else []):
         found += _speed_verdicts(results, state, peers)
     target = "at most 256 B of user-space memory per idle connection"
     if idle.get(SONDE) is None:
@@ -115,7 +115,7 @@ def _count(value):
     return f"{value:,.0f}"
 
 
-def _spread(values, form):
+def spread(values, form):
     """Median with the lowest and the highest."""
     return f"{form(statistics.median(values))} ({form(min(values))} to {form(max(values))})"
 
@@ -142,8 +142,8 @@ def _workload_table(results, workload, servers, state):
             return form.format(statistics.median(values(key)))
 
         lines.append(
-            f"| {server} | {_spread(values('rate'), _count)} | {ratio('rate')} "
-            f"| {_spread(values('server_cpu_us'), '{:.2f}'.format)} | {ratio('server_cpu_us')} "
+            f"| {server} | {spread(values('rate'), _count)} | {ratio('rate')} "
+            f"| {spread(values('server_cpu_us'), '{:.2f}'.format)} | {ratio('server_cpu_us')} "
             f"| {median('p50_us')} | {median('p99_us')} | {median('p999_us')} "
             f"| {median('own_cpu_share', '{:.0%}')} | {len(kept)} |"
         )
@@ -191,11 +191,11 @@ brackets the middle half of the rounds. Fewer than five rounds leave it undecide
 """
 
 
-def markdown(results, workloads, servers, peers, idle, start, conditions):
-    """The whole document."""
+def markdown(results, workloads, servers, peers, idle, start, conditions, more_verdicts=(), more_sections=()):
+    """The whole document; `more` is what is measured beside servers."""
     out = [INTRODUCTION, "## Conditions", "", *_conditions(results, conditions)]
     if SONDE in servers:
-        found = verdicts(results, peers, idle, start and start["sonde version"])
+        found = verdicts(results, peers, idle, start and start["sonde version"]) + list(more_verdicts)
         out += ["", "## Targets", "", TARGETS, *_verdict_table(found)]
     for workload in workloads:
         for state in results.states():
@@ -207,5 +207,5 @@ def markdown(results, workloads, servers, peers, idle, start, conditions):
         out += [f"| {server} | {value:,.0f} |" for server, value in idle.items()]
     if start:
         out += ["", "## Start to end", "", "| command | ms |", "| --- | --- |"]
-        out += [f"| `{name}` | {_spread(times, '{:.2f}'.format)} |" for name, times in start.items()]
-    return "\n".join(out) + "\n"
+        out += [f"| `{name}` | {spread(times, '{:.2f}'.format)} |" for name, times in start.items()]
+    return "\n".join([*out, *more_sections]) + "\n"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Measures sonde against other echo servers: messages, connections, memory, start-up.
+"""Measures sonde against other echo servers (messages, connections, memory, start-up), ss, tshark and tcpdump.
 
-Build first: meson compile -C build && meson compile -C build bench-programs. Takes about seven minutes, --quick about
-one. Needs two cores that nothing else uses meanwhile, or --realtime, which takes them. Ends with status 1 if a server
+Build first: meson compile -C build && meson compile -C build bench-programs. Takes about twelve minutes, --quick about
+two. Needs two cores that nothing else uses meanwhile, or --realtime, which takes them. Ends with status 1 if a server
 failed, not if a target was missed: the report says which were.
 """
 
@@ -22,9 +22,11 @@ import time
 
 import measure
 import report
+import see
+import see_report
 
 PEERS = ("bare_uring", "bare_epoll", "uv", "event", "ev")
-EXTRA = ("idle", "start")
+EXTRA = ("idle", "start", "watch", "trace", "capture", "cost")
 
 
 def all_servers(options):
@@ -110,6 +112,26 @@ def measure_start(sonde, count):
     return found if "sonde version" in found else {}
 
 
+def measure_seeing(bench, options):
+    """What shows sockets and packets; each measure is bounded by itself."""
+    found = see.Found()
+    quick = options.quick
+    if "watch" in options.only:
+        sizes = (10000,) if quick else (10000, 100000)
+        found.runs += see.watch(bench, options.sonde, sizes, 3 if quick else 7, 30 if quick else 120, say)
+    if "trace" in options.only:
+        packets, rounds, limit = (100000, 3, 30) if quick else (1000000, 5, 180)
+        samples, found.capture_bytes = see.trace(bench, options.sonde, packets, rounds, limit, say)
+        found.runs += samples
+    if "capture" in options.only:
+        server = next(server for server in all_servers(options) if server.name == "bare_epoll")
+        seconds, rounds = (1, 1) if quick else (5, 3)
+        found.runs += see.capture(bench, options.sonde, server, seconds, rounds, say)
+    if "cost" in options.only:
+        found.runs += see.cost(bench, options.sonde, 3 if quick else 8, say)
+    return found
+
+
 def library_versions():
     def call(library, function, result):
         name = ctypes.util.find_library(library)
@@ -181,7 +203,7 @@ def parse_arguments():
     parser.add_argument("--seconds", type=float, help="of each sample, default 0.3")
     parser.add_argument("--warmup", type=float, help="seconds before each sample, default 0.1")
     parser.add_argument("--limit", type=int, metavar="S", help="begin no more samples after S seconds, default 420")
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 0.15 s: shows that all works, little more")
+    parser.add_argument("--quick", action="store_true", help="few, short rounds: shows that all works, little more")
     parser.add_argument("--only", metavar="LIST", help=f"workloads, separated by commas: {', '.join(names)}")
     parser.add_argument("--servers", metavar="LIST", help=f"sonde-uring, sonde-epoll, {', '.join(PEERS)}")
     parser.add_argument("--idle-connections", type=int, default=10000, metavar="N")
@@ -217,7 +239,7 @@ def main():
     options = parse_arguments()
     bench = measure.Bench(options.programs, options.server_cpu, options.load_cpu, options.seconds, options.warmup,
                           options.far_ns, options.realtime)  # fmt: skip
-    for program in ("load", "c2c"):
+    for program in ("load", "c2c", "many", "packets", "took"):
         if not os.path.exists(bench.program(program)):
             sys.exit(f"run.py: no {bench.program(program)}: meson compile -C build bench-programs")
     if options.realtime:
@@ -235,18 +257,23 @@ def main():
     idle = measure_idle(bench, servers, options.idle_connections) if "idle" in options.only else {}
     start = measure_start(options.sonde, options.starts) if "start" in options.only else {}
 
+    seen = measure_seeing(bench, options)
+
     names = [server.name for server in servers]
     peers = [name for name in names if name in PEERS]
-    text = report.markdown(report.Results(samples), workloads, names, peers, idle, start, conditions(options))
+    text = report.markdown(report.Results(samples), workloads, names, peers, idle, start,
+                           conditions(options) + see_report.conditions(seen),
+                           see_report.verdicts(seen), see_report.sections(seen))  # fmt: skip
     if options.samples:
         with open(options.samples, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in samples)
+            file.writelines(json.dumps(sample) + "\n" for sample in see_report.as_dicts(seen))
     if options.write:
         with open(options.write, "w", encoding="utf-8") as file:
             file.write(text)
         say(f"written: {options.write}")
     print(text, end="")
-    return 1 if any(sample.dropped in ("failed", "errors") for sample in samples) else 0
+    return 1 if seen.failed() or any(sample.dropped in ("failed", "errors") for sample in samples) else 0
 
 
 if __name__ == "__main__":

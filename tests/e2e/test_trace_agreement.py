@@ -140,10 +140,12 @@ def _(segment):
     return "retransmission" in segment.notes
 
 
-@difference("A FIN that was not lost", "ours", "spurious_retransmission")
+@difference("Copies that were not needed", "ours", "spurious_retransmission")
 def _(segment):
+    blocks = [as_block(block) for one in segment.of_other() for block in one.ours["options"].get("sack", ())]
     acked = any(one.ours["ack"] >= segment.end for one in segment.of_other())
-    return "F" in segment.ours["flags"] and segment.ours["len"] == 0 and acked
+    reported = any(int(one["from"]) <= segment.ours["seq"] and segment.end <= int(one["to"]) for one in blocks)
+    return "retransmission" in segment.analysis and (acked or reported)
 
 
 @difference("Repeats or merely late", "ours", "retransmission", "fast_retransmission")
@@ -164,9 +166,23 @@ def _(segment):
     return "retransmission" in segment.analysis and bool(reported)
 
 
+def all_captured(segment):
+    """What it acknowledges beyond the ACKs before it is all in the capture."""
+    at = max((one.ours["ack"] for one in segment.of_sender()), default=0)
+    for one in sorted(segment.of_other(), key=lambda one: one.ours["seq"]):
+        if one.ours["seq"] <= at:
+            at = max(at, one.end)
+    return at >= segment.ours["ack"]
+
+
 @difference("Acknowledged holes", "ours", "ack_lost_segment")
 def _(segment):
-    return any("hole" in one.notes for one in segment.of_other())
+    return not all_captured(segment)
+
+
+@difference("Acknowledgements of bytes that are there", "theirs", "ack_lost_segment")
+def _(segment):
+    return all_captured(segment)
 
 
 @difference("Empty segments behind a hole", "theirs", "lost_segment")
@@ -174,9 +190,10 @@ def _(segment):
     return not segment.ours["len"] and any(one.ours["seq"] < segment.ours["seq"] for one in segment.of_sender())
 
 
-@difference("One direction only", "ours", "ack_lost_segment")
+@difference("A hole is told once", "theirs", "lost_segment")
 def _(segment):
-    return not segment.of_other()
+    told = [one for one in segment.of_other() if "not-captured" in one.notes and one.ours["ack"] >= segment.ours["seq"]]
+    return bool(told)
 
 
 @difference("Where a capture begins midway", "ours", "lost_segment", "ack_lost_segment")

@@ -94,7 +94,7 @@ struct conversation_verdict {
 extern const struct conversation_verdict *const conversation_verdicts[]; /* in the order in which they are told; NULL */
 
 /* The "=" line without its mark: bytes each way, segments, how it opened and ended, as clauses. Always says something.
- * Arrows are written -> (from A) and <-. */
+ * Arrows are written → (from A) and ←. */
 void conversation_summary(const struct conversation *about, char ret_text[VERDICT_TEXT_MAX]);
 
 #endif

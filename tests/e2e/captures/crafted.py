@@ -62,11 +62,12 @@ def wrap_hole(path):
 @crafted
 def wrap_four_gib(path):
     """More than 4 GiB in 70 jumps of 64 MiB whose bytes the capture does not have: acknowledged, never derailed."""
-    talk = Talk().open()
+    talk = Talk().open(MSS(1460) + WSCALE(14) + SACK_OK, 14)  # windows of 1 GiB, so that such jumps are possible
+    talk.say("a", b"first", window=65535)
     for _ in range(70):
         talk.next["a"] += 64 << 20
-        talk.segment("b", ".", after_us=50_000, window=502)
-        talk.say("a", b"mark")
+        talk.segment("b", ".", after_us=50_000)
+        talk.say("a", b"mark", window=65535)
     talk.close()
     pcap.write(path, talk.records)
 

@@ -206,7 +206,7 @@ class Talk:
         """Data and its acknowledgement."""
         keywords.setdefault("window", 502)
         self.segment(end, "P.", data, **keywords)
-        return self.segment("b" if end == "a" else "a", ".", window=502)
+        return self.segment("b" if end == "a" else "a", ".", window=keywords["window"])
 
     def close(self, end="a"):
         other = "b" if end == "a" else "a"
