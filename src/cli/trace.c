@@ -169,7 +169,7 @@ static bool open_views(struct trace_run *run, enum exit_status *ret_status)
     const struct trace_settings *settings = run->settings;
     const struct view *shown = main_view(settings);
     bool svg_is_output = settings->svg && strcmp(settings->svg, "-") == 0;
-    run->sentences = shown == &view_ladder || shown == &view_json || settings->svg;
+    run->sentences = shown == &view_ladder || shown == &view_json || settings->svg || settings->write;
     return (svg_is_output || add_view(run, shown, ret_status)) &&
            (!settings->svg || add_view(run, &view_svg, ret_status)) &&
            (!settings->write || add_view(run, &view_write, ret_status));

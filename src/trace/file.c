@@ -74,6 +74,7 @@ static struct wire *make_wire(struct reading *reading, bool events)
         .where = reading->settings->n_views > 0 ? reading->settings->views[0].settings->title : NULL,
         .checksums = reading->settings->checksums,
         .sentences = reading->settings->sentences,
+        .conclusions = reading->packet_views,
         .has_realtime = true,
     };
     return wire_new(&owner);
@@ -108,6 +109,7 @@ static void show_packet(const struct reading *reading, const struct capture_file
         .t_ns = t_ns,
         .conversation = result->conversation,
         .segment = result->segment,
+        .conclusion = result->conclusion,
         .interface = capture_file_interface_name(file, packet->interface),
     };
     for (size_t i = 0; i < reading->settings->n_views; i++) {

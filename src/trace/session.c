@@ -155,6 +155,12 @@ static void on_conversation(const struct conversation *conversation, void *user)
     }
 }
 
+static const struct holder *holders_of(struct session *session, const struct conversation *conversation)
+{
+    const struct row *row = conversation ? session_row(session, wire_number(conversation)) : NULL;
+    return row ? row->holder : NULL;
+}
+
 static void show_packet(struct session *session, const struct packet *packet, int64_t t_ns,
                         const struct wire_result *result)
 {
@@ -164,6 +170,8 @@ static void show_packet(struct session *session, const struct packet *packet, in
         .t_ns = t_ns,
         .conversation = result->conversation,
         .segment = result->segment,
+        .conclusion = result->conclusion,
+        .holder = holders_of(session, result->conversation),
         .interface = capture_live_interface_name(session->settings.live, packet->interface),
     };
     for (size_t i = 0; i < session->settings.n_views; i++) {
@@ -254,6 +262,7 @@ struct session *session_new(const struct session_settings *settings)
         .where = settings->where,
         .checksums = settings->checksums,
         .sentences = true,
+        .conclusions = true,
         .settle_ns = SETTLE_NS,
         .has_realtime = true,
         .realtime_minus_ns = session->clock.offset_ns,

@@ -24,6 +24,8 @@ struct view_settings {
     const char *svg, *write; /* paths */
 };
 
+struct holder;
+
 /* A packet, and what became of it. */
 struct view_packet {
     const struct packet *packet;
@@ -32,6 +34,8 @@ struct view_packet {
     const struct conversation *conversation; /* NULL: it belongs to none */
     const struct event_segment *segment;     /* NULL: it is no TCP segment of a conversation */
     const char *interface;                   /* "" when it has no name */
+    const char *conclusion;                  /* NULL: none */
+    const struct holder *holder;             /* of both ends; NULL: not known */
 };
 
 struct view_run;

@@ -3,6 +3,7 @@
  * --write FILE: the packets as pcapng. A packet of which there is more to say than its bytes do has a comment: the
  * first of a connection, and those with notes.
  */
+#include "trace/holders.h"
 #include "trace/view.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #define INTERFACES_MAX 1024
-#define COMMENT_BYTES 512
+#define COMMENT_BYTES 4096
 
 struct interface {
     uint32_t index; /* the capture's */
@@ -54,6 +55,35 @@ static void append(char *text, size_t *n, const char *words)
     *n += length > 0 && (size_t)length < COMMENT_BYTES - *n ? (size_t)length : 0;
 }
 
+static void append_holders(char *text, size_t *n, const struct holder *holder)
+{
+    static const char *const ends[N_ENDS] = {"client", "server"};
+    char words[96];
+    for (int end = 0; holder && end < N_ENDS; end++) {
+        if (holder[end].pid == 0)
+            continue;
+        snprintf(words, sizeof words, "%s %s[%" PRId32 "]", ends[end], holder[end].program, holder[end].pid);
+        append(text, n, words);
+    }
+}
+
+static void append_notes(char *text, size_t *n, const struct event_segment *segment)
+{
+    char words[96];
+    for (unsigned note = 0; note < N_NOTES; note++) {
+        if (has_note(segment->notes, note))
+            append(text, n, segment_note_name(note));
+    }
+    if (segment->again_of != 0) {
+        snprintf(words, sizeof words, "again #%" PRIu32, segment->again_of);
+        append(text, n, words);
+    }
+    if (has_note(segment->notes, NOTE_RESET)) {
+        snprintf(words, sizeof words, "reset cause: %s", reset_cause_name(segment->reset_cause));
+        append(text, n, words);
+    }
+}
+
 /* False: there is nothing to say. */
 static bool comment_of(const struct view_packet *packet, char ret_text[COMMENT_BYTES])
 {
@@ -61,23 +91,16 @@ static bool comment_of(const struct view_packet *packet, char ret_text[COMMENT_B
     char words[96];
     size_t n = 0;
     ret_text[0] = '\0';
-    if (!segment || (segment->notes == 0 && segment->number != 1))
+    if (!segment || (segment->notes == 0 && segment->number != 1 && !packet->conclusion))
         return false;
     snprintf(words, sizeof words, "sonde: connection %" PRIu64 ", segment %" PRIu32, packet->conversation->id,
              segment->number);
     append(ret_text, &n, words);
-    for (unsigned note = 0; note < N_NOTES; note++) {
-        if (has_note(segment->notes, note))
-            append(ret_text, &n, segment_note_name(note));
-    }
-    if (segment->again_of != 0) {
-        snprintf(words, sizeof words, "again #%" PRIu32, segment->again_of);
-        append(ret_text, &n, words);
-    }
-    if (has_note(segment->notes, NOTE_RESET)) {
-        snprintf(words, sizeof words, "reset cause: %s", reset_cause_name(segment->reset_cause));
-        append(ret_text, &n, words);
-    }
+    if (segment->number == 1)
+        append_holders(ret_text, &n, packet->holder);
+    append_notes(ret_text, &n, segment);
+    if (packet->conclusion)
+        append(ret_text, &n, packet->conclusion);
     return true;
 }
 

@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define QUIET_NS (1 * NS_PER_S) /* a conversation in trouble is judged when it has been quiet for so long */
-#define TOLD_MAX 64             /* conversation verdicts there can be */
+#define CONCLUSION_BYTES (2 * VERDICT_TEXT_MAX)
+#define TOLD_MAX 64 /* conversation verdicts there can be */
 
 struct told {
     uint64_t number;
@@ -32,7 +34,8 @@ struct wire {
     struct reassembly *reassembly;
     struct decoded decoded;
     struct event_segment segment;
-    bool has_segment;
+    bool has_segment, has_conclusion;
+    char conclusion[CONCLUSION_BYTES];
     struct told *waiting;
 };
 
@@ -88,6 +91,22 @@ static void judge(struct wire *wire, struct conversation *conversation, int64_t 
         say(wire, conversation, t_ns, '=', "summary", text);
         told->over = true;
     }
+}
+
+/* All of it at once, for whoever writes it beside the packet. */
+static void conclude(struct wire *wire, const struct conversation *conversation)
+{
+    char text[VERDICT_TEXT_MAX];
+    size_t n = 0;
+    for (unsigned i = 0; conversation_verdicts[i]; i++) {
+        if (conversation_verdicts[i]->judge(conversation, text) != VERDICT_TROUBLE)
+            continue;
+        int length = snprintf(wire->conclusion + n, CONCLUSION_BYTES - n, "! %s ", text);
+        n += length > 0 && (size_t)length < CONCLUSION_BYTES - n ? (size_t)length : 0;
+    }
+    conversation_summary(conversation, text);
+    snprintf(wire->conclusion + n, CONCLUSION_BYTES - n, "= %s", text);
+    wire->has_conclusion = true;
 }
 
 static bool is_over(const struct conversation *conversation)
@@ -206,8 +225,10 @@ static void on_segment(struct conversation *conversation, int64_t t_ns, const st
         return;
     if (segment->notes & TROUBLE)
         wait_begins(wire, told);
-    if (told->over || !is_over(conversation))
+    if (told->over || told->concludes || !is_over(conversation))
         return;
+    if (wire->owner.conclusions)
+        conclude(wire, conversation);
     if (wire->owner.settle_ns == 0) {
         judge(wire, conversation, t_ns, true);
         return;
@@ -292,10 +313,15 @@ void wire_packet(struct wire *wire, int64_t t_ns, const struct packet *packet, s
     if (decoded->trouble & DECODE_FRAGMENT &&
         reassembly_add(wire->reassembly, t_ns, decoded, packet->data, packet->n_captured, &whole))
         *decoded = whole;
-    wire->has_segment = false;
+    wire->has_segment = wire->has_conclusion = false;
     struct conversation *conversation = tracker_packet(wire->tracker, t_ns, packet->number, packet->interface, decoded);
     if (ret_result)
-        *ret_result = (struct wire_result){decoded, conversation, wire->has_segment ? &wire->segment : NULL};
+        *ret_result = (struct wire_result){
+            .decoded = decoded,
+            .conversation = conversation,
+            .segment = wire->has_segment ? &wire->segment : NULL,
+            .conclusion = wire->has_conclusion ? wire->conclusion : NULL,
+        };
 }
 
 static void put_address(struct decode_address *ret_address, const struct sonde_address *address)
@@ -357,6 +383,12 @@ void wire_counts(const struct wire *wire, struct tracker_counts *ret_counts, uin
 {
     tracker_counts(wire->tracker, ret_counts);
     *ret_n_reassembly_lost = reassembly_n_lost(wire->reassembly);
+}
+
+uint64_t wire_number(const struct conversation *conversation)
+{
+    const struct told *told = conversation_user(conversation);
+    return told ? told->number : 0;
 }
 
 struct tracker *wire_tracker(struct wire *wire)

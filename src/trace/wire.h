@@ -27,6 +27,7 @@ struct wire_owner {
     const char *where;         /* of EVENT_CONNECTION; may be NULL */
     bool checksums;            /* check them */
     bool has_realtime;         /* realtime_minus_ns is known */
+    bool conclusions;          /* ... and are in the result of its last packet, too */
     bool sentences;            /* conclusions follow a conversation */
     int64_t settle_ns;         /* live: a conversation that is over is concluded after so long; 0: at once */
     int64_t realtime_minus_ns; /* wall clock less time line, for EVENT_CONNECTION */
@@ -37,6 +38,7 @@ struct wire_result {
     const struct decoded *decoded;
     struct conversation *conversation;   /* NULL: none */
     const struct event_segment *segment; /* NULL: none; lent until the next packet */
+    const char *conclusion;              /* with this packet it is over: what is to be said of it; NULL: it is not */
 };
 
 /* NULL: no memory. The owner is copied. */
@@ -53,6 +55,8 @@ int64_t wire_next_ns(const struct wire *wire);
 void wire_finish(struct wire *wire);
 void wire_free(struct wire *wire);
 void wire_counts(const struct wire *wire, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost);
+/* The number of a conversation on the time line; 0: it has none. */
+uint64_t wire_number(const struct conversation *conversation);
 struct tracker *wire_tracker(struct wire *wire);
 
 #endif

@@ -220,7 +220,9 @@ def test_nothing_is_lost_silently(command, namespace):
     with namespace.socket() as sock:
         sock.connect(("127.0.0.1", PORT))
         harness.exchange(sock, os.urandom(1 << 16) * (n_bytes >> 16))
-    fins(process)
+    process.out.wait_for(
+        lambda data: data.count(b'"flags":"F') >= 2 or b'"event":"loss"' in data, "both FINs, or what was lost"
+    )
     process.signal(signal.SIGINT)
     assert process.wait() == 0
     events = Events(strict_lines(process.out.data))
