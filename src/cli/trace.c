@@ -248,9 +248,12 @@ static void say_file_counts(const struct trace_run *run, const struct trace_file
         return;
     if (counts->n_dropped > 0)
         say(_("%" PRIu64 " packets were dropped while this was captured: they are missing here."), counts->n_dropped);
-    if (counts->n_other > 0 && !run->settings->layers && isatty(STDERR_FILENO))
-        say(_("%" PRIu64 " of %" PRIu64 " packets are neither TCP nor UDP, nor about them."), counts->n_other,
-            counts->n_packets);
+    if (counts->n_unknown_links > 0)
+        say(_("%" PRIu64 " of %" PRIu64 " packets have a link layer that is not read (link type %u)."),
+            counts->n_unknown_links, counts->n_packets, (unsigned)counts->unknown_link);
+    if (counts->n_other > counts->n_unknown_links && !run->settings->layers)
+        say(_("%" PRIu64 " of %" PRIu64 " packets are neither TCP nor UDP, nor about them."),
+            counts->n_other - counts->n_unknown_links, counts->n_packets);
     if (counts->n_fragments_lost > 0)
         say(_("%" PRIu64 " fragmented packets could not be put together."), counts->n_fragments_lost);
     if (counts->n_made_room > 0)
@@ -300,6 +303,17 @@ static enum exit_status say_file_error(const struct trace_run *run, int error, c
     return EXIT_NETWORK;
 }
 
+/* Nothing shown without a word would look like nothing there. */
+static bool found_what_was_asked(const struct trace_run *run, const struct trace_file_counts *counts)
+{
+    uint64_t only = run->view_settings.only;
+    if (only > counts->n_conversations && !counts->events) {
+        say(_("there is no connection %" PRIu64 ": the last one is %" PRIu64 "."), only, counts->n_conversations);
+        return false;
+    }
+    return counts->n_packets == 0 || counts->n_unknown_links < counts->n_packets;
+}
+
 static enum exit_status trace_from_file(struct trace_run *run)
 {
     struct trace_file_counts counts;
@@ -317,7 +331,9 @@ static enum exit_status trace_from_file(struct trace_run *run)
     if (fflush(stdout) != 0 || ferror(stdout))
         return EXIT_DONE; /* main has the word */
     say_file_counts(run, &counts);
-    return error < 0 ? say_file_error(run, error, &why) : EXIT_DONE;
+    if (error < 0)
+        return say_file_error(run, error, &why);
+    return found_what_was_asked(run, &counts) ? EXIT_DONE : EXIT_NETWORK;
 }
 
 /* ---- live */

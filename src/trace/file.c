@@ -2,6 +2,7 @@
 #include "trace/file.h"
 
 #include "observe/event/event_json.h"
+#include "observe/event/timeline.h"
 #include "trace/clock.h"
 #include "trace/lines.h"
 #include "trace/wire.h"
@@ -19,6 +20,7 @@ struct reading {
     const struct trace_file_settings *settings;
     struct trace_file_counts *counts;
     struct wire *wire;
+    struct timeline *line; /* of what the wire tells; NULL: nobody wants events */
     struct capture_clock clock;
     bool packet_views;
 };
@@ -33,6 +35,12 @@ static void on_event(const struct event *event, void *user)
         if (run->view->event)
             run->view->event(run, event);
     }
+}
+
+static void on_wire_event(const struct event *event, void *user)
+{
+    struct reading *reading = user;
+    timeline_push(reading->line, event);
 }
 
 static void on_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
@@ -67,7 +75,7 @@ static struct wire *make_wire(struct reading *reading, bool events)
         reading->packet_views |= view->packet != NULL;
     }
     struct wire_owner owner = {
-        .event = wants_events && events ? on_event : NULL,
+        .event = wants_events && events ? on_wire_event : NULL,
         .data = wants_data && events ? on_data : NULL,
         .conversation = wants_conversations ? on_conversation : NULL,
         .user = reading,
@@ -77,7 +85,9 @@ static struct wire *make_wire(struct reading *reading, bool events)
         .conclusions = reading->packet_views,
         .has_realtime = true,
     };
-    return wire_new(&owner);
+    struct timeline_sink sink = {on_event, reading};
+    reading->line = owner.event ? timeline_new(TIMELINE_HOLD_NS, TIMELINE_EVENTS_MAX, sink) : NULL;
+    return !owner.event || reading->line ? wire_new(&owner) : NULL;
 }
 
 static int finish(struct reading *reading, int error)
@@ -85,16 +95,20 @@ static int finish(struct reading *reading, int error)
     struct tracker_counts counts;
     wire_counts(reading->wire, &counts, &reading->counts->n_fragments_lost);
     reading->counts->n_other = counts.n_other;
+    reading->counts->n_conversations = counts.n_conversations;
     reading->counts->n_made_room = counts.n_made_room;
     reading->counts->n_clock_steps = reading->clock.n_steps;
     reading->counts->n_backwards = reading->clock.n_backwards;
     reading->counts->clock_step_ns = reading->clock.step_ns;
     wire_finish(reading->wire);
+    if (reading->line)
+        timeline_flush(reading->line);
     for (size_t i = 0; i < reading->settings->n_views; i++) {
         int one = trace_view_finish(&reading->settings->views[i]);
         error = error < 0 ? error : one;
     }
     wire_free(reading->wire);
+    timeline_free(reading->line);
     return error;
 }
 
@@ -151,6 +165,12 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
         int64_t t_ns = capture_clock_convert(&reading->clock, packet.realtime_ns, 0);
         wire_set_offset(reading->wire, reading->clock.offset_ns);
         wire_packet(reading->wire, t_ns, &packet, &result);
+        if (reading->line)
+            timeline_advance(reading->line, t_ns);
+        if (result.decoded->depth == DECODE_NOTHING && !decode_knows_link(packet.link_type)) {
+            counts->n_unknown_links++;
+            counts->unknown_link = packet.link_type;
+        }
         if (reading->packet_views)
             show_packet(reading, file, &packet, t_ns, &result);
         if (settings->n_packets_max != 0 && counts->n_packets == settings->n_packets_max)
@@ -245,6 +265,7 @@ static int read_either(struct reading *reading, int fd, struct sonde_why *ret_wh
     reading->counts->events = n_begun > 0 && begun[0] == '{';
     reading->wire = make_wire(reading, !reading->counts->events);
     if (!reading->wire) {
+        timeline_free(reading->line);
         close(fd);
         *ret_why = (struct sonde_why){.code = -ENOMEM, .call = "trace"};
         return -ENOMEM;

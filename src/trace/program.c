@@ -112,9 +112,13 @@ static void look_at_kernel(struct program_call *call, int fd)
     struct socket_info socket = {0};
     socklen_t n = TCP_INFO_KERNEL_BYTES;
     int bytes;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &socket.info, &n) < 0 || socket.info.state == 0 ||
-        tcp_state_of_kernel(socket.info.state) == TCP_STATE_CLOSED)
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &socket.info, &n) < 0 || socket.info.state == 0)
         return;
+    enum tcp_state state = tcp_state_of_kernel(socket.info.state);
+    /* CLOSED is what a socket says, too, of which the kernel keeps a TIME_WAIT entry: it is no news of the connection. */
+    if (state == TCP_STATE_CLOSED || state == TCP_STATE_LISTEN)
+        return;
+    call->state = (uint8_t)state;
     socket.has_info = true;
     if (ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0)
         socket.send_queue = (uint32_t)bytes - counts_itself(tcp_state_of_kernel(socket.info.state));

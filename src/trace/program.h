@@ -27,6 +27,7 @@ struct program_call {
     bool has_target; /* connect: where to, whether it worked or not */
     struct sonde_address target;
     struct event_values values; /* present is 0: there are none */
+    uint8_t state;              /* enum tcp_state when the call had returned */
 };
 
 struct program_calls;

@@ -11,6 +11,8 @@
 #include <time.h>
 
 #define SAMPLE_NS NS_PER_S
+#define APART_NS NS_PER_US /* reading both clocks takes a tenth of that */
+#define LOOKS 8
 #define SETTLE_NS (20 * NS_PER_MS) /* calls that a last segment made return come before what is concluded */
 #define IDLE_NS (50 * NS_PER_MS)
 #define PACKETS_AT_ONCE 4096
@@ -27,6 +29,22 @@ static int64_t realtime_now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* Both clocks at the same moment, as near as can be had: whoever is interrupted between two looks, looks again. Before
+ * each batch of packets, since their stamps are of a clock that somebody may just have set. */
+static bool compare_clocks(struct session *session)
+{
+    int64_t realtime_ns = 0, monotonic_ns = 0, least_ns = INT64_MAX;
+    for (int i = 0; i < LOOKS && least_ns > APART_NS; i++) {
+        int64_t before_ns = session_now_ns(), between_ns = realtime_now_ns(), took_ns = session_now_ns() - before_ns;
+        if (took_ns >= least_ns)
+            continue;
+        least_ns = took_ns;
+        realtime_ns = between_ns;
+        monotonic_ns = before_ns + took_ns / 2;
+    }
+    return capture_clock_sample(&session->clock, realtime_ns, monotonic_ns);
 }
 
 /* ---- towards the views */
@@ -248,7 +266,7 @@ struct session *session_new(const struct session_settings *settings)
     session->settings = *settings;
     session->now_ns = session->start_ns = session_now_ns();
     capture_clock_init(&session->clock, true);
-    capture_clock_sample(&session->clock, realtime_now_ns(), session->now_ns);
+    compare_clocks(session);
     session->line = timeline_new(TIMELINE_HOLD_NS, TIMELINE_EVENTS_MAX, (struct timeline_sink){on_event, session});
     bool wants_data = false;
     for (size_t i = 0; i < settings->n_views; i++)
@@ -278,13 +296,11 @@ struct session *session_new(const struct session_settings *settings)
     return session;
 }
 
-static void sample_clocks(struct session *session)
+static void sample(struct session *session)
 {
     if (session->now_ns < session->next_sample_ns)
         return;
     session->next_sample_ns = session->now_ns + SAMPLE_NS;
-    if (capture_clock_sample(&session->clock, realtime_now_ns(), session_now_ns()))
-        wire_set_offset(session->wire, session->clock.offset_ns);
     tell_drops(session);
 }
 
@@ -350,11 +366,13 @@ static int turn(struct session *session, bool *ret_over)
     if (poll(fds, 3, wait_ms(session)) < 0 && errno != EINTR)
         return -errno;
     session->now_ns = session_now_ns();
+    if (compare_clocks(session))
+        wire_set_offset(session->wire, session->clock.offset_ns);
     int error = settings->live ? take_packets(session) : 0;
     if (settings->calls)
         take_calls(session);
     session->now_ns = session_now_ns();
-    sample_clocks(session);
+    sample(session);
     look_at_kernel(session);
     wire_idle(session->wire, session->now_ns);
     timeline_advance(session->line, session->now_ns);

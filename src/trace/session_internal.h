@@ -21,6 +21,7 @@ struct row {
     int64_t first_ns;
     struct holder holder[N_ENDS];
     struct event_values told[N_ENDS]; /* what the ladder shows */
+    uint8_t state[N_ENDS];            /* without segments: what was told last */
 };
 
 /* A socket of ours. */

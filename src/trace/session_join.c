@@ -25,6 +25,8 @@ static bool same_address(const struct sonde_address *one, const struct sonde_add
 
 /* ---- sockets of ours */
 
+static void decide_own(struct session *session, struct own *own, int64_t t_ns);
+
 static struct own *find_own(struct session *session, const struct program_call *call)
 {
     for (size_t i = session->n_owns; i-- > 0;) {
@@ -158,6 +160,20 @@ static void push_values(struct session *session, const struct program_call *call
         timeline_push(session->line, &event);
 }
 
+/* Where no segment says it, the kernel does, call by call. */
+static void push_state(struct session *session, const struct program_call *call, uint64_t conn)
+{
+    struct event event = {
+        .source = EVENT_KERNEL,
+        .kind = EVENT_KIND_STATE,
+        .conn = conn,
+        .t_ns = call->event->t_ns + 1,
+        .state = {.after = call->state},
+    };
+    if (call->state != TCP_STATE_UNKNOWN)
+        timeline_push(session->line, &event);
+}
+
 void join_call(struct session *session, const struct program_call *call)
 {
     struct event event = *call->event;
@@ -178,7 +194,11 @@ void join_call(struct session *session, const struct program_call *call)
         return;
     }
     event.conn = CONN_IS_SOCKET | (uint64_t)(own - session->owns);
+    /* Without packets there is nothing to wait for, and the kernel is to be asked about the other end at once. */
+    if (!session->settings.live && own->conn == 0)
+        decide_own(session, own, event.t_ns);
     push_call(session, &event);
+    push_state(session, call, event.conn);
     push_values(session, call, event.conn);
 }
 
@@ -348,6 +368,8 @@ static bool decide_call(struct session *session, struct event *event)
     if (event->kind == EVENT_KIND_CALL) {
         event->call.end = own->end;
         conclude(session, own, event);
+    } else if (event->kind == EVENT_KIND_STATE) {
+        event->state.end = own->end;
     } else {
         event->values.end = own->end;
     }
@@ -363,6 +385,15 @@ bool join_decide(struct session *session, struct event *event)
         kernel_changes(&event->values, &row->told[event->values.end]);
         if (event->values.changed == 0)
             return false;
+    }
+    if (row && event->kind == EVENT_KIND_STATE && !row->has_segments) {
+        uint8_t *told = &row->state[event->state.end];
+        if (*told == event->state.after)
+            return false;
+        event->state.before = *told;
+        *told = event->state.after;
+    } else if (row && event->kind == EVENT_KIND_STATE && !event->state.polled) {
+        return false; /* the segments say it */
     }
     if (!row || session->settings.our_role != ROLE_CLIENT)
         return true;

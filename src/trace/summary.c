@@ -91,6 +91,21 @@ size_t conversation_ending_words(const struct conversation *conversation, char *
     return n > 0 ? (size_t)n : 0;
 }
 
+/* Seen beside one end, what that end answers at once is its turnaround and no trip: the direction in which even the
+ * fastest took longer is the one that tells. */
+static void take_rtt(struct summary_row *row, const struct conversation *conversation)
+{
+    for (int end = 0; end < N_ENDS; end++) {
+        const struct conversation_side *side = &conversation->side[end];
+        if (side->n_rtt == 0 || side->rtt_min_ns < row->rtt_min_ns)
+            continue;
+        row->rtt_min_ns = side->rtt_min_ns;
+        row->rtt_max_ns = side->rtt_max_ns;
+        row->rtt_sum_ns = side->rtt_sum_ns;
+        row->n_rtt = side->n_rtt;
+    }
+}
+
 void summary_add(struct summary *summary, const struct conversation *conversation)
 {
     if (summary->n_rows == summary->n_room) {
@@ -110,7 +125,6 @@ void summary_add(struct summary *summary, const struct conversation *conversatio
         .last_ns = conversation->last_ns,
         .protocol = conversation->protocol,
         .opening = conversation->opening,
-        .rtt_min_ns = INT64_MAX,
     };
     for (int end = 0; end < N_ENDS; end++) {
         const struct conversation_side *side = &conversation->side[end];
@@ -119,13 +133,8 @@ void summary_add(struct summary *summary, const struct conversation *conversatio
         row->n_packets[end] = side->n_packets;
         row->n_again += side->n_again;
         row->n_missing_bytes += side->n_missing_bytes;
-        row->n_rtt += side->n_rtt;
-        row->rtt_sum_ns += side->rtt_sum_ns;
-        if (side->n_rtt > 0 && side->rtt_min_ns < row->rtt_min_ns)
-            row->rtt_min_ns = side->rtt_min_ns;
-        if (side->n_rtt > 0 && side->rtt_max_ns > row->rtt_max_ns)
-            row->rtt_max_ns = side->rtt_max_ns;
     }
+    take_rtt(row, conversation);
     conversation_ending_words(conversation, row->ending, sizeof row->ending);
 }
 
@@ -193,9 +202,10 @@ static void cells_of(const struct summary_row *row, int64_t origin_ns, char ret_
 
 static void print_cells(FILE *out, char cells[N_COLUMNS][CELL_BYTES], const int *widths)
 {
+    const char *last = cells[N_COLUMNS - 1];
     for (int i = 0; i < N_COLUMNS - 1; i++)
-        fprintf(out, right_aligned[i] ? "%*s  " : "%-*s  ", widths[i], cells[i]);
-    fprintf(out, "%s\n", cells[N_COLUMNS - 1]);
+        fprintf(out, right_aligned[i] ? "%s%*s" : "%s%-*s", i > 0 ? "  " : "", widths[i], cells[i]);
+    fprintf(out, last[0] ? "  %s\n" : "\n", last);
 }
 
 void summary_print(struct summary *summary, FILE *out)

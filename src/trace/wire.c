@@ -4,6 +4,11 @@
  * Conclusions come when a conversation is over (both ends closed, or reset, or refused), when a live one has been in
  * trouble and is quiet, and at the end for those that are still open. What was told once is told again only when its
  * sentence has become another by the end.
+ *
+ * A FIN is taken to arrive at once; that both ends have closed at once shows only when the other's FIN comes and does
+ * not acknowledge it. So what follows a FIN, and it, is held for a moment, until it is acknowledged or crossed: then
+ * the other end had not left ESTABLISHED. What is held comes late, and out of order where there are other
+ * conversations: the owner has a time line for that.
  */
 #include "trace/wire.h"
 
@@ -18,6 +23,19 @@
 #define QUIET_NS (1 * NS_PER_S) /* a conversation in trouble is judged when it has been quiet for so long */
 #define CONCLUSION_BYTES (2 * VERDICT_TEXT_MAX)
 #define TOLD_MAX 64 /* conversation verdicts there can be */
+#define HOLD_NS (20 * NS_PER_MS)
+#define HELD_MAX 16 /* segments of one conversation */
+
+/* A FIN and what came behind it. */
+struct held {
+    struct told *told;
+    struct held *previous, *next; /* by until_ns */
+    int64_t until_ns;
+    uint64_t fin_end; /* what acknowledges it */
+    uint8_t from, before;
+    unsigned n;
+    struct event *event[HELD_MAX];
+};
 
 struct told {
     uint64_t number;
@@ -25,6 +43,8 @@ struct told {
     struct conversation *conversation;
     int64_t last_ns;
     bool waits, concludes, over;
+    uint8_t state[N_ENDS];   /* after its last segment */
+    struct held *held;       /* NULL: nothing */
     uint64_t hash[TOLD_MAX]; /* of each verdict's sentence; 0: not told */
 };
 
@@ -37,6 +57,7 @@ struct wire {
     bool has_segment, has_conclusion;
     char conclusion[CONCLUSION_BYTES];
     struct told *waiting;
+    struct held *held_first, *held_last;
 };
 
 static void emit(struct wire *wire, const struct conversation *conversation, struct event *event)
@@ -46,6 +67,102 @@ static void emit(struct wire *wire, const struct conversation *conversation, str
         return;
     event->conn = told->number;
     wire->owner.event(event, wire->owner.user);
+}
+
+/* ---- a FIN, until it shows whether it was crossed */
+
+static void held_free(struct wire *wire, struct held *held)
+{
+    *(held->previous ? &held->previous->next : &wire->held_first) = held->next;
+    *(held->next ? &held->next->previous : &wire->held_last) = held->previous;
+    held->told->held = NULL;
+    free(held);
+}
+
+static void held_tell(struct wire *wire, struct held *held)
+{
+    for (unsigned i = 0; i < held->n; i++) {
+        wire->owner.event(held->event[i], wire->owner.user);
+        free(held->event[i]);
+    }
+    held_free(wire, held);
+}
+
+static void held_tell_until(struct wire *wire, int64_t now_ns)
+{
+    while (wire->held_first && wire->held_first->until_ns <= now_ns)
+        held_tell(wire, wire->held_first);
+}
+
+/* The last that is held shows that the FIN had not arrived when those behind it were sent. */
+static void held_set_back(struct held *held)
+{
+    enum event_end to = other_end(held->from);
+    for (unsigned i = 0; i + 1 < held->n; i++) {
+        if (held->event[i]->segment.state[to] == TCP_STATE_CLOSE_WAIT)
+            held->event[i]->segment.state[to] = held->before;
+    }
+}
+
+/* The event is of this conversation, and kept. */
+static bool held_add(struct held *held, const struct event *event)
+{
+    struct event *clone = held->n < HELD_MAX ? event_clone(event) : NULL;
+    if (clone)
+        held->event[held->n++] = clone;
+    return clone;
+}
+
+static bool is_decided(const struct held *held, const struct event_segment *segment)
+{
+    if (held->n == HELD_MAX || segment->flags & (SEGMENT_SYN | SEGMENT_RST))
+        return true;
+    return segment->from != held->from &&
+           (segment->flags & SEGMENT_FIN || (segment->flags & SEGMENT_ACK && segment->ack >= held->fin_end));
+}
+
+static bool held_take(struct wire *wire, struct held *held, const struct event *event)
+{
+    bool taken = held_add(held, event), crossed = has_note(event->segment.notes, NOTE_SIMULTANEOUS_CLOSE);
+    if (taken && crossed && event->segment.from != held->from)
+        held_set_back(held);
+    if (!taken || is_decided(held, &event->segment))
+        held_tell(wire, held);
+    return taken;
+}
+
+static bool held_begin(struct wire *wire, struct told *told, const struct event *event)
+{
+    const struct event_segment *segment = &event->segment;
+    uint8_t before = told->state[other_end(segment->from)];
+    if (!(segment->flags & SEGMENT_FIN) || segment->state[other_end(segment->from)] != TCP_STATE_CLOSE_WAIT ||
+        before == TCP_STATE_CLOSE_WAIT || before == TCP_STATE_UNKNOWN)
+        return false;
+    struct held *held = calloc(1, sizeof *held);
+    if (!held || !held_add(held, event)) {
+        free(held);
+        return false;
+    }
+    held->told = told;
+    held->from = segment->from;
+    held->before = before;
+    held->fin_end = segment->seq + segment->n_bytes + 1;
+    held->until_ns = event->t_ns + HOLD_NS;
+    held->previous = wire->held_last;
+    *(held->previous ? &held->previous->next : &wire->held_first) = held;
+    wire->held_last = told->held = held;
+    return true;
+}
+
+static void emit_segment(struct wire *wire, struct told *told, struct event *event)
+{
+    if (told->number == 0)
+        return;
+    event->conn = told->number;
+    bool held = told->held ? held_take(wire, told->held, event) : held_begin(wire, told, event);
+    if (!held)
+        wire->owner.event(event, wire->owner.user);
+    memcpy(told->state, event->segment.state, sizeof told->state);
 }
 
 /* ---- conclusions */
@@ -150,7 +267,7 @@ static int64_t due_ns(const struct wire *wire, const struct told *told)
 
 int64_t wire_next_ns(const struct wire *wire)
 {
-    int64_t next_ns = INT64_MAX;
+    int64_t next_ns = wire->held_first ? wire->held_first->until_ns : INT64_MAX;
     for (const struct told *told = wire->waiting; told; told = told->next) {
         if (due_ns(wire, told) < next_ns)
             next_ns = due_ns(wire, told);
@@ -165,6 +282,7 @@ int64_t wire_next_ns(const struct wire *wire)
 void wire_idle(struct wire *wire, int64_t now_ns)
 {
     struct told *next;
+    held_tell_until(wire, now_ns);
     for (struct told *told = wire->waiting; told; told = next) {
         next = told->next;
         if (now_ns < due_ns(wire, told))
@@ -219,7 +337,7 @@ static void on_segment(struct conversation *conversation, int64_t t_ns, const st
     if (!told)
         return;
     struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_SEGMENT, .t_ns = t_ns, .segment = wire->segment};
-    emit(wire, conversation, &event);
+    emit_segment(wire, told, &event);
     told->last_ns = t_ns;
     if (!wire->owner.sentences)
         return;
@@ -265,6 +383,8 @@ static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *
     struct told *told = conversation_user(conversation);
     if (told) {
         wait_ends(told);
+        if (told->held)
+            held_tell(wire, told->held);
         if (!told->over && wire->owner.sentences)
             judge(wire, conversation, t_ns, true);
     }
@@ -314,6 +434,7 @@ void wire_packet(struct wire *wire, int64_t t_ns, const struct packet *packet, s
         reassembly_add(wire->reassembly, t_ns, decoded, packet->data, packet->n_captured, &whole))
         *decoded = whole;
     wire->has_segment = wire->has_conclusion = false;
+    held_tell_until(wire, t_ns);
     struct conversation *conversation = tracker_packet(wire->tracker, t_ns, packet->number, packet->interface, decoded);
     if (ret_result)
         *ret_result = (struct wire_result){
@@ -364,8 +485,14 @@ void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *s
     tracker_packet(wire->tracker, t_ns, segment->packet, 0, &decoded);
 }
 
+void wire_release(struct wire *wire)
+{
+    held_tell_until(wire, INT64_MAX);
+}
+
 void wire_finish(struct wire *wire)
 {
+    wire_release(wire);
     tracker_free(wire->tracker);
     wire->tracker = NULL;
 }

@@ -14,7 +14,8 @@
 struct wire;
 
 struct wire_owner {
-    /* One event; lent. NULL: nobody wants events, and none are made. */
+    /* One event; lent. NULL: nobody wants events, and none are made. A FIN, and what follows it within 20 ms, may come
+     * late: they are to go through a time line. */
     void (*event)(const struct event *event, void *user);
     /* The number of this new conversation on the time line; 0: it is not to be told of. NULL: its id. */
     uint64_t (*number)(const struct conversation *conversation, int64_t t_ns, void *user);
@@ -51,6 +52,8 @@ void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *s
 void wire_idle(struct wire *wire, int64_t now_ns);
 /* When wire_idle has something to do; INT64_MAX: nothing. */
 int64_t wire_next_ns(const struct wire *wire);
+/* Tell at once what was held to see what follows it. */
+void wire_release(struct wire *wire);
 /* The end: conversations that are still there are concluded, in order. */
 void wire_finish(struct wire *wire);
 void wire_free(struct wire *wire);

@@ -229,6 +229,10 @@ static void say_end(const struct follow *follow)
         settings->say(_("The kernel had more dead sockets to tell than there was room for, %llu times: some that lived "
                         "shortly were not seen."),
                       (unsigned long long)follow->n_lost);
+    if (follow->model.n_nameless > 0)
+        settings->say(_("%llu sockets died of which the kernel had no address any more, and have no line: they were "
+                        "never used, or reset by their own program between two looks."),
+                      (unsigned long long)follow->model.n_nameless);
     struct text refused = {.bytes = NULL};
     if (settings->owners)
         source_put_refused(&follow->source, &refused);

@@ -423,9 +423,11 @@ static void see_missed(struct model *model, const struct socket_info *socket)
 
 void model_died(struct model *model, const struct socket_info *socket)
 {
-    if (socket->local.port == 0 && socket->peer.port == 0)
-        return; /* it never was anything */
     struct row *row = model_find(model, key_of(socket));
+    if (!row && socket->local.port == 0 && socket->peer.port == 0) {
+        model->n_nameless++;
+        return;
+    }
     if (row) {
         struct track *track = model_track(model, row);
         track->died = true;

@@ -96,6 +96,7 @@ struct model {
     int64_t linger_ns;                /* rows that are gone stay so long */
     uint64_t n_beyond;                /* sockets of this look that found no room */
     uint64_t n_missed;                /* that came and died unseen, so far */
+    uint64_t n_nameless;              /* that died without addresses: never used, or reset by their own program */
     struct news news[MODEL_NEWS_MAX]; /* the latest missed ones, and TIME_WAIT entries that appeared; a ring */
     size_t n_news;
     struct census census;                                       /* of the last whole look */

@@ -245,6 +245,8 @@ static int draw_listeners(struct screen *screen, int y, unsigned n)
         const struct row *row = screen_row(screen, index);
         bool cursor = index == screen->cursor;
         line_clear(&line);
+        layout_note(&screen->layout, &screen->view, row);
+        layout_note(&screen->layout_since, &screen->view, row);
         view_listener(&screen->view, &screen->layout, row, model_track(&screen->model, row), cursor, &line);
         draw_line(y++, &line, cursor, screen->view.ascii);
     }

@@ -94,6 +94,9 @@ struct decoded {
 enum decode_depth decode_packet(uint16_t link_type, const void *data, size_t n_captured, size_t n_wire, unsigned flags,
                                 struct decoded *ret_decoded);
 
+/* Is this a link type that is understood? */
+bool decode_knows_link(uint16_t link_type);
+
 /* "port unreachable", "time exceeded in transit", "packet too big"; "type 40 code 0" is written into the buffer.
  * Never NULL. */
 const char *decode_icmp_words(unsigned version, unsigned type, unsigned code, char buffer[32]);

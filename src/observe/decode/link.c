@@ -117,6 +117,11 @@ static uint32_t header_bytes(uint16_t link_type)
     }
 }
 
+bool decode_knows_link(uint16_t link_type)
+{
+    return header_bytes(link_type) != UINT32_MAX;
+}
+
 bool link_decode(uint16_t link_type, const struct bytes *bytes, struct decoded *ret_decoded, struct link_end *ret_end)
 {
     const uint8_t *data = bytes->data;

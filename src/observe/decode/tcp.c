@@ -107,7 +107,7 @@ static void take_option(const struct tcp_option *option, struct segment_options 
         options->mss = be16(option->value);
         break;
     case OPTION_WINDOW_SCALE:
-        options->window_scale = (int8_t)smaller(option->value[0], WINDOW_SCALE_MAX);
+        options->window_scale = (int8_t)smaller(option->value[0], INT8_MAX);
         break;
     case OPTION_SACK_PERMITTED:
         options->sack_permitted = true;

@@ -74,6 +74,8 @@ static int64_t number_of(struct reader *reader, const json_t *object, const char
 #define I32(object, key) ((int32_t)number_of(reader, object, key, INT32_MIN, INT32_MAX))
 #define U64(object, key) ((uint64_t)number_of(reader, object, key, 0, INT64_MAX))
 #define I64(object, key) number_of(reader, object, key, INT64_MIN, INT64_MAX)
+/* Times: of any two, the difference is no overflow. */
+#define TIME(object, key) number_of(reader, object, key, -INT64_MAX / 2, INT64_MAX / 2)
 
 /* Cookies, which are strings. */
 static uint64_t long_of(const json_t *object, const char *key)
@@ -286,7 +288,7 @@ static void take_call(struct reader *reader, const json_t *line, struct event_ca
     call->number = U64(line, "number");
     call->fd = I32(line, "fd");
     call->result = I64(line, "result");
-    call->start_ns = I64(line, "start_ns");
+    call->start_ns = TIME(line, "start_ns");
     call->n_bytes = U64(line, "bytes");
     call->ring = flag_of(line, "ring");
     call->arguments = text_of(line, "arguments");
@@ -354,8 +356,8 @@ static void take_segment(struct reader *reader, const json_t *line, struct event
     segment->n_repeat = U32(line, "repeat");
     segment->fate = FIND(line, "fate", fate_words);
     segment->in_flight = U64(line, "in_flight");
-    segment->rtt_ns = I64(line, "rtt_ns");
-    segment->arrived_ns = I64(line, "arrived_ns");
+    segment->rtt_ns = TIME(line, "rtt_ns");
+    segment->arrived_ns = TIME(line, "arrived_ns");
     segment->packet = U64(line, "packet");
     segment->data = bytes_of(reader, line, SEGMENT_PREVIEW_MAX, &segment->n_data);
 
@@ -470,7 +472,7 @@ static int read_kind(struct reader *reader, const json_t *line, struct event *ev
     }
     if (!json_is_integer(json_object_get(line, "t_ns")))
         fail(reader, "\"t_ns\" is missing");
-    event->t_ns = I64(line, "t_ns");
+    event->t_ns = TIME(line, "t_ns");
     event->conn = U64(line, "conn");
     event->late = flag_of(line, "late");
     switch ((enum event_kind)event->kind) {

@@ -65,7 +65,7 @@ struct svg {
     size_t n_sentences;
     char notes[SVG_NOTES_MAX][256];
     unsigned n_notes, n_notes_left_out;
-    unsigned n_segments, n_lost, n_again;
+    unsigned n_segments, n_from[N_ENDS], n_lost, n_again;
     int64_t flight_ns; /* the usual one; 0: none is known */
     bool has_kernel;   /* RTO and cwnd of one end */
     enum event_end kernel_end;

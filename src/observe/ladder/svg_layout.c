@@ -40,7 +40,7 @@ static int least_height(const struct svg *svg, const struct mark *mark)
 
 static bool is_pause(const struct svg *svg, int64_t span_ns)
 {
-    return span_ns > (svg->flight_ns > 0 ? svg->flight_ns * FLIGHTS_TO_PAUSE : PAUSE_NS);
+    return svg->flight_ns > 0 ? (span_ns - 1) / FLIGHTS_TO_PAUSE >= svg->flight_ns : span_ns > PAUSE_NS;
 }
 
 static int pause_height(int64_t span_ns)
@@ -56,7 +56,7 @@ static int scaled(const struct svg *svg, int64_t span_ns)
     if (span_ns <= 0)
         return 0;
     if (svg->flight_ns > 0)
-        return (int)(span_ns * FLIGHT_HEIGHT / svg->flight_ns);
+        return (int)((double)span_ns / (double)svg->flight_ns * FLIGHT_HEIGHT);
     return (int)(span_ns * HEIGHT_OF_PAUSE_NS / PAUSE_NS);
 }
 

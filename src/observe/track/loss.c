@@ -257,6 +257,7 @@ static void is_syn_again(struct segment *segment)
     struct range *range = ranges_find(&segment->flow->sent, 0);
 
     note(segment, NOTE_SYN_RETRY);
+    segment->side->n_syns_again++;
     segment->event.n_repeat = (uint32_t)segment->side->n_syns - 1;
     if (!(segment->flags & SEGMENT_ACK))
         segment->conv->shown.n_syn_retries++;

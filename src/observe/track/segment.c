@@ -9,7 +9,7 @@ static int64_t never_zero(int64_t t_ns)
     return t_ns != 0 ? t_ns : 1;
 }
 
-/* ---- the same packet at another interface */
+/* ---- the same packet again: at another interface, or at another point of one */
 
 static uint64_t hash_segment(const struct segment *segment)
 {
@@ -17,15 +17,24 @@ static uint64_t hash_segment(const struct segment *segment)
     uint64_t hash = table_mix(segment->conv->shown.id * 2 + segment->from, packet->ip_id);
     hash =
         table_mix(hash ^ packet->seq, packet->ack + ((uint64_t)packet->flags << 48) + ((uint64_t)packet->window << 32));
-    return table_mix(hash ^ packet->n_payload, packet->options.ts_value + ((uint64_t)packet->options.ts_echo << 32));
+    hash = table_mix(hash ^ packet->n_payload, packet->options.ts_value + ((uint64_t)packet->options.ts_echo << 32));
+    for (unsigned i = 0; i < packet->options.n_sacks && i < SEGMENT_SACKS_MAX; i++)
+        hash = table_mix(hash ^ packet->options.sack[i].from, packet->options.sack[i].to);
+    return hash;
+}
+
+/* On one interface a repeat looks the same but for its IP id, where there is one; and nobody repeats a SYN so soon. */
+static bool tells_repeats(const struct decoded *packet)
+{
+    return packet->ip_id != 0 || (packet->flags & SEGMENT_SYN);
 }
 
 static bool is_twin(struct segment *segment, uint32_t interface)
 {
     uint64_t hash = hash_segment(segment);
     struct twin *twin = &segment->tracker->twins[hash % TWINS_MAX];
-    bool same = twin->hash == hash && twin->number != 0 && twin->interface != interface &&
-                segment->t_ns - twin->t_ns <= TWINS_NS;
+    bool same = twin->hash == hash && twin->number != 0 && segment->t_ns - twin->t_ns <= TWINS_NS &&
+                (twin->interface != interface || tells_repeats(segment->packet));
 
     if (same) {
         segment->event.again_of = twin->number;

@@ -4,7 +4,7 @@
  * send it, then what it does to the other end, as if it arrived at once.
  *
  * What was assumed gives way to what is seen: a FIN or SYN-ACK that is sent again shows that its acknowledgement was
- * not received, so its sender is set back.
+ * not received, so its sender is set back; so is the sender of a FIN that does not acknowledge the other end's.
  */
 #include "observe/track/track_internal.h"
 
@@ -90,11 +90,12 @@ static void check_opened(struct segment *segment)
 static void fin_comes(struct conversation_side *side, struct flow *flow, struct flow *peers)
 {
     peers->fin_arrived = true;
+    peers->fin_late = false;
     if (side->state == TCP_STATE_ESTABLISHED || side->state == TCP_STATE_SYN_RECV)
         side->state = TCP_STATE_CLOSE_WAIT;
     else if (side->state == TCP_STATE_FIN_WAIT_1)
         side->state = flow->fin_acked ? TCP_STATE_TIME_WAIT : TCP_STATE_CLOSING;
-    else if (side->state == TCP_STATE_FIN_WAIT_2)
+    else if (side->state == TCP_STATE_FIN_WAIT_2 || (side->state == TCP_STATE_CLOSING && flow->fin_acked))
         side->state = TCP_STATE_TIME_WAIT;
 }
 
@@ -117,7 +118,8 @@ static void plan_ending(struct segment *segment)
 static void first_fin(struct segment *segment)
 {
     struct conversation_side *side = segment->side;
-    bool crossed = segment->peer->fin_seen && (!segment->has_ack || segment->ack <= segment->back->fin_seq);
+    struct flow *back = segment->back;
+    bool crossed = segment->peer->fin_seen && !back->fin_acked && (!segment->has_ack || segment->ack <= back->fin_seq);
 
     segment->flow->fin_seq = segment->end - 1;
     side->fin_seen = true;
@@ -126,10 +128,15 @@ static void first_fin(struct segment *segment)
     if (crossed)
         note(segment, NOTE_SIMULTANEOUS_CLOSE);
     plan_ending(segment);
-    if (side->state == TCP_STATE_CLOSE_WAIT)
-        side->state = crossed ? TCP_STATE_CLOSING : TCP_STATE_LAST_ACK;
-    else
-        side->state = TCP_STATE_FIN_WAIT_1;
+    if (side->state == TCP_STATE_CLOSE_WAIT && !crossed) {
+        side->state = TCP_STATE_LAST_ACK;
+        return;
+    }
+    if (side->state == TCP_STATE_CLOSE_WAIT) { /* the peer's FIN had not come after all */
+        back->fin_arrived = false;
+        back->fin_late = true;
+    }
+    side->state = TCP_STATE_FIN_WAIT_1;
 }
 
 /* It was not acknowledged after all, as far as its sender knows. */
@@ -146,7 +153,7 @@ static void fin_again(struct segment *segment)
     if (*state == TCP_STATE_TIME_WAIT && segment->has_ack && segment->ack <= segment->back->fin_seq) {
         segment->back->fin_arrived = false; /* nor has the peer's FIN come */
         *state = TCP_STATE_FIN_WAIT_1;
-    } else if (*state == TCP_STATE_FIN_WAIT_2) {
+    } else if (*state == TCP_STATE_FIN_WAIT_2 || *state == TCP_STATE_CLOSING) {
         *state = TCP_STATE_FIN_WAIT_1;
     } else if (*state == TCP_STATE_TIME_WAIT) {
         *state = TCP_STATE_CLOSING;
@@ -155,13 +162,18 @@ static void fin_again(struct segment *segment)
     }
 }
 
+/* Where the FINs cross, this ACK comes behind the FIN that was still on its way, and is told as that FIN's coming:
+ * CLOSING. What it does itself, TIME_WAIT, is told when that end shows that it has the FIN. */
 static void fin_acknowledged(struct segment *segment)
 {
     struct conversation *conv = &segment->conv->shown;
     uint8_t *state = &segment->peer->state;
+    bool late = segment->flow->fin_late && !(segment->flags & SEGMENT_FIN);
 
     segment->back->fin_acked = true;
-    if (*state == TCP_STATE_FIN_WAIT_1)
+    if (*state == TCP_STATE_FIN_WAIT_1 && late)
+        *state = TCP_STATE_CLOSING;
+    else if (*state == TCP_STATE_FIN_WAIT_1)
         *state = TCP_STATE_FIN_WAIT_2;
     else if (*state == TCP_STATE_CLOSING)
         *state = TCP_STATE_TIME_WAIT;

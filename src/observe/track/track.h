@@ -40,8 +40,9 @@
  *   window-full      ends where the peer's last ACK and window end; only where its scale is known.
  *   keep-alive       empty, or one byte, one below the next number, when everything is acknowledged and nothing new
  *                    was sent for 0.9 s. Its answer is the next from the peer, with the same ACK.
- *   seen-twice       the same header, IP id included, at another interface within 1 ms. again_of says of which;
- *                    nothing else is concluded from it. On one interface it is a retransmission.
+ *   seen-twice       the same header, IP id included, within 1 ms: at another interface, or on the same one (a mirror
+ *                    port) if it has an IP id, or is a SYN: a repeat has another id, and of a SYN it comes later. Without
+ *                    an id it is a retransmission there. again_of says of which; nothing else is concluded from it.
  *   after-end        both ends were CLOSED or TIME_WAIT before, and still are.
  *   offload          payload is more than the MSS that the receiver offered.
  *   tuple-reused     a SYN with another ISN; or, after the end, two numbers that have nothing to do with the old ones.
@@ -99,6 +100,7 @@ struct conversation_side {
     uint64_t n_out_of_order, n_duplicate_acks, n_holes, n_missing_bytes; /* missing: never captured */
     uint64_t n_zero_windows;                                             /* times that its window closed */
     uint64_t n_probes, n_keep_alives, n_syns; /* that it sent; n_syns: with SYN-ACKs and repeats */
+    uint64_t n_syns_again;                    /* repeats of either */
     uint64_t in_flight, in_flight_max;
     uint64_t window;       /* it advertised last, scaled */
     int64_t zero_since_ns; /* it advertises 0 since; 0: it does not */

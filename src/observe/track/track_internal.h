@@ -96,6 +96,7 @@ struct flow {
     bool fast_open : 1;   /* its SYN carried data or a cookie */
     bool fin_arrived : 1; /* the peer has it, as far as it shows */
     bool fin_acked : 1;
+    bool fin_late : 1;    /* it crosses the peer's: the peer has sent its own without having this one */
     bool alive : 1;       /* it has sent data, SYN or FIN: it had not closed before */
     bool probe_byte : 1;  /* the byte at nxt was sent as a probe */
     bool recover_rto : 1; /* the recovery began with a timeout */

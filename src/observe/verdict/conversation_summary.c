@@ -21,7 +21,7 @@ static void say_again(const struct conversation *about, struct sentences *text)
     uint64_t n_again = a->n_again + b->n_again, n_syns = 0;
 
     for (unsigned end = 0; end < N_ENDS; end++)
-        n_syns += about->side[end].n_syns > 1 ? about->side[end].n_syns - 1 : 0;
+        n_syns += about->side[end].n_syns_again;
     if (n_syns > 0)
         clause(text, ngettext("%s SYN sent again", "%s SYNs sent again", n_syns), COUNT(n_syns));
     if (n_again > 0)
