@@ -37,10 +37,25 @@ static void on_event(const struct event *event, void *user)
     }
 }
 
+static bool in_turn(const struct reading *reading)
+{
+    return wire_held_ns(reading->wire) == INT64_MAX && timeline_next_ns(reading->line) == INT64_MAX;
+}
+
+/* The wire tells in the order of time, but for what it holds back: only then does anything have to wait. */
 static void on_wire_event(const struct event *event, void *user)
 {
     struct reading *reading = user;
-    timeline_push(reading->line, event);
+    if (in_turn(reading))
+        on_event(event, reading);
+    else
+        timeline_push(reading->line, event);
+}
+
+static void hand_on(struct reading *reading)
+{
+    if (reading->line && !in_turn(reading))
+        timeline_advance(reading->line, wire_held_ns(reading->wire) - 1);
 }
 
 static void on_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
@@ -86,7 +101,7 @@ static struct wire *make_wire(struct reading *reading, bool events)
         .has_realtime = true,
     };
     struct timeline_sink sink = {on_event, reading};
-    reading->line = owner.event ? timeline_new(TIMELINE_HOLD_NS, TIMELINE_EVENTS_MAX, sink) : NULL;
+    reading->line = owner.event ? timeline_new(0, TIMELINE_EVENTS_MAX, sink) : NULL;
     return !owner.event || reading->line ? wire_new(&owner) : NULL;
 }
 
@@ -165,8 +180,7 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
         int64_t t_ns = capture_clock_convert(&reading->clock, packet.realtime_ns, 0);
         wire_set_offset(reading->wire, reading->clock.offset_ns);
         wire_packet(reading->wire, t_ns, &packet, &result);
-        if (reading->line)
-            timeline_advance(reading->line, t_ns);
+        hand_on(reading);
         if (result.decoded->depth == DECODE_NOTHING && !decode_knows_link(packet.link_type)) {
             counts->n_unknown_links++;
             counts->unknown_link = packet.link_type;

@@ -8,14 +8,42 @@ void gather_init(struct gather *gather, size_t n_conns_max, uint64_t only)
     *gather = (struct gather){.n_conns_max = n_conns_max, .only = only};
 }
 
-/* Connection numbers grow, so those that began last are found first. */
+static size_t bucket_of(const struct gather *gather, uint64_t conn)
+{
+    size_t at = (size_t)(conn * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (gather->n_buckets - 1);
+    while (gather->buckets[at] != 0 && gather->conns[gather->buckets[at] - 1].conn != conn)
+        at = (at + 1) & (gather->n_buckets - 1);
+    return at;
+}
+
 static struct gathered *find(const struct gather *gather, uint64_t conn)
 {
-    for (size_t i = gather->n_conns; i-- > 0;) {
-        if (gather->conns[i].conn == conn)
-            return &gather->conns[i];
-    }
-    return NULL;
+    if (gather->n_conns == 0)
+        return NULL;
+    uint32_t found = gather->buckets[bucket_of(gather, conn)];
+    return found ? &gather->conns[found - 1] : NULL;
+}
+
+/* Room for one more connection. */
+static bool grow(struct gather *gather)
+{
+    if (gather->n_conns < gather->n_room)
+        return true;
+    size_t n_room = gather->n_room ? 2 * gather->n_room : 8, n_buckets = 2 * n_room;
+    struct gathered *conns = reallocarray(gather->conns, n_room, sizeof *conns);
+    if (!conns)
+        return false;
+    gather->conns = conns;
+    uint32_t *buckets = calloc(n_buckets, sizeof *buckets);
+    if (!buckets)
+        return false;
+    free(gather->buckets);
+    gather->buckets = buckets;
+    gather->n_buckets = n_buckets;
+    gather->n_room = n_room;
+    for (size_t i = 0; i < gather->n_conns; i++)
+        buckets[bucket_of(gather, conns[i].conn)] = (uint32_t)i + 1;
+    return true;
 }
 
 static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
@@ -23,16 +51,8 @@ static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
     struct gathered *gathered = find(gather, conn);
     if (gathered)
         return gathered;
-    bool full = gather->n_conns_max > 0 && gather->n_conns == gather->n_conns_max;
-    if (!full && gather->n_conns == gather->n_room) {
-        size_t n_room = gather->n_room ? 2 * gather->n_room : 8;
-        struct gathered *conns = reallocarray(gather->conns, n_room, sizeof *conns);
-        full = !conns;
-        if (conns) {
-            gather->conns = conns;
-            gather->n_room = n_room;
-        }
-    }
+    bool full = (gather->n_conns_max > 0 && gather->n_conns == gather->n_conns_max) ||
+                gather->n_events >= GATHER_EVENTS_MAX || !grow(gather);
     if (full) {
         /* Counted by numbers that are new here, which is exact as long as each is introduced once. */
         gather->n_conns_left_out += conn > gather->last_left_out;
@@ -41,6 +61,7 @@ static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
         return NULL;
     }
     gather->conns[gather->n_conns] = (struct gathered){.conn = conn};
+    gather->buckets[bucket_of(gather, conn)] = (uint32_t)gather->n_conns + 1;
     return &gather->conns[gather->n_conns++];
 }
 
@@ -69,7 +90,8 @@ void gather_event(struct gather *gather, const struct event *event)
     if (!gathered)
         return;
     /* Conclusions are few, and they are what is wanted of a connection that is too long to be drawn whole. */
-    bool room = gather->n_events < GATHER_EVENTS_MAX || event->kind == EVENT_KIND_SENTENCE;
+    size_t most = GATHER_EVENTS_MAX + (event->kind == EVENT_KIND_SENTENCE ? GATHER_SENTENCES_MAX : 0);
+    bool room = gather->n_events < most;
     if (room && keep(gathered, event))
         gather->n_events++;
     else
@@ -84,4 +106,5 @@ void gather_free(struct gather *gather)
         free(gather->conns[i].events);
     }
     free(gather->conns);
+    free(gather->buckets);
 }

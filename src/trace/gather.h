@@ -9,6 +9,7 @@
 #include "observe/event/event.h"
 
 #define GATHER_EVENTS_MAX 200000
+#define GATHER_SENTENCES_MAX 200000 /* on top of them */
 
 struct gathered {
     uint64_t conn;
@@ -20,13 +21,15 @@ struct gathered {
 struct gather {
     struct gathered *conns; /* in the order of their first events */
     size_t n_conns, n_room, n_conns_max;
+    uint32_t *buckets; /* of a hash of their numbers: index and one, 0: none */
+    size_t n_buckets;
     size_t n_events;
     uint64_t n_conns_left_out; /* connections that found no room */
     uint64_t last_left_out;
     uint64_t only; /* keep this connection alone; 0: all */
 };
 
-/* n_conns_max: 0 for any number. */
+/* n_conns_max: 0 for as many as there is room for the events of. */
 void gather_init(struct gather *gather, size_t n_conns_max, uint64_t only);
 void gather_event(struct gather *gather, const struct event *event);
 void gather_free(struct gather *gather);

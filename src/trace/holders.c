@@ -6,8 +6,11 @@
 #include "observe/sockets/owners.h"
 #include "observe/sockets/sockets.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct holders {
     struct sockets *sockets;
@@ -40,15 +43,45 @@ void holders_free(struct holders *holders)
     free(holders);
 }
 
+/* Whether this machine has the address: nobody else's can be bound. A link-local one is of an interface that is not
+ * known here. */
+static bool is_here(const struct sonde_address *address)
+{
+    struct sockaddr_storage storage = {.ss_family = address->family};
+    struct sockaddr_in *in = (void *)&storage;
+    struct sockaddr_in6 *in6 = (void *)&storage;
+    if (address->family == AF_INET)
+        memcpy(&in->sin_addr, address->u.ip, 4);
+    else
+        memcpy(&in6->sin6_addr, address->u.ip, 16);
+    if (address->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
+        return true;
+    int fd = socket(address->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool here =
+        fd >= 0 && bind(fd, (struct sockaddr *)&storage, address->family == AF_INET ? sizeof *in : sizeof *in6) == 0;
+    if (fd >= 0)
+        close(fd);
+    return here;
+}
+
 struct listener_search {
     const struct sonde_address *local;
     uint64_t inode;
 };
 
+static bool listens_there(const struct sonde_address *listener, const struct sonde_address *local)
+{
+    static const uint8_t any[16];
+    size_t n = listener->family == AF_INET ? 4 : 16;
+    return listener->port == local->port &&
+           (memcmp(listener->u.ip, any, n) == 0 ||
+            (listener->family == local->family && memcmp(listener->u.ip, local->u.ip, n) == 0));
+}
+
 static bool is_listener(const struct socket_info *socket, void *user)
 {
     struct listener_search *search = user;
-    if (socket->state != TCP_STATE_LISTEN || socket->local.port != search->local->port)
+    if (socket->state != TCP_STATE_LISTEN || !listens_there(&socket->local, search->local))
         return true;
     search->inode = socket->inode;
     return false;
@@ -57,8 +90,12 @@ static bool is_listener(const struct socket_info *socket, void *user)
 static uint64_t inode_of(struct holders *holders, const struct sonde_address *local, const struct sonde_address *peer)
 {
     struct socket_info socket;
-    if (sockets_find(holders->sockets, local, peer, 0, 0, &socket) == 0 && socket.inode != 0)
+    /* A port that listens answers for connections that it does not have. */
+    if (sockets_find(holders->sockets, local, peer, 0, 0, &socket) == 0 && socket.inode != 0 &&
+        socket.state != TCP_STATE_LISTEN && socket.peer.port == peer->port)
         return socket.inode;
+    if (!is_here(local))
+        return 0;
     struct listener_search search = {.local = local};
     struct sockets_filter *filter = NULL;
     char why[192];

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct watched_end {
     bool seen; /* the kernel has had a socket for it */
@@ -53,17 +54,36 @@ void kernel_source_free(struct kernel_source *source)
     free(source);
 }
 
+static bool same_address(const struct sonde_address *one, const struct sonde_address *other)
+{
+    return one->family == other->family && one->port == other->port &&
+           memcmp(one->u.ip, other->u.ip, one->family == AF_INET ? 4 : 16) == 0;
+}
+
+static bool same_tuple(const struct watched *watched, const struct sonde_address address[N_ENDS])
+{
+    for (int end = 0; end < N_ENDS; end++) {
+        if (same_address(&watched->address[END_A], &address[end]) &&
+            same_address(&watched->address[END_B], &address[other_end(end)]))
+            return true;
+    }
+    return false;
+}
+
 bool kernel_watch(struct kernel_source *source, uint64_t conn, const struct sonde_address address[N_ENDS],
                   bool has_segments)
 {
-    for (size_t i = 0; i < source->n_watched; i++) {
-        if (source->watched[i].conn == conn)
-            return true;
-    }
-    if (source->n_watched == KERNEL_WATCHED_MAX)
+    size_t i = 0;
+    /* An earlier connection of the tuple is over: what is found there from now on is this one's. */
+    while (i < source->n_watched && !same_tuple(&source->watched[i], address))
+        i++;
+    if (i == KERNEL_WATCHED_MAX)
         return false;
-    source->watched[source->n_watched++] =
+    if (i < source->n_watched && source->watched[i].conn == conn)
+        return true;
+    source->watched[i] =
         (struct watched){.conn = conn, .address = {address[END_A], address[END_B]}, .has_segments = has_segments};
+    source->n_watched += i == source->n_watched;
     return true;
 }
 

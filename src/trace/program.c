@@ -69,6 +69,17 @@ int program_calls_fd(const struct program_calls *calls)
     return calls->wake_fd;
 }
 
+/* IPv4 through an IPv6 socket (RFC 4291, 2.5.5.2) is IPv4 on the wire. */
+static void unmap(struct sonde_address *address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (address->family != AF_INET6 || memcmp(address->u.ip, mapped, sizeof mapped) != 0)
+        return;
+    struct sonde_address inner = {.family = AF_INET, .port = address->port};
+    memcpy(inner.u.ip, address->u.ip + sizeof mapped, 4);
+    *address = inner;
+}
+
 static bool take_address(const struct sockaddr_storage *from, struct sonde_address *ret_address)
 {
     const struct sockaddr_in *in = (const void *)from;
@@ -84,20 +95,34 @@ static bool take_address(const struct sockaddr_storage *from, struct sonde_addre
     } else {
         return false;
     }
+    unmap(&address);
     *ret_address = address;
     return true;
 }
 
-static void look_at_addresses(struct program_call *call, int fd)
+static bool is_any(const struct sonde_address *address)
+{
+    static const uint8_t any[16];
+    return address->port == 0 || memcmp(address->u.ip, any, address->family == AF_INET ? 4 : 16) == 0;
+}
+
+/* The kernel names no peer before a connection stands, and none any more when it was reset, perhaps before it was
+ * accepted: then it is whom the call named. */
+static void look_at_addresses(struct program_call *call, int fd, const struct sonde_address *named)
 {
     struct sockaddr_storage local = {0}, peer = {0};
     socklen_t n_local = sizeof local, n_peer = sizeof peer;
     if (getsockname(fd, (struct sockaddr *)&local, &n_local) < 0)
         return;
     call->is_unix = local.ss_family == AF_UNIX;
-    if (call->is_unix || getpeername(fd, (struct sockaddr *)&peer, &n_peer) < 0)
+    if (call->is_unix || !take_address(&local, &call->local) || is_any(&call->local))
         return;
-    call->has_addresses = take_address(&local, &call->local) && take_address(&peer, &call->peer);
+    call->peer = *named;
+    unmap(&call->peer);
+    if (getpeername(fd, (struct sockaddr *)&peer, &n_peer) == 0)
+        call->has_addresses = take_address(&peer, &call->peer);
+    else
+        call->has_addresses = call->peer.family == call->local.family && !is_any(&call->peer);
 }
 
 /* SYN and FIN take a number each, and are counted with the bytes until they are acknowledged. */
@@ -115,7 +140,8 @@ static void look_at_kernel(struct program_call *call, int fd)
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &socket.info, &n) < 0 || socket.info.state == 0)
         return;
     enum tcp_state state = tcp_state_of_kernel(socket.info.state);
-    /* CLOSED is what a socket says, too, of which the kernel keeps a TIME_WAIT entry: it is no news of the connection. */
+    /* CLOSED is what a socket says, too, of which the kernel keeps a TIME_WAIT entry: it is no news of the connection.
+     */
     if (state == TCP_STATE_CLOSED || state == TCP_STATE_LISTEN)
         return;
     call->state = (uint8_t)state;
@@ -148,12 +174,13 @@ static struct program_call *make(const struct sonde_probe_event *probe)
     bool opened = probe->operation == SONDE_OP_ACCEPT || probe->operation == SONDE_OP_CONNECT;
     if (call->fd >= 0 && probe->operation != SONDE_OP_CLOSE) {
         if (opened)
-            look_at_addresses(call, call->fd);
+            look_at_addresses(call, call->fd, &probe->address);
         look_at_kernel(call, call->fd);
     }
     if (probe->operation == SONDE_OP_CONNECT && probe->address.family != 0) {
         call->has_target = true;
         call->target = probe->address;
+        unmap(&call->target);
     }
     return call;
 }

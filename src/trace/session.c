@@ -123,6 +123,8 @@ static void on_event(const struct event *held, void *user)
     if (!join_decide(session, &event))
         return;
     struct row *row = session_row(session, event.conn);
+    if (row && event.kind == EVENT_KIND_SEGMENT)
+        row->opened |= event.segment.state[END_B] == TCP_STATE_ESTABLISHED;
     if (row && event.kind == EVENT_KIND_CONNECTION) {
         fill_in(session, row, &event.connection);
         row->introduced = true;

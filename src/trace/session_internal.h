@@ -17,6 +17,7 @@
 struct row {
     uint8_t protocol;
     bool has_segments, introduced, ours, in_calls;
+    bool opened; /* the server's end has stood: only such a connection is accepted */
     struct sonde_address address[N_ENDS];
     int64_t first_ns;
     struct holder holder[N_ENDS];

@@ -268,23 +268,23 @@ void join_fill_in(const struct session *session, const struct row *row, struct e
     }
 }
 
-/* A connection that was accepted had begun by then: the youngest such. One that we asked for began after the asking:
- * the oldest such. */
+/* Connections of one tuple follow each other, and each belongs to one socket at most. One that we asked for began after
+ * the asking. One that was accepted had opened by then; perhaps it has ended, too, and others have begun, for they wait
+ * in the kernel's queue: the first in is the first out. Where no opening was seen, it is the youngest. */
 static uint64_t find_row(struct session *session, const struct own *own, int64_t t_ns, enum event_end *ret_end)
 {
     size_t last = session->n_rows > ROWS_SEARCHED ? session->n_rows - ROWS_SEARCHED : 0;
+    bool asked = own->role == ROLE_CLIENT;
     uint64_t found = 0;
     for (size_t i = session->n_rows; i-- > last;) {
         const struct row *row = &session->rows[i];
-        if (own->role == ROLE_CLIENT ? row->first_ns < own->first_ns - CAUSE_SLACK_NS : row->first_ns > t_ns)
+        if (row->in_calls || (asked ? row->first_ns < own->first_ns - CAUSE_SLACK_NS : row->first_ns > t_ns))
             continue;
         enum event_end end = end_of(row, own);
-        if (end == N_ENDS)
+        if (end == N_ENDS || (found != 0 && !asked && !row->opened))
             continue;
         *ret_end = end;
         found = i + 1;
-        if (own->role != ROLE_CLIENT)
-            break;
     }
     return found;
 }

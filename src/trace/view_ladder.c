@@ -107,7 +107,8 @@ static int finish(struct view_run *run)
         ladder_finish(state->live);
         return 0;
     }
-    if (state->gather.n_conns_left_out > 0) {
+    uint64_t n_left_out = state->gather.n_conns_left_out;
+    if (n_left_out > 0 && !run->settings->all) {
         summary_print(&state->summary, out);
         fputc('\n', out);
     }
@@ -118,12 +119,14 @@ static int finish(struct view_run *run)
         if (error < 0)
             return error;
     }
-    if (state->gather.n_conns_left_out > 0) {
+    if (n_left_out > 0) {
         fflush(out);
         fprintf(stderr,
-                _("sonde: the first %zu of %" PRIu64 " connections are drawn; --conn N draws another, --all draws "
-                  "every one.\n"),
-                state->gather.n_conns, (uint64_t)state->gather.n_conns + state->gather.n_conns_left_out);
+                run->settings->all ? _("sonde: the first %zu of %" PRIu64 " connections are drawn, for want of room; "
+                                       "--conn N draws another.\n")
+                                   : _("sonde: the first %zu of %" PRIu64 " connections are drawn; --conn N draws "
+                                       "another, --all draws every one.\n"),
+                state->gather.n_conns, (uint64_t)state->gather.n_conns + n_left_out);
     }
     return 0;
 }

@@ -32,7 +32,7 @@ struct held {
     struct held *previous, *next; /* by until_ns */
     int64_t until_ns;
     uint64_t fin_end; /* what acknowledges it */
-    uint8_t from, before;
+    uint8_t from;
     unsigned n;
     struct event *event[HELD_MAX];
 };
@@ -45,7 +45,7 @@ struct told {
     bool waits, concludes, over;
     uint8_t state[N_ENDS];   /* after its last segment */
     struct held *held;       /* NULL: nothing */
-    uint64_t hash[TOLD_MAX]; /* of each verdict's sentence; 0: not told */
+    uint32_t hash[TOLD_MAX]; /* of each verdict's sentence; 0: not told */
 };
 
 struct wire {
@@ -100,7 +100,7 @@ static void held_set_back(struct held *held)
     enum event_end to = other_end(held->from);
     for (unsigned i = 0; i + 1 < held->n; i++) {
         if (held->event[i]->segment.state[to] == TCP_STATE_CLOSE_WAIT)
-            held->event[i]->segment.state[to] = held->before;
+            held->event[i]->segment.state[to] = TCP_STATE_ESTABLISHED;
     }
 }
 
@@ -134,9 +134,9 @@ static bool held_take(struct wire *wire, struct held *held, const struct event *
 static bool held_begin(struct wire *wire, struct told *told, const struct event *event)
 {
     const struct event_segment *segment = &event->segment;
-    uint8_t before = told->state[other_end(segment->from)];
-    if (!(segment->flags & SEGMENT_FIN) || segment->state[other_end(segment->from)] != TCP_STATE_CLOSE_WAIT ||
-        before == TCP_STATE_CLOSE_WAIT || before == TCP_STATE_UNKNOWN)
+    enum event_end to = other_end(segment->from);
+    if (!(segment->flags & SEGMENT_FIN) || segment->state[to] != TCP_STATE_CLOSE_WAIT ||
+        told->state[to] == TCP_STATE_CLOSE_WAIT)
         return false;
     struct held *held = calloc(1, sizeof *held);
     if (!held || !held_add(held, event)) {
@@ -145,7 +145,6 @@ static bool held_begin(struct wire *wire, struct told *told, const struct event 
     }
     held->told = told;
     held->from = segment->from;
-    held->before = before;
     held->fin_end = segment->seq + segment->n_bytes + 1;
     held->until_ns = event->t_ns + HOLD_NS;
     held->previous = wire->held_last;
@@ -180,11 +179,11 @@ static void say(struct wire *wire, const struct conversation *conversation, int6
 }
 
 /* FNV-1a; never 0. */
-static uint64_t hash_of(const char *text)
+static uint32_t hash_of(const char *text)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint32_t hash = UINT32_C(2166136261);
     for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+        hash = (hash ^ (unsigned char)*text) * UINT32_C(16777619);
     return hash ? hash : 1;
 }
 
@@ -197,7 +196,7 @@ static void judge(struct wire *wire, struct conversation *conversation, int64_t 
         enum verdict_weight weight = verdict->judge(conversation, text);
         if (weight == VERDICT_NONE)
             continue;
-        uint64_t hash = hash_of(text);
+        uint32_t hash = hash_of(text);
         if (told->hash[i] == hash || (told->hash[i] != 0 && !last))
             continue;
         told->hash[i] = hash;
@@ -483,6 +482,11 @@ void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *s
     put_raw_sacks(&decoded.options, segment);
     wire->has_segment = false;
     tracker_packet(wire->tracker, t_ns, segment->packet, 0, &decoded);
+}
+
+int64_t wire_held_ns(const struct wire *wire)
+{
+    return wire->held_first ? wire->held_first->until_ns - HOLD_NS : INT64_MAX;
 }
 
 void wire_release(struct wire *wire)

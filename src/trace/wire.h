@@ -52,6 +52,8 @@ void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *s
 void wire_idle(struct wire *wire, int64_t now_ns);
 /* When wire_idle has something to do; INT64_MAX: nothing. */
 int64_t wire_next_ns(const struct wire *wire);
+/* The time of the first event that is held; INT64_MAX: none is. */
+int64_t wire_held_ns(const struct wire *wire);
 /* Tell at once what was held to see what follows it. */
 void wire_release(struct wire *wire);
 /* The end: conversations that are still there are concluded, in order. */

@@ -155,7 +155,8 @@ def _describe(sample, rounds):
     result = sample.result
     if sample.dropped == "failed":
         return f"{head} failed: {result['error']}"
-    text = f"{head} {result['seconds']:.3f} s, CPU {result['user'] + result['system']:.3f} s, {result['peak_bytes']:,} B"
+    used = result["user"] + result["system"]
+    text = f"{head} {result['seconds']:.3f} s, CPU {used:.3f} s, {result['peak_bytes']:,} B"
     return text + (f"  dropped: {sample.dropped}" if sample.dropped else "")
 
 

@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -734,8 +735,9 @@ def test_the_terminal_is_restored(screen, scene, number, status):
     os.kill(view.pid(), getattr(signal, f"SIG{number}"))
     view.wait(f"^status {status}$")
     assert view.run("display-message", "-p", "#{alternate_on}").strip() == "0"
-    after = wait_until(lambda: open(f"{view.path}.after", encoding="ascii").read(), "the settings are written")
-    assert after == open(f"{view.path}.before", encoding="ascii").read()
+    before, after = (pathlib.Path(f"{view.path}.{when}") for when in ("before", "after"))
+    wait_until(lambda: after.exists() and len(after.read_text()) == len(before.read_text()), "the settings are written")
+    assert after.read_text() == before.read_text()
 
 
 def test_stopped_and_continued(screen, scene):

@@ -607,6 +607,9 @@ static void who_is_suspect(void **state)
     row.receive_queue = 0;
     row.state = TCP_STATE_CLOSE_WAIT;
     assert_true(row_is_suspect(&row));
+    row.state = TCP_STATE_TIME_WAIT;
+    row.timer = TIMER_TIME_WAIT;
+    assert_false(row_is_suspect(&row));
 }
 
 int main(void)

@@ -146,7 +146,7 @@ static void segment_texts(struct svg *svg, struct mark *mark)
     segment_notes(&svg->connection, segment, false, say_segment_note, &user);
     connection_took_segment(&svg->connection, segment);
     svg->n_segments++;
-    svg->n_from[event->segment.from]++;
+    svg->n_from[segment->from]++;
     svg->n_lost += segment->fate == FATE_LOST || segment->fate == FATE_THROWN;
     svg->n_again += has_note(segment->notes, NOTE_AGAIN) || has_note(segment->notes, NOTE_SYN_RETRY);
 }
