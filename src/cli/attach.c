@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,15 @@ struct attach {
     pthread_t thread;
 };
 
+static void close_json(FILE *file)
+{
+    bool failed = ferror(file) != 0;
+    if (fclose(file) != 0 && !failed)
+        say(_("the trace could not be written whole: %s."), sonde_strerror(-errno));
+    else if (failed) /* why, was known when it happened */
+        say(_("the trace could not be written whole, and ends early."));
+}
+
 static void attach_free(struct attach *attach)
 {
     session_free(attach->session);
@@ -45,8 +55,8 @@ static void attach_free(struct attach *attach)
     program_calls_free(attach->calls);
     if (attach->ladder_out)
         fclose(attach->ladder_out);
-    if (attach->json_out && fclose(attach->json_out) != 0)
-        say(_("the trace could not be written whole: %s."), sonde_strerror(-errno));
+    if (attach->json_out)
+        close_json(attach->json_out);
     if (attach->stop_fd >= 0)
         close(attach->stop_fd);
     free(attach);
@@ -179,6 +189,17 @@ static void *run_thread(void *user)
     return NULL;
 }
 
+/* Signals are for the threads that expect them: this one would be ended by those that others wait for. */
+static int start_thread(struct attach *attach)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&attach->thread, NULL, run_thread, attach);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 void attach_begin(struct attach *attach, const struct sonde_url *urls, const uint16_t *ports, unsigned n)
 {
     open_capture(attach, urls, ports, n);
@@ -195,7 +216,7 @@ void attach_begin(struct attach *attach, const struct sonde_url *urls, const uin
         .checksums = true,
     };
     attach->session = session_new(&settings);
-    int error = attach->session ? pthread_create(&attach->thread, NULL, run_thread, attach) : ENOMEM;
+    int error = attach->session ? start_thread(attach) : ENOMEM;
     attach->running = error == 0;
     if (error != 0)
         say(_("the trace cannot be shown: %s."), sonde_strerror(-error));

@@ -168,9 +168,10 @@ static bool open_views(struct trace_run *run, enum exit_status *ret_status)
 {
     const struct trace_settings *settings = run->settings;
     const struct view *shown = main_view(settings);
-    bool svg_is_output = settings->svg && strcmp(settings->svg, "-") == 0;
+    bool file_is_output =
+        (settings->svg && strcmp(settings->svg, "-") == 0) || (settings->write && strcmp(settings->write, "-") == 0);
     run->sentences = shown == &view_ladder || shown == &view_json || settings->svg || settings->write;
-    return (svg_is_output || add_view(run, shown, ret_status)) &&
+    return (file_is_output || add_view(run, shown, ret_status)) &&
            (!settings->svg || add_view(run, &view_svg, ret_status)) &&
            (!settings->write || add_view(run, &view_write, ret_status));
 }
@@ -179,6 +180,25 @@ static void close_views(struct trace_run *run)
 {
     for (size_t i = 0; i < run->n_views; i++)
         trace_view_close(&run->views[i]);
+}
+
+/* Has a view's file been the trouble? Then it is said. */
+static bool say_view_error(const struct trace_run *run)
+{
+    char file[WORD_MAX];
+    for (size_t i = 0; i < run->n_views; i++) {
+        const struct view_run *view = &run->views[i];
+        const char *path = view->view == &view_svg ? run->settings->svg : run->settings->write;
+        if (view->error >= 0 || !path || (view->view != &view_svg && view->view != &view_write))
+            continue;
+        escape_short(path, strlen(path), file, sizeof file);
+        if (view->view == &view_svg && view->error == -ENOENT)
+            say(_("%s stays empty: there was no connection to draw."), file);
+        else if (view->error != -EPIPE || strcmp(path, "-") != 0) /* a reader that has gone away knows it */
+            say(_("%s cannot be written: %s."), file, sonde_strerror(view->error));
+        return true;
+    }
+    return false;
 }
 
 /* "3" is a number, "c" the third tag of the ladder. 0: it is neither. */
@@ -291,10 +311,10 @@ static enum exit_status say_file_error(const struct trace_run *run, int error, c
         say(_("%s holds recorded events, and %s needs packets."), file, detail);
         return EXIT_MISUSE;
     }
+    if (why->code == 0 && say_view_error(run))
+        return EXIT_NETWORK;
     if (error == -EPIPE)
         say(_("%s ends in the middle of a packet; what was before it has been read."), file);
-    else if (error == -ENOENT && run->settings->svg && why->code == 0)
-        say(_("%s has no connection to draw."), file);
     else if (error == -EINVAL)
         say(_("%s cannot be read any further: %s."), file,
             detail[0] ? detail : _("it is no capture, nor recorded events"));
@@ -397,7 +417,9 @@ static enum exit_status run_session(struct trace_run *run, struct capture_live *
     session_get_counts(session, &counts);
     session_free(session);
     say_live_counts(&counts);
-    if (error < 0 && !(error == -ENOENT && run->settings->svg)) {
+    if (say_view_error(run))
+        return EXIT_NETWORK;
+    if (error < 0) {
         say(_("the trace has ended early: %s."), sonde_strerror(error));
         return EXIT_NETWORK;
     }
@@ -456,6 +478,10 @@ static bool check(const struct trace_settings *settings)
     }
     if (settings->file && settings->write && is_same_file(settings->file, settings->write)) {
         say(_("--write would write over the file that is being read: give another one."));
+        return false;
+    }
+    if (settings->svg && settings->write && strcmp(settings->svg, settings->write) == 0) {
+        say(_("--svg and --write would write over each other: give them different files."));
         return false;
     }
     if (settings->hex && !settings->follow) {

@@ -5,11 +5,8 @@
 #include "cli/verbs.h"
 #include "term/style.h"
 
-#include <langinfo.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <wchar.h>
 
 #define MEMBER(name) .member = offsetof(struct settings, name)
 
@@ -96,7 +93,7 @@ static const struct example examples[] = {
     {"sonde watch listening", N_("accept queues: which are full, and whose")},
     {"sonde watch --once 'dport = :443'", N_("one table of the connections to that port")},
     {"sonde watch --follow 7007", N_("each change of state of the connections of a port")},
-    {"sonde watch --json --owners unread'>'0", N_("what is not read, and by which program, for programs")},
+    {"sonde watch --json --owners 'unread>0'", N_("what is not read, and by which program, for programs")},
     {NULL, NULL},
 };
 
@@ -108,13 +105,6 @@ static const char more[] = N_("FILTER is in the words of ss(8), and some more:\n
                               "  pid:4121, process:nginx                 the owner\n"
                               "  7007                                    the port at either end\n"
                               "  and or not ( )                          and anything else is searched for as text\n");
-
-static bool unicode_is_shown(void)
-{
-    const char *term = getenv("TERM");
-    return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 && wcwidth(L'─') == 1 &&
-           (!term || (strcmp(term, "linux") != 0 && strcmp(term, "dumb") != 0));
-}
 
 static unsigned kinds_of(const struct settings *settings)
 {
@@ -144,7 +134,7 @@ static enum exit_status watch(const struct settings *settings, const struct sock
         .owners = settings->owners,
         .all = settings->all,
         .json = settings->json,
-        .ascii = settings->ascii || !unicode_is_shown(),
+        .ascii = settings->ascii || !term_is_unicode(),
         .color = settings->color == WHEN_ALWAYS || (settings->color != WHEN_NEVER && term_wants_color(STDOUT_FILENO)),
         .sort = settings->sort,
         .n_columns = (unsigned)settings->n_columns,

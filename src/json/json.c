@@ -10,6 +10,8 @@
 #include <time.h>
 
 #define NS_PER_S 1000000000
+#define NUMBER_MAX 20 /* digits of a 64-bit number */
+#define KEY_DRESS 4   /* comma, quotes and colon around a key */
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -162,27 +164,56 @@ static void put_base64(struct json *json, const unsigned char *bytes, size_t n_b
     put(json, "\"", 1);
 }
 
-static void put_key(struct json *json, const char *key)
+/* A value's digits, most values being short: from the right, two at a time. */
+static size_t write_unsigned(char *to, uint64_t value)
 {
-    if (!json->first)
-        put(json, ",", 1);
-    json->first = false;
-    if (!key)
-        return;
-    put(json, "\"", 1);
-    put_text(json, key);
-    put(json, "\":", 2);
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    char text[NUMBER_MAX];
+    size_t at = sizeof text;
+    while (value >= 100) {
+        at -= 2;
+        memcpy(text + at, pairs + 2 * (value % 100), 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        at -= 2;
+        memcpy(text + at, pairs + 2 * value, 2);
+    } else {
+        text[--at] = (char)('0' + value);
+    }
+    memcpy(to, text + at, sizeof text - at);
+    return sizeof text - at;
 }
 
-static void put_unsigned(struct json *json, uint64_t value)
+/* Writes ,"key": with room for n_more bytes behind it, to which it returns a pointer; NULL: it does not fit. Room is
+ * asked for once, since a line may have a hundred members. */
+static char *begin_member(struct json *json, const char *key, size_t n_more)
 {
-    char text[20];
-    size_t at = sizeof text;
-    do {
-        text[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    put(json, text + at, sizeof text - at);
+    size_t n_key = key ? strlen(key) : 0;
+    if (json->overflow || n_key + KEY_DRESS + n_more > json->size_bytes - json->n_bytes) {
+        json->overflow = true;
+        return NULL;
+    }
+    char *at = json->text + json->n_bytes;
+    if (!json->first)
+        *at++ = ',';
+    json->first = false;
+    if (key) {
+        *at++ = '"';
+        memcpy(at, key, n_key);
+        at += n_key;
+        *at++ = '"';
+        *at++ = ':';
+    }
+    json->n_bytes = (size_t)(at - json->text);
+    return at;
+}
+
+static void put_key(struct json *json, const char *key)
+{
+    begin_member(json, key, 0);
 }
 
 void json_begin(struct json *json, char *buffer, size_t size_bytes)
@@ -202,24 +233,31 @@ void json_string(struct json *json, const char *key, const char *value)
 
 void json_number(struct json *json, const char *key, int64_t value)
 {
-    put_key(json, key);
+    char *at = begin_member(json, key, 1 + NUMBER_MAX);
+    if (!at)
+        return;
     if (value < 0)
-        put(json, "-", 1);
-    put_unsigned(json, value < 0 ? -(uint64_t)value : (uint64_t)value);
+        *at++ = '-';
+    at += write_unsigned(at, value < 0 ? -(uint64_t)value : (uint64_t)value);
+    json->n_bytes = (size_t)(at - json->text);
 }
 
 void json_unsigned(struct json *json, const char *key, uint64_t value)
 {
-    put_key(json, key);
-    put_unsigned(json, value);
+    char *at = begin_member(json, key, NUMBER_MAX);
+    if (at)
+        json->n_bytes += write_unsigned(at, value);
 }
 
 void json_unsigned_string(struct json *json, const char *key, uint64_t value)
 {
-    put_key(json, key);
-    put(json, "\"", 1);
-    put_unsigned(json, value);
-    put(json, "\"", 1);
+    char *at = begin_member(json, key, 2 + NUMBER_MAX);
+    if (!at)
+        return;
+    *at++ = '"';
+    at += write_unsigned(at, value);
+    *at++ = '"';
+    json->n_bytes = (size_t)(at - json->text);
 }
 
 void json_null(struct json *json, const char *key)

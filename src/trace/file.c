@@ -151,7 +151,7 @@ static void show_packet(const struct reading *reading, const struct capture_file
 static bool nobody_reads(const struct trace_file_settings *settings)
 {
     for (size_t i = 0; i < settings->n_views; i++) {
-        if (ferror(settings->views[i].settings->out))
+        if (ferror(settings->views[i].settings->out) || settings->views[i].error < 0)
             return true;
     }
     return false;

@@ -52,7 +52,7 @@ static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
     if (gathered)
         return gathered;
     bool full = (gather->n_conns_max > 0 && gather->n_conns == gather->n_conns_max) ||
-                gather->n_events >= GATHER_EVENTS_MAX || !grow(gather);
+                gather->n_conns == GATHER_CONNS_MAX || !grow(gather);
     if (full) {
         /* Counted by numbers that are new here, which is exact as long as each is introduced once. */
         gather->n_conns_left_out += conn > gather->last_left_out;

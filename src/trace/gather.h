@@ -10,6 +10,7 @@
 
 #define GATHER_EVENTS_MAX 200000
 #define GATHER_SENTENCES_MAX 200000 /* on top of them */
+#define GATHER_CONNS_MAX 100000
 
 struct gathered {
     uint64_t conn;
@@ -29,7 +30,7 @@ struct gather {
     uint64_t only; /* keep this connection alone; 0: all */
 };
 
-/* n_conns_max: 0 for as many as there is room for the events of. */
+/* n_conns_max: 0 for as many as can be kept. */
 void gather_init(struct gather *gather, size_t n_conns_max, uint64_t only);
 void gather_event(struct gather *gather, const struct event *event);
 void gather_free(struct gather *gather);

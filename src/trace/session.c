@@ -351,7 +351,7 @@ static void flush_outputs(const struct session *session)
 static bool outputs_are_gone(const struct session *session)
 {
     for (size_t i = 0; i < session->settings.n_views; i++) {
-        if (ferror(session->settings.views[i].settings->out))
+        if (ferror(session->settings.views[i].settings->out) || session->settings.views[i].error < 0)
             return true;
     }
     return false;
@@ -365,6 +365,7 @@ static int turn(struct session *session, bool *ret_over)
         {.fd = settings->calls ? program_calls_fd(settings->calls) : -1, .events = POLLIN},
         {.fd = settings->stop_fd, .events = POLLIN},
     };
+    *ret_over = true;
     if (poll(fds, 3, wait_ms(session)) < 0 && errno != EINTR)
         return -errno;
     session->now_ns = session_now_ns();
@@ -391,6 +392,7 @@ static int run_out(struct session *session)
     int64_t until_ns = session->now_ns + TIMELINE_HOLD_NS;
     bool over;
     session->settings.stop_fd = -1;
+    session->settings.duration_ns = until_ns - session->start_ns; /* so that no wait is longer */
     while (!enough(session) && session->now_ns < until_ns) {
         if (turn(session, &over) < 0)
             break;

@@ -9,8 +9,9 @@
  *
  * A connection is one row of the session's table, with a number that is never used again. The wire makes a row for each
  * conversation it sees. A call belongs to a socket of ours, known by its cookie; which connection that is, is decided
- * when the call leaves the time line, by the socket's addresses: the youngest connection of that tuple that had begun
- * by then. If the wire has none (no right to capture, a UNIX socket), the call makes the row.
+ * when the call leaves the time line, by the socket's addresses: the first connection of that tuple that can be meant
+ * and is no other socket's (session_join.c). If the wire has none (no right to capture, a UNIX socket), the call makes
+ * the row.
  */
 #ifndef TRACE_SESSION_H
 #define TRACE_SESSION_H
@@ -46,8 +47,8 @@ struct session_counts {
 
 /* NULL: no memory. The settings are copied; what they point to must stay. */
 struct session *session_new(const struct session_settings *settings);
-/* Until stop_fd is readable, enough packets were seen, time is over, or standard output is gone. 0, or a negative
- * error: the interface has gone (-ENETDOWN), a view's file (its error). Everything has been handed to the views then,
+/* Until stop_fd is readable, enough packets were seen, time is over, or a view's output is gone. 0, or a negative
+ * error: the interface has gone (-ENODEV), a view's file (its error). Everything has been handed to the views then,
  * and they are finished. */
 int session_run(struct session *session);
 void session_get_counts(const struct session *session, struct session_counts *ret_counts);

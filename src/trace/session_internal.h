@@ -29,7 +29,7 @@ struct row {
 struct own {
     uint64_t cookie, stream, netns_cookie;
     int32_t fd;
-    bool is_unix, has_addresses, has_target, connecting, closed;
+    bool is_unix, has_addresses, has_target, closed;
     uint8_t role; /* enum event_role */
     struct sonde_address local, peer, target;
     int64_t first_ns;

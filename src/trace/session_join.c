@@ -87,7 +87,6 @@ static void learn(struct own *own, const struct program_call *call)
         break;
     case SONDE_OP_CONNECT:
         own->role = ROLE_CLIENT;
-        own->connecting = said->result == -EINPROGRESS;
         break;
     case SONDE_OP_LISTEN:
         own->role = ROLE_SERVER;

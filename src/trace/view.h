@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Views: the ways to show what was traced. A view is one file with one const description and one row in views.c. It is
+ * Views: the ways to show what was traced. A view is one file with one const description; the command chooses. It is
  * handed what it asks for by having a function for it: events in the order of time, packets as they were captured,
  * payload in order, conversations that are over.
  */
@@ -60,6 +60,7 @@ struct view_run {
     const struct view *view;
     const struct view_settings *settings;
     void *state;
+    int error; /* its file cannot be written any further; what finish returned */
 };
 
 extern const struct view view_ladder, view_json, view_svg, view_follow, view_summary, view_layers, view_write;

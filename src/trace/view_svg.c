@@ -10,6 +10,7 @@
 
 struct state {
     FILE *file;
+    int error; /* of its first write that failed */
     struct gather gather;
 };
 
@@ -34,7 +35,9 @@ static void on_event(struct view_run *run, const struct event *event)
 
 static void put(const char *text, size_t n_bytes, void *user)
 {
-    fwrite(text, 1, n_bytes, user);
+    struct state *state = user;
+    if (fwrite(text, 1, n_bytes, state->file) < n_bytes && state->error == 0)
+        state->error = -errno;
 }
 
 static int finish(struct view_run *run)
@@ -43,10 +46,12 @@ static int finish(struct view_run *run)
     if (state->gather.n_conns == 0)
         return -ENOENT;
     const struct gathered *gathered = &state->gather.conns[0];
-    int error = ladder_svg((const struct event *const *)gathered->events, gathered->n_events, gathered->conn, NULL, put,
-                           state->file);
-    if (error == 0 && fflush(state->file) != 0)
-        error = -errno;
+    int error =
+        ladder_svg((const struct event *const *)gathered->events, gathered->n_events, gathered->conn, NULL, put, state);
+    if (fflush(state->file) != 0 && state->error == 0)
+        state->error = -errno;
+    if (error == 0)
+        error = state->error;
     return error;
 }
 

@@ -24,7 +24,6 @@ struct state {
     struct capture_writer *writer;
     struct interface interfaces[INTERFACES_MAX];
     unsigned n_interfaces;
-    int error;
 };
 
 static int on_open(struct view_run *run, struct sonde_why *ret_why)
@@ -112,7 +111,7 @@ static void on_packet(struct view_run *run, const struct view_packet *packet)
         return;
     int written = interface_of(state, packet);
     if (written < 0) {
-        state->error = state->error ? state->error : written;
+        run->error = run->error ? run->error : written;
         return;
     }
     struct packet out = *packet->packet;
@@ -120,14 +119,16 @@ static void on_packet(struct view_run *run, const struct view_packet *packet)
     /* What somebody else has said of it stays. */
     const char *said = comment_of(packet, comment) ? comment : out.comment;
     int error = capture_writer_packet(state->writer, &out, said);
-    if (error < 0 && state->error == 0)
-        state->error = error;
+    if (error < 0 && run->error == 0)
+        run->error = error;
 }
 
 static void on_idle(struct view_run *run, int64_t now_ns)
 {
     struct state *state = run->state;
-    capture_writer_flush(state->writer);
+    int error = capture_writer_flush(state->writer);
+    if (error < 0 && run->error == 0)
+        run->error = error;
 }
 
 static int finish(struct view_run *run)
@@ -135,7 +136,7 @@ static int finish(struct view_run *run)
     struct state *state = run->state;
     int error = capture_writer_close(state->writer);
     state->writer = NULL;
-    return state->error < 0 ? state->error : error;
+    return run->error < 0 ? run->error : error;
 }
 
 static void on_close(struct view_run *run)

@@ -24,7 +24,9 @@ int trace_view_open(const struct view *view, const struct view_settings *setting
 
 int trace_view_finish(struct view_run *run)
 {
-    return run->view->finish ? run->view->finish(run) : 0;
+    int error = run->view->finish ? run->view->finish(run) : 0;
+    run->error = error < 0 ? error : run->error;
+    return run->error;
 }
 
 void trace_view_close(struct view_run *run)

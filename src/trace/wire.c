@@ -57,6 +57,8 @@ struct wire {
     bool has_segment, has_conclusion;
     char conclusion[CONCLUSION_BYTES];
     struct told *waiting;
+    int64_t idle_ns;  /* live: how far the time line is */
+    int64_t ended_ns; /* what is concluded at the end is not earlier */
     struct held *held_first, *held_last;
 };
 
@@ -281,6 +283,7 @@ int64_t wire_next_ns(const struct wire *wire)
 void wire_idle(struct wire *wire, int64_t now_ns)
 {
     struct told *next;
+    wire->idle_ns = now_ns;
     held_tell_until(wire, now_ns);
     for (struct told *told = wire->waiting; told; told = next) {
         next = told->next;
@@ -340,7 +343,7 @@ static void on_segment(struct conversation *conversation, int64_t t_ns, const st
     told->last_ns = t_ns;
     if (!wire->owner.sentences)
         return;
-    if (segment->notes & TROUBLE)
+    if (segment->notes & TROUBLE && !told->over)
         wait_begins(wire, told);
     if (told->over || told->concludes || !is_over(conversation))
         return;
@@ -380,6 +383,8 @@ static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *
 {
     struct wire *wire = user;
     struct told *told = conversation_user(conversation);
+    if (t_ns < wire->ended_ns)
+        t_ns = wire->ended_ns;
     if (told) {
         wait_ends(told);
         if (told->held)
@@ -476,12 +481,16 @@ void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *s
         .payload = segment->data,
         .n_payload = segment->n_bytes,
         .n_payload_captured = segment->n_data < segment->n_bytes ? segment->n_data : segment->n_bytes,
+        .trouble = (uint16_t)((has_note(segment->notes, NOTE_CUT) ? DECODE_CUT : 0) |
+                              (has_note(segment->notes, NOTE_CHECKSUM_BAD) ? DECODE_CHECKSUM_BAD : 0)),
     };
+    /* Events do not name interfaces: a copy was seen at another one. */
+    uint32_t interface = has_note(segment->notes, NOTE_SEEN_TWICE) ? 1 : 0;
     put_address(&decoded.source, &segment->source);
     put_address(&decoded.destination, &segment->destination);
     put_raw_sacks(&decoded.options, segment);
     wire->has_segment = false;
-    tracker_packet(wire->tracker, t_ns, segment->packet, 0, &decoded);
+    tracker_packet(wire->tracker, t_ns, segment->packet, interface, &decoded);
 }
 
 int64_t wire_held_ns(const struct wire *wire)
@@ -497,6 +506,7 @@ void wire_release(struct wire *wire)
 void wire_finish(struct wire *wire)
 {
     wire_release(wire);
+    wire->ended_ns = wire->idle_ns;
     tracker_free(wire->tracker);
     wire->tracker = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The wire as a source of events: packets are decoded, put together when they are fragments, tracked, and become
- * events. A connection's number on the time line is its conversation's, unless the owner says otherwise in `opened`.
+ * events. A connection's number on the time line is its conversation's, unless the owner gives it another.
  */
 #ifndef TRACE_WIRE_H
 #define TRACE_WIRE_H

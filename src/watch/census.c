@@ -43,8 +43,10 @@ static void count_port(struct census *census, const struct socket_info *socket)
 {
     if (socket->peer.port == 0 || socket->local.port < census->port_low || socket->local.port > census->port_high)
         return;
-    tally_add(&census->peers, &socket->peer);
-    uint32_t n = tally_count(&census->peers, &socket->peer);
+    /* Who was connected to uses up no port of ours. (Listeners come first.) */
+    if (census->listening[socket->local.port / 8] & 1u << socket->local.port % 8)
+        return;
+    uint32_t n = tally_add(&census->peers, &socket->peer);
     if (n > census->n_ports_most) {
         census->n_ports_most = n;
         census->most_peer = socket->peer;

@@ -471,6 +471,12 @@ struct row *model_see(struct model *model, const struct socket_info *socket)
     uint64_t key = key_of(socket);
     struct row *row = model->has_past ? model_find(model, key) : NULL;
     bool is_new = !row;
+    if (model->pass && model->n_rows >= MODEL_PASS_FROM && socket->family != AF_UNIX) {
+        struct row passing = {.key = key};
+        fill_row(&passing, socket);
+        if (model->pass(&passing, model->user))
+            return NULL;
+    }
     if (!row)
         row = add_row(model, key);
     if (!row) {

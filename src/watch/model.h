@@ -85,6 +85,8 @@ struct news {
     uint32_t look;
 };
 
+#define MODEL_PASS_FROM 4096
+
 struct model {
     struct row *rows;
     struct track *tracks; /* NULL: no past */
@@ -99,8 +101,11 @@ struct model {
     uint64_t n_nameless;              /* that died without addresses: never used, or reset by their own program */
     struct news news[MODEL_NEWS_MAX]; /* the latest missed ones, and TIME_WAIT entries that appeared; a ring */
     size_t n_news;
-    struct census census;                                       /* of the last whole look */
-    struct census next_census;                                  /* of this one */
+    struct census census;      /* of the last whole look */
+    struct census next_census; /* of this one */
+    /* Without a past: past MODEL_PASS_FROM rows, whoever can do without a row is asked to take it; true: it has. NULL:
+     * all are kept. Not asked for UNIX sockets. */
+    bool (*pass)(const struct row *row, void *user);
     void (*on_change)(const struct change *change, void *user); /* may be NULL */
     void *user;
 };

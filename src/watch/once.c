@@ -28,7 +28,7 @@ struct once {
     struct model model;
     struct view view;
     struct plain plain;
-    struct text out, sentences;
+    struct text out, rest, sentences; /* rest: rows that are well, and were not kept */
     unsigned n_columns;
     uint64_t n_sentences, n_more;
     uint32_t *by_key; /* suspects by cookie, for the second dump; row + 1 */
@@ -283,14 +283,38 @@ static void print_fitted(struct once *once, const struct place *places)
     }
 }
 
+static void begin_view(struct once *once)
+{
+    const struct watch_settings *settings = once->source.settings;
+    int64_t now_ns = clock_now_ns();
+    once->view = (struct view){.owners = settings->owners ? once->source.owners : NULL,
+                               .ascii = settings->ascii,
+                               .now_ns = now_ns,
+                               .seen_ns = now_ns};
+}
+
+/* A row about which nothing more is to be found out becomes text at once: of a hundred thousand sockets nearly all are
+ * like that, and memory for their rows would take longer to get than all the rest. The widths are those of the rows
+ * before it; from here on an address that is wider moves what stands behind it. */
+static bool pass(const struct row *row, void *user)
+{
+    struct once *once = user;
+    if (row_is_listener(row) || row_is_suspect(row))
+        return false;
+    if (once->rest.n_bytes == 0) {
+        once->plain.owners = once->view.owners != NULL;
+        for (size_t i = 0; i < once->model.n_rows; i++)
+            plain_note(&once->plain, &once->model.rows[i]);
+    }
+    plain_row(&once->plain, &once->view, row, &once->rest);
+    return true;
+}
+
 static int print(struct once *once)
 {
     const struct watch_settings *settings = once->source.settings;
     struct place *places = NULL;
-    once->view = (struct view){.owners = settings->owners ? once->source.owners : NULL,
-                               .ascii = settings->ascii,
-                               .now_ns = once->view.now_ns,
-                               .seen_ns = once->view.now_ns};
+    begin_view(once);
     if (once->n_columns > 0 || settings->sort >= 0) {
         places = malloc((once->model.n_rows + 1) * sizeof *places);
         if (!places)
@@ -304,8 +328,13 @@ static int print(struct once *once)
     else
         print_plain(once, places);
     free(places);
-    if (once->sentences.n_bytes > 0)
-        text_append(&once->out, "\n", 1);
+    int error = text_write(&once->out, STDOUT_FILENO);
+    if (error == 0)
+        error = text_write(&once->rest, STDOUT_FILENO);
+    if (error != 0 || once->sentences.n_bytes == 0)
+        return error;
+    text_clear(&once->out);
+    text_append(&once->out, "\n", 1);
     text_append(&once->out, once->sentences.bytes, once->sentences.n_bytes);
     return text_write(&once->out, STDOUT_FILENO);
 }
@@ -316,6 +345,11 @@ static int look(struct once *once)
     const struct watch_settings *settings = once->source.settings;
     bool wants_info = settings->sort == SORT_IN || settings->sort == SORT_OUT || settings->sort == SORT_RTT;
     model_init(&once->model, false);
+    begin_view(once);
+    if (once->n_columns == 0 && settings->sort < 0) {
+        once->model.pass = pass;
+        once->model.user = once;
+    }
     int error =
         source_look_once(&once->source, &once->model, wants_info ? SOCKETS_WITH_INFO : 0, keep_listener, &listeners);
     once->view.now_ns = clock_now_ns();
@@ -342,6 +376,7 @@ int watch_once(const struct watch_settings *settings)
         error = look(&once);
     model_free(&once.model);
     text_free(&once.out);
+    text_free(&once.rest);
     text_free(&once.sentences);
     source_close(&once.source);
     return error;

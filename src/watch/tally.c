@@ -64,18 +64,18 @@ void tally_clear(struct tally *tally)
     tally->n_refused = 0;
 }
 
-void tally_add(struct tally *tally, const struct sonde_address *address)
+uint32_t tally_add(struct tally *tally, const struct sonde_address *address)
 {
     if (2 * tally->n_entries >= tally->n_places && !grow(tally)) {
         tally->n_refused++;
-        return;
+        return 0;
     }
     struct tally_entry *entry = find(tally, address);
     if (entry->count == 0) {
         entry->address = *address;
         tally->n_entries++;
     }
-    entry->count++;
+    return ++entry->count;
 }
 
 uint32_t tally_count(const struct tally *tally, const struct sonde_address *address)

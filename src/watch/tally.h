@@ -23,7 +23,8 @@ struct tally {
 
 void tally_free(struct tally *tally);
 void tally_clear(struct tally *tally);
-void tally_add(struct tally *tally, const struct sonde_address *address);
+/* Returns how often it was seen, with this; 0: there is no room to count it. */
+uint32_t tally_add(struct tally *tally, const struct sonde_address *address);
 uint32_t tally_count(const struct tally *tally, const struct sonde_address *address);
 
 #endif

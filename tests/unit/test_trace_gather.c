@@ -117,8 +117,10 @@ static void nothing_at_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_connection_in_the_order_of_time), cmocka_unit_test(one_connection_alone),
-        cmocka_unit_test(too_many_connections), cmocka_unit_test(too_many_events),
+        cmocka_unit_test(by_connection_in_the_order_of_time),
+        cmocka_unit_test(one_connection_alone),
+        cmocka_unit_test(too_many_connections),
+        cmocka_unit_test(too_many_events),
         cmocka_unit_test(nothing_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

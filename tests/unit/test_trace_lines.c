@@ -150,7 +150,7 @@ static void errors_of_reading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_from_a_file), cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(lines_from_a_file),           cmocka_unit_test(nothing_at_all),
         cmocka_unit_test(byte_by_byte_through_a_pipe), cmocka_unit_test(long_lines),
         cmocka_unit_test(errors_of_reading),
     };

@@ -225,9 +225,9 @@ static void endings_in_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_table, free_text),     cmocka_unit_test_teardown(lines_of_json, free_text),
+        cmocka_unit_test_teardown(a_table, free_text),        cmocka_unit_test_teardown(lines_of_json, free_text),
         cmocka_unit_test_teardown(nothing_at_all, free_text), cmocka_unit_test_teardown(many, free_text),
-        cmocka_unit_test_teardown(the_largest, free_text), cmocka_unit_test(endings_in_words),
+        cmocka_unit_test_teardown(the_largest, free_text),    cmocka_unit_test(endings_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

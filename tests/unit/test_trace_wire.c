@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Packets into events: which, in what order, with which numbers; and what is concluded, when. */
+/* Packets into events: which, in what order, with which numbers; and what is concluded, when. As everywhere, events go
+ * through a time line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "observe/event/timeline.h"
 #include "trace/wire.h"
 #include "trace_packets.h"
 
@@ -17,6 +19,7 @@
 
 static struct {
     struct wire *wire;
+    struct timeline *line;
     int64_t t_ns;
     struct made_packet made;
     struct wire_result result;
@@ -32,6 +35,12 @@ static struct {
 static void on_event(const struct event *event, void *user)
 {
     assert_ptr_equal(user, &scene);
+    assert_int_equal(timeline_push(scene.line, event), 0);
+}
+
+static void on_ordered(const struct event *event, void *user)
+{
+    assert_false(event->late);
     assert_true(scene.n_events < EVENTS_MAX);
     scene.events[scene.n_events] = event_clone(event);
     assert_non_null(scene.events[scene.n_events++]);
@@ -62,6 +71,8 @@ static void begin_with(struct wire_owner owner)
     memset(&scene, 0, sizeof scene);
     scene.t_ns = 1000 * NS_PER_S;
     owner.user = &scene;
+    scene.line = timeline_new(TIMELINE_HOLD_NS, 1000, (struct timeline_sink){on_ordered, NULL});
+    assert_non_null(scene.line);
     scene.wire = wire_new(&owner);
     assert_non_null(scene.wire);
 }
@@ -71,10 +82,20 @@ static const struct wire_owner from_file = {
 static const struct wire_owner live = {
     .event = on_event, .conversation = on_conversation, .sentences = true, .settle_ns = SETTLE_NS, .where = "lo"};
 
+/* All that there is to be told by now. */
+static void tell(void)
+{
+    if (scene.wire)
+        wire_release(scene.wire);
+    timeline_flush(scene.line);
+}
+
 static int end(void **state)
 {
     wire_free(scene.wire);
+    timeline_free(scene.line);
     scene.wire = NULL;
+    scene.line = NULL;
     for (unsigned i = 0; i < scene.n_events; i++)
         free(scene.events[i]);
     scene.n_events = 0;
@@ -92,6 +113,7 @@ static void send_bytes(const struct tuple *tuple, enum event_end from, unsigned 
 /* The next event that the test has not looked at. */
 static const struct event *next(enum event_kind kind, uint64_t conn)
 {
+    tell();
     assert_true(scene.n_seen < scene.n_events);
     const struct event *event = scene.events[scene.n_seen++];
     if (event->kind != kind)
@@ -121,8 +143,17 @@ static void next_sentence(uint64_t conn, char mark, const char *name)
     assert_true(strlen(event->sentence.text) > 0);
 }
 
+/* Conclusions of that connection, if they are next. */
+static void next_sentences(uint64_t conn)
+{
+    tell();
+    while (scene.n_seen < scene.n_events && scene.events[scene.n_seen]->kind == EVENT_KIND_SENTENCE)
+        next(EVENT_KIND_SENTENCE, conn);
+}
+
 static void no_more(void)
 {
+    tell();
     if (scene.n_seen < scene.n_events)
         fail_msg("there is more: %s", event_kind_name(scene.events[scene.n_seen]->kind));
 }
@@ -211,12 +242,12 @@ static void a_tuple_three_times(void **state)
         again.isn[END_B] += (uint32_t)conn * 70000;
         talk(&again);
         send_bytes(&again, END_A, R | K, 6, 6, NULL);
-        while (scene.n_seen < scene.n_events && scene.events[scene.n_seen]->kind == EVENT_KIND_SENTENCE)
-            next_sentence(conn - 1, scene.events[scene.n_seen]->sentence.mark,
-                          scene.events[scene.n_seen]->sentence.name);
+        next_sentences(conn - 1);
         next(EVENT_KIND_CONNECTION, conn);
-        for (unsigned number = 1; number <= 7; number++)
+        for (unsigned number = 1; number <= 7; number++) {
+            next_sentences(conn - 1); /* at the same moment as the first segment that replaces it */
             assert_int_equal(next(EVENT_KIND_SEGMENT, conn)->segment.number, number);
+        }
         no_more();
     }
     wire_finish(scene.wire);
@@ -227,6 +258,7 @@ static void a_tuple_three_times(void **state)
         assert_int_equal(scene.over[i].side[END_A].n_unique_bytes, 5);
     }
     unsigned n_summaries[4] = {0};
+    tell();
     for (unsigned i = 0; i < scene.n_events; i++) {
         const struct event *event = scene.events[i];
         if (event->kind == EVENT_KIND_SENTENCE && event->sentence.mark == '=')
@@ -280,10 +312,13 @@ static void trouble_is_told_when_it_is_quiet(void **state)
     }
     int64_t due_ns = wire_next_ns(scene.wire);
     assert_true(due_ns > scene.t_ns && due_ns < INT64_MAX);
+    tell();
     unsigned n_before = scene.n_events;
     wire_idle(scene.wire, due_ns - 1);
+    tell();
     assert_int_equal(scene.n_events, n_before);
     wire_idle(scene.wire, due_ns);
+    tell();
     assert_true(scene.n_events > n_before);
     for (unsigned i = n_before; i < scene.n_events; i++) {
         assert_int_equal(scene.events[i]->kind, EVENT_KIND_SENTENCE);
@@ -293,8 +328,10 @@ static void trouble_is_told_when_it_is_quiet(void **state)
     n_before = scene.n_events;
     assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
     wire_idle(scene.wire, due_ns + 100 * NS_PER_S);
+    tell();
     assert_int_equal(scene.n_events, n_before);
     wire_finish(scene.wire);
+    timeline_flush(scene.line);
     assert_int_equal(scene.events[scene.n_events - 1]->sentence.mark, '=');
 }
 
@@ -316,8 +353,9 @@ static void numbers_of_the_owner(void **state)
         next(EVENT_KIND_SEGMENT, 1);
     no_more();
     wire_finish(scene.wire);
+    timeline_flush(scene.line);
     while (scene.n_seen < scene.n_events)
-        assert_int_equal(next(EVENT_KIND_SENTENCE, 1)->conn, 1);
+        next(EVENT_KIND_SENTENCE, 1);
     assert_int_equal(scene.n_over, 2);
 }
 
@@ -447,19 +485,22 @@ static void replayed_as_it_was(void **state)
     begin_with(owner);
     a_bad_day();
     wire_finish(scene.wire);
+    timeline_flush(scene.line);
     wire_free(scene.wire);
+    scene.wire = NULL;
     struct conversation before[16];
     unsigned n_before = scene.n_over;
     memcpy(before, scene.over, sizeof before);
     assert_int_equal(n_before, 3);
-    assert_int_equal(before[1].n_seen_twice, 1);
-    assert_int_equal(before[1].n_cut, 1);
-    assert_true(before[1].n_checksum_bad > 0);
+    assert_int_equal(before[0].id, 2); /* it made room for the third */
+    assert_int_equal(before[0].n_seen_twice, 1);
+    assert_int_equal(before[0].n_cut, 1);
+    assert_int_equal(before[0].n_checksum_bad, 1);
+    assert_true(before[1].side[END_A].n_again > 0 && before[1].side[END_A].n_holes > 0);
     assert_int_equal(before[2].ending, ENDED_RESET);
 
     scene.n_over = 0;
     unsigned n_recorded = scene.n_events;
-    owner.event = on_event;
     scene.wire = wire_new(&(struct wire_owner){.conversation = on_conversation, .user = &scene});
     assert_non_null(scene.wire);
     for (unsigned i = 0; i < n_recorded; i++) {

@@ -75,14 +75,60 @@ static void closes_simultaneously(void **state)
     handshake();
     say(END_A, F | K, 1, 1, 0);
     expect(FIN_WAIT_1, CLOSE_WAIT, 0);
-    say(END_B, F | K, 1, 1, 0);
-    expect(CLOSING, CLOSING, N(SIMULTANEOUS_CLOSE));
-    say(END_A, K, 2, 2, 0);
-    expect(CLOSING, TIME_WAIT, 0);
+    say(END_B, F | K, 1, 1, 0); /* so it had not left ESTABLISHED */
+    expect(CLOSING, FIN_WAIT_1, N(SIMULTANEOUS_CLOSE));
+    say(END_A, K, 2, 2, 0); /* behind A's FIN */
+    expect(CLOSING, CLOSING, 0);
     assert_int_equal(talk.conv->ending, ENDED_WITHOUT_ACK);
     say(END_B, K, 2, 2, 0);
     expect(TIME_WAIT, TIME_WAIT, 0);
     assert_int_equal(talk.conv->ending, ENDED_SIMULTANEOUSLY);
+    talk_end();
+}
+
+/* The same, seen at the other end. */
+static void closes_simultaneously_answered_first(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, F | K, 1, 1, 0);
+    say(END_B, F | K, 1, 1, 0);
+    say(END_B, K, 2, 2, 0);
+    expect(TIME_WAIT, CLOSING, 0);
+    say(END_A, K, 2, 2, 0);
+    expect(TIME_WAIT, TIME_WAIT, 0);
+    assert_int_equal(talk.conv->ending, ENDED_SIMULTANEOUSLY);
+    talk_end();
+}
+
+static void closes_simultaneously_and_a_fin_is_lost(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, F | K, 1, 1, 0);
+    say(END_B, F | K, 1, 1, 0);
+    say(END_A, K, 2, 2, 0);
+    expect(CLOSING, CLOSING, 0);
+    pass(400 * NS_PER_MS);
+    say(END_A, F | K, 1, 2, 0);
+    expect(CLOSING, TIME_WAIT, N(AGAIN) | N(AGAIN_RTO));
+    say(END_B, K, 2, 2, 0);
+    expect(TIME_WAIT, TIME_WAIT, 0);
+    talk_end();
+
+    talk_begin(); /* the ACK of B's is lost as well */
+    handshake();
+    say(END_A, F | K, 1, 1, 0);
+    say(END_B, F | K, 1, 1, 0);
+    say(END_A, K, 2, 2, 0);
+    pass(210 * NS_PER_MS);
+    say(END_B, F | K, 1, 1, 0);
+    expect(CLOSING, FIN_WAIT_1, N(AGAIN) | N(AGAIN_SPURIOUS));
+    say(END_A, F | K, 1, 2, 0);
+    assert_int_equal(talk.last.state[END_B], TCP_STATE_TIME_WAIT);
+    say(END_B, K, 2, 2, 0);
+    assert_int_equal(talk.last.state[END_A], TCP_STATE_TIME_WAIT);
+    assert_int_equal(talk.last.state[END_B], TCP_STATE_TIME_WAIT);
     talk_end();
 }
 
@@ -138,6 +184,7 @@ static void opens_simultaneously(void **state)
     say(END_B, S | K, 0, 1, 0);
     expect_open(0);
     assert_int_equal(talk.conv->opening, OPENED_SIMULTANEOUSLY);
+    assert_int_equal(talk.conv->side[END_A].n_syns_again + talk.conv->side[END_B].n_syns_again, 0);
     say(END_A, P | K, 1, 1, 10);
     expect_open(0);
     assert_int_equal(talk.n_opened, 1);
@@ -163,6 +210,7 @@ static void syn_again_until_answered(void **state)
     expect_open(0);
     assert_int_equal(talk.conv->n_syn_retries, 4);
     assert_int_equal(talk.conv->side[END_A].n_syns, 5);
+    assert_int_equal(talk.conv->side[END_A].n_syns_again, 4);
     assert_int_equal(talk.conv->side[END_A].n_again, 0);
     talk_end();
 }
@@ -187,6 +235,7 @@ static void syn_that_comes_late(void **state)
     talk_begin();
     handshake();
     say(END_A, P | K, 1, 1, 10);
+    pass(2 * NS_PER_MS);
     say(END_A, S, 0, 0, 0); /* a copy that took its time */
     expect_open(N(SYN_RETRY));
     say(END_B, P | K, 1, 11, 10);
@@ -225,6 +274,7 @@ static void refused(void **state)
     assert_int_equal(talk.conv->opening, OPENED_REFUSED);
     assert_int_equal(talk.conv->ending, ENDED_REFUSED);
     assert_int_equal(talk.conv->reset_by, END_B);
+    pass(500 * NS_PER_MS);
     say(END_A, S, 0, 0, 0); /* some systems try again with the same number */
     expect(SYN_SENT, SYN_RECV, N(SYN_RETRY));
     say(END_B, R | K, 0, 1, 0);
@@ -755,6 +805,8 @@ int main(void)
         cmocka_unit_test(opens_and_closes_in_four),
         cmocka_unit_test(closes_in_three),
         cmocka_unit_test(closes_simultaneously),
+        cmocka_unit_test(closes_simultaneously_answered_first),
+        cmocka_unit_test(closes_simultaneously_and_a_fin_is_lost),
         cmocka_unit_test(last_fin_again),
         cmocka_unit_test(fin_again_since_the_others_was_lost),
         cmocka_unit_test(opens_simultaneously),

@@ -565,6 +565,74 @@ static void same_packet_at_two_interfaces(void **state)
     talk_end();
 }
 
+static void say_with_id(uint32_t ip_id, enum event_end from, unsigned flags, uint64_t seq, uint64_t ack, uint32_t n)
+{
+    talk.ip_id = ip_id;
+    say(from, flags, seq, ack, n);
+}
+
+/* As a mirror port shows it. */
+static void same_packet_on_one_interface(void **state)
+{
+    talk_begin();
+    for (unsigned i = 0; i < 3; i++) { /* a SYN needs no id for that: it is not repeated so soon */
+        say(END_A, S, 0, 0, 0);
+        expect(SYN_SENT, SYN_RECV, i > 0 ? N(SEEN_TWICE) : 0);
+    }
+    say(END_B, S | K, 0, 1, 0);
+    say(END_B, S | K, 0, 1, 0);
+    expect(ESTABLISHED, SYN_RECV, N(SEEN_TWICE));
+    say(END_A, K, 1, 1, 0);
+    say_with_id(7, END_A, P | K, 1, 1, 10);
+    say_with_id(7, END_A, P | K, 1, 1, 10);
+    expect_open(N(SEEN_TWICE));
+    assert_int_equal(talk.last.again_of, talk.last.number - 1);
+    say_with_id(8, END_A, P | K, 1, 1, 10);
+    expect_open(N(AGAIN));
+    say_with_id(9, END_B, K, 1, 11, 0);
+    say_with_id(9, END_B, K, 1, 11, 0);
+    expect_open(N(SEEN_TWICE));
+    say_with_id(9, END_A, F | K, 11, 1, 0);
+    say_with_id(9, END_A, F | K, 11, 1, 0);
+    expect(FIN_WAIT_1, CLOSE_WAIT, N(SEEN_TWICE));
+    pass(2 * NS_PER_MS);
+    say_with_id(9, END_A, F | K, 11, 1, 0);
+    assert_true(has_note(talk.last.notes, NOTE_AGAIN));
+    assert_int_equal(talk.conv->n_seen_twice, 6);
+    assert_int_equal(talk.conv->side[END_A].n_syns, 1);
+    assert_int_equal(talk.conv->side[END_A].n_again, 2);
+    talk_end();
+}
+
+/* Without an id, duplicate ACKs would be the same. */
+static void same_packet_without_id(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, P | K, 1, 1, 10);
+    say(END_A, P | K, 1, 1, 10);
+    expect_open(N(AGAIN));
+    say(END_B, K, 1, 1, 0);
+    say(END_B, K, 1, 1, 0);
+    expect_open(N(DUPLICATE_ACK));
+    talk_end();
+}
+
+/* Two duplicate ACKs are not one just because all but their SACKs is alike. */
+static void other_sacks_are_another_packet(void **state)
+{
+    talk_begin();
+    handshake();
+    say(END_A, P | K, 1, 1, 10);
+    for (unsigned i = 1; i < 3; i++) {
+        say(END_A, P | K, 11 + i * 10, 1, 10);
+        sack(END_B, 21, 21 + i * 10);
+        say_with_id(5, END_B, K, 1, 11, 0);
+        assert_false(has_note(talk.last.notes, NOTE_SEEN_TWICE));
+    }
+    talk_end();
+}
+
 /* ---- payload in order */
 
 static void payload_once_and_in_order(void **state)
@@ -662,6 +730,9 @@ int main(void)
         cmocka_unit_test(one_forged_number),
         cmocka_unit_test(ranges_are_bounded),
         cmocka_unit_test(same_packet_at_two_interfaces),
+        cmocka_unit_test(same_packet_on_one_interface),
+        cmocka_unit_test(same_packet_without_id),
+        cmocka_unit_test(other_sacks_are_another_packet),
         cmocka_unit_test(payload_once_and_in_order),
         cmocka_unit_test(payload_that_waits_is_bounded),
     };

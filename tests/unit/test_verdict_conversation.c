@@ -325,10 +325,19 @@ static void spurious(void **state)
     about.side[END_A].n_again_spurious = 2;
     does_not_apply(&about, &conversation_stall);
     says(&about, &conversation_spurious, VERDICT_NOTE,
-         "Of 2 repeats 2 were not needed: what they repeat had arrived, and the ACKs were lost or late.");
+         "2 repeats, and none was needed: what they repeat had arrived, and the ACKs were lost or late.");
     about.side[END_A].n_again_spurious = 1;
     says(&about, &conversation_spurious, VERDICT_NOTE,
          "Of 2 repeats 1 was not needed: what it repeats had arrived, and its ACK was lost or late.");
+    about.side[END_A].n_again = 1;
+    says(&about, &conversation_spurious, VERDICT_NOTE,
+         "1 repeat was not needed: what it repeats had arrived, and its ACK was lost or late.");
+    about.side[END_A].n_again = 5;
+    about.side[END_A].n_again_spurious = 3;
+    says(&about, &conversation_spurious, VERDICT_NOTE,
+         "Of 5 repeats 3 were not needed: what they repeat had arrived, and the ACKs were lost or late.");
+    about.side[END_B].n_missing_bytes = 1; /* nor may all repeats be in it */
+    assert_int_equal(conversation_spurious.judge(&about, text), VERDICT_NONE);
     assert_int_not_equal(conversation_stall.judge(&about, text), VERDICT_NONE);
 }
 
@@ -442,15 +451,15 @@ static void summary(void **state)
 {
     (void)state;
     struct conversation about = plain();
-    sums_up(&about,
-            "5 bytes →, 0 ←; 9 segments; none sent again; opened by handshake in 25 us; closed in 4 segments, "
-            "client first: it holds TIME_WAIT");
+    sums_up(&about, "5 bytes →, 0 ←; 9 segments; none sent again; opened by handshake in 25 us; closed in 4 segments, "
+                    "client first: it holds TIME_WAIT");
     about.side[END_A].n_rtt = 2;
     about.side[END_A].rtt_min_ns = 10200 * NS_PER_US;
     about.side[END_A].n_again = 3;
     about.side[END_A].n_again_tlp = 1;
     about.side[END_A].n_again_rto = 2;
     about.side[END_A].n_syns = 2;
+    about.side[END_A].n_syns_again = 1;
     about.ending = ENDED_NOT;
     sums_up(&about, "5 bytes →, 0 ←; 9 segments; 1 SYN sent again; 3 retransmissions (tail probe 1, RTO 2, fast 0); "
                     "opened by handshake in 25 us; fastest round trip 10.2 ms; still open");
@@ -470,9 +479,8 @@ static void summary(void **state)
     about = plain();
     about.ending = ENDED_RESET;
     about.reset_by = END_B;
-    sums_up(&about,
-            "5 bytes →, 0 ←; 9 segments; none sent again; opened by handshake in 25 us; ended by a reset from "
-            "server");
+    sums_up(&about, "5 bytes →, 0 ←; 9 segments; none sent again; opened by handshake in 25 us; ended by a reset from "
+                    "server");
     about = plain();
     about.protocol = IPPROTO_UDP;
     about.side[END_B].n_packets = 0;
@@ -553,6 +561,8 @@ static void make_any(struct conversation *about, uint64_t *seed)
         side->zero_first_ns &= INT64_MAX;
         if (flip(seed))
             side->n_packets = side->n_syns = side->n_unique_bytes = 0;
+        if (flip(seed))
+            side->n_missing_bytes = 0;
     }
 }
 

@@ -35,6 +35,7 @@ static struct {
     struct segment_options syn_options;
     struct segment_options options; /* of the next segment */
     uint16_t trouble;               /* of the next segment */
+    uint32_t ip_id;                 /* of the next segment */
     const void *payload;            /* of the next segment */
     struct conversation *conv;      /* the last segment's */
     struct event_segment last;
@@ -184,6 +185,8 @@ static inline const struct event_segment *say(enum event_end from, unsigned flag
     packet.n_payload = packet.n_payload_captured = n_payload;
     packet.payload = talk.payload ? talk.payload : (const uint8_t *)zeros;
     packet.trouble = talk.trouble;
+    packet.ip_id = talk.ip_id;
+    talk.ip_id = 0;
     talk.options = no_options();
     talk.payload = NULL;
     talk.trouble = 0;

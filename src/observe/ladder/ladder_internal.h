@@ -197,7 +197,7 @@ struct held {
     bool has_values[N_ENDS]; /* these are shown on this row */
     struct event_values row_values[N_ENDS];
     char data[SEGMENT_PREVIEW_MAX];
-    char *text; /* sentence, loss: owned; NULL: none */
+    char *text; /* sentence, loss, an icmp's words: owned; NULL: none */
 };
 
 /* Which end gave rise to it; N_ENDS: none. */

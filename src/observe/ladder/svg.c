@@ -69,8 +69,8 @@ static void put_description(struct svg *svg)
     for (enum event_end end = END_A; end < N_ENDS; end++)
         connection_end_name(&svg->connection, end, name[end], sizeof name[end]);
     char text[TEXT_BYTES * 2];
-    snprintf(text, sizeof text, _("%s. Segments from %s: %u, from %s: %u. Lost: %u, sent again: %u."), ends, name[END_A],
-             svg->n_from[END_A], name[END_B], svg->n_from[END_B], svg->n_lost, svg->n_again);
+    snprintf(text, sizeof text, _("%s. Segments from %s: %u, from %s: %u. Lost: %u, sent again: %u."), ends,
+             name[END_A], svg->n_from[END_A], name[END_B], svg->n_from[END_B], svg->n_lost, svg->n_again);
     svg_put(svg, "<desc id=\"d\">");
     svg_put_text(svg, text);
     for (size_t i = 0; i < svg->n_sentences; i++) {

@@ -394,6 +394,8 @@ static bool hold(struct ladder *ladder, struct held *held, const struct event *e
     case EVENT_KIND_ICMP:
         held->kind = HELD_ICMP;
         held->icmp = event->icmp;
+        hold_text(ladder, held, event->icmp.words);
+        held->icmp.words = held->text;
         return event->icmp.to < N_ENDS;
     case EVENT_KIND_STATE:
         held->kind = HELD_STATE;
