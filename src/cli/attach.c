@@ -39,9 +39,9 @@ struct attach {
 static void close_json(FILE *file)
 {
     bool failed = ferror(file) != 0;
-    if (fclose(file) != 0 && !failed)
+    if (fclose(file) != 0)
         say(_("the trace could not be written whole: %s."), sonde_strerror(-errno));
-    else if (failed) /* why, was known when it happened */
+    else if (failed) /* while it ran, where nobody could say it */
         say(_("the trace could not be written whole, and ends early."));
 }
 
@@ -233,11 +233,17 @@ void attach_end(struct attach *attach)
         session_get_counts(attach->session, &counts);
     }
     if (counts.n_dropped > 0)
-        say(_("%" PRIu64 " packets are missing in the trace: the capture's buffer was full."), counts.n_dropped);
+        say(ngettext("%" PRIu64 " packet is missing in the trace: the capture's buffer was full.",
+                     "%" PRIu64 " packets are missing in the trace: the capture's buffer was full.", counts.n_dropped),
+            counts.n_dropped);
     if (counts.n_late > 0)
-        say(_("%" PRIu64 " events came too late to be put in order in the trace."), counts.n_late);
+        say(ngettext("%" PRIu64 " event came too late to be put in order in the trace.",
+                     "%" PRIu64 " events came too late to be put in order in the trace.", counts.n_late),
+            counts.n_late);
     if (counts.n_connections_left_out > 0)
-        say(_("%" PRIu64 " connections were left out of the trace: there were too many."),
+        say(ngettext("%" PRIu64 " connection was left out of the trace: there were too many.",
+                     "%" PRIu64 " connections were left out of the trace: there were too many.",
+                     counts.n_connections_left_out),
             counts.n_connections_left_out);
     attach_free(attach);
 }

@@ -86,11 +86,6 @@ bool output_is_stuck(const struct output *output)
     return output->begin < output->end;
 }
 
-bool output_is_terminal(const struct output *output)
-{
-    return isatty(output->fd);
-}
-
 static ssize_t write_piece(const struct output *output, const void *data, size_t n_bytes)
 {
     struct pollfd pollfd = {.fd = output->fd, .events = POLLOUT};

@@ -45,7 +45,6 @@ int output_open(struct output *output, struct sonde_loop *loop, int fd, bool own
 void output_write(struct output *output, const void *data, size_t n_bytes);
 
 bool output_is_stuck(const struct output *output);
-bool output_is_terminal(const struct output *output);
 
 /* The memory must stay until the loop has run out, or has been left for good. */
 void output_close(struct output *output);

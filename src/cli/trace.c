@@ -7,6 +7,7 @@
 #include "term/style.h"
 #include "trace/file.h"
 #include "trace/session.h"
+#include "watch/signals.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -257,40 +257,89 @@ static void say_clock(uint64_t n_steps, int64_t step_ns)
     if (n_steps == 0)
         return;
     ladder_delta_text(step_ns < 0 ? -step_ns : step_ns, false, step);
-    say(step_ns < 0 ? _("the capture's clock was set back %" PRIu64 " times, last by %s; times go on from there.")
-                    : _("the capture's clock was set forward %" PRIu64 " times, last by %s; times go on from there."),
+    say(step_ns < 0
+            ? ngettext("the capture's clock was set back %" PRIu64 " time, by %s; times go on from there.",
+                       "the capture's clock was set %" PRIu64 " times, last back by %s; times go on from there.",
+                       n_steps)
+            : ngettext("the capture's clock was set forward %" PRIu64 " time, by %s; times go on from there.",
+                       "the capture's clock was set %" PRIu64 " times, last forward by %s; times go on from there.",
+                       n_steps),
         n_steps, step);
 }
 
 static void say_file_counts(const struct trace_run *run, const struct trace_file_counts *counts)
 {
+    if (counts->events && run->filter[0])
+        say(_("the filter was not applied: it is for packets, and these are recorded events. --conn N shows one "
+              "connection."));
     if (counts->events)
         return;
+    uint64_t n_others = counts->n_other > counts->n_unknown_links ? counts->n_other - counts->n_unknown_links : 0;
     if (counts->n_dropped > 0)
-        say(_("%" PRIu64 " packets were dropped while this was captured: they are missing here."), counts->n_dropped);
+        say(ngettext("%" PRIu64 " packet was dropped while this was captured: it is missing here.",
+                     "%" PRIu64 " packets were dropped while this was captured: they are missing here.",
+                     counts->n_dropped),
+            counts->n_dropped);
     if (counts->n_unknown_links > 0)
-        say(_("%" PRIu64 " of %" PRIu64 " packets have a link layer that is not read (link type %u)."),
+        say(ngettext("%" PRIu64 " of %" PRIu64 " packets has a link layer that is not read (link type %u).",
+                     "%" PRIu64 " of %" PRIu64 " packets have a link layer that is not read (link type %u).",
+                     counts->n_unknown_links),
             counts->n_unknown_links, counts->n_packets, (unsigned)counts->unknown_link);
-    if (counts->n_other > counts->n_unknown_links && !run->settings->layers)
-        say(_("%" PRIu64 " of %" PRIu64 " packets are neither TCP nor UDP, nor about them."),
-            counts->n_other - counts->n_unknown_links, counts->n_packets);
+    if (n_others > 0 && !run->settings->layers)
+        say(ngettext("%" PRIu64 " of %" PRIu64 " packets is neither TCP nor UDP, nor about them.",
+                     "%" PRIu64 " of %" PRIu64 " packets are neither TCP nor UDP, nor about them.", n_others),
+            n_others, counts->n_packets);
     if (counts->n_fragments_lost > 0)
-        say(_("%" PRIu64 " fragmented packets could not be put together."), counts->n_fragments_lost);
+        say(ngettext("%" PRIu64 " fragmented packet could not be put together.",
+                     "%" PRIu64 " fragmented packets could not be put together.", counts->n_fragments_lost),
+            counts->n_fragments_lost);
     if (counts->n_made_room > 0)
-        say(_("%" PRIu64 " connections were given up to make room for others."), counts->n_made_room);
+        say(ngettext("%" PRIu64 " connection was given up to make room for others.",
+                     "%" PRIu64 " connections were given up to make room for others.", counts->n_made_room),
+            counts->n_made_room);
     say_clock(counts->n_clock_steps, counts->clock_step_ns);
 }
 
 static void say_live_counts(const struct session_counts *counts)
 {
-    say(_("%" PRIu64 " packets seen, %" PRIu64 " dropped for want of room."), counts->n_packets, counts->n_dropped);
+    say(ngettext("%" PRIu64 " packet seen, %" PRIu64 " dropped for want of room.",
+                 "%" PRIu64 " packets seen, %" PRIu64 " dropped for want of room.", counts->n_packets),
+        counts->n_packets, counts->n_dropped);
     if (counts->n_late > 0)
-        say(_("%" PRIu64 " events came too late to be put in order."), counts->n_late);
+        say(ngettext("%" PRIu64 " event came too late to be put in order.",
+                     "%" PRIu64 " events came too late to be put in order.", counts->n_late),
+            counts->n_late);
     if (counts->n_lost_events > 0)
-        say(_("%" PRIu64 " events were lost for want of memory."), counts->n_lost_events);
+        say(ngettext("%" PRIu64 " event was lost for want of memory.",
+                     "%" PRIu64 " events were lost for want of memory.", counts->n_lost_events),
+            counts->n_lost_events);
     if (counts->n_connections_left_out > 0)
-        say(_("%" PRIu64 " connections were left out: there were too many."), counts->n_connections_left_out);
+        say(ngettext("%" PRIu64 " connection was left out: there were too many.",
+                     "%" PRIu64 " connections were left out: there were too many.", counts->n_connections_left_out),
+            counts->n_connections_left_out);
     say_clock(counts->n_clock_steps, counts->clock_step_ns);
+}
+
+/* ---- what went wrong */
+
+/* True: it was the filter, and has been said. */
+static bool say_filter_error(const struct sonde_why *why, enum exit_status *ret_status)
+{
+    char detail[WORD_MAX];
+    if (!why->call)
+        return false;
+    escape_short(why->detail, strlen(why->detail), detail, sizeof detail);
+    if (why->code == -ENOENT && strcmp(why->call, "dlopen") == 0) {
+        say(_("a filter is compiled by libpcap, which is not there: install it (libpcap0.8), or leave out the "
+              "filter."));
+        *ret_status = EXIT_NETWORK;
+        return true;
+    }
+    if (strcmp(why->call, "filter") != 0)
+        return false;
+    say(_("the filter is not understood: %s. See pcap-filter(7)."), detail);
+    *ret_status = EXIT_MISUSE;
+    return true;
 }
 
 /* ---- from a file */
@@ -303,10 +352,9 @@ static enum exit_status say_file_error(const struct trace_run *run, int error, c
     escape_short(why->detail, strlen(why->detail), detail, sizeof detail);
     if (strcmp(given, "-") == 0)
         snprintf(file, sizeof file, "%s", _("standard input"));
-    if (why->call && strcmp(why->call, "filter") == 0) {
-        say(_("the filter is not understood: %s. See pcap-filter(7)."), detail);
-        return EXIT_MISUSE;
-    }
+    enum exit_status status;
+    if (say_filter_error(why, &status))
+        return status;
     if (error == -ENOTSUP) {
         say(_("%s holds recorded events, and %s needs packets."), file, detail);
         return EXIT_MISUSE;
@@ -363,6 +411,9 @@ static enum exit_status say_live_error(const struct trace_run *run, const struct
     char interface[WORD_MAX], detail[WORD_MAX];
     escape_short(run->settings->interface, strlen(run->settings->interface), interface, sizeof interface);
     escape_short(why->detail, strlen(why->detail), detail, sizeof detail);
+    enum exit_status status;
+    if (say_filter_error(why, &status))
+        return status;
     switch (why->code) {
     case -EPERM:
         say(_("capturing on %s is not permitted: it takes CAP_NET_RAW. To permit it: %s"), interface, detail);
@@ -370,31 +421,13 @@ static enum exit_status say_live_error(const struct trace_run *run, const struct
     case -ENODEV:
         say(_("there is no interface %s; ip link lists those there are."), interface);
         return EXIT_NETWORK;
-    case -EINVAL:
-        say(_("the filter is not understood: %s. See pcap-filter(7)."), detail);
-        return EXIT_MISUSE;
-    case -ENOENT:
-        say(_(
-            "a filter is compiled by libpcap, which is not there: install it (libpcap0.8), or leave out the filter."));
-        return EXIT_NETWORK;
     default:
-        say(_("capturing on %s failed: %s."), interface, sonde_strerror(why->code));
+        say(_("capturing on %s failed: %s."), interface, detail[0] ? detail : sonde_strerror(why->code));
         return EXIT_NETWORK;
     }
 }
 
-/* SIGINT and SIGTERM as a descriptor; the end of a trace is a regular one. */
-static int open_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static enum exit_status run_session(struct trace_run *run, struct capture_live *live)
+static enum exit_status run_session(struct trace_run *run, struct capture_live *live, int stop_fd)
 {
     const struct session_settings settings = {
         .live = live,
@@ -404,7 +437,7 @@ static enum exit_status run_session(struct trace_run *run, struct capture_live *
         .n_views = run->n_views,
         .n_packets_max = (uint64_t)run->settings->n_packets,
         .duration_ns = run->settings->duration_ns,
-        .stop_fd = open_signals(),
+        .stop_fd = stop_fd,
         .checksums = true,
     };
     struct session_counts counts;
@@ -438,7 +471,17 @@ static enum exit_status trace_live(struct trace_run *run)
         return say_live_error(run, &why);
     if (isatty(STDERR_FILENO))
         say(_("capturing on %s; Ctrl-C ends."), run->title);
-    enum exit_status status = run_session(run, live);
+    /* They end a trace in order. */
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, 0};
+    struct signals signals;
+    enum exit_status status = EXIT_NETWORK;
+    int error = signals_open(&signals, numbers);
+    if (error == 0) {
+        status = run_session(run, live, signals.fd);
+        signals_close(&signals);
+    } else {
+        say(_("the trace cannot be shown: %s."), sonde_strerror(error));
+    }
     capture_live_close(live);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include "observe/event/event_json.h"
 #include "observe/event/timeline.h"
+#include "term/escape.h"
 #include "trace/clock.h"
 #include "trace/lines.h"
 #include "trace/wire.h"
@@ -213,6 +214,34 @@ static int refuse_packet_views(const struct reading *reading, struct sonde_why *
     return 0;
 }
 
+/* Nothing that a terminal would obey, and one line. */
+static bool is_plain(const char *text)
+{
+    struct escape escape;
+    char out[256];
+    size_t n_bytes = text ? strlen(text) : 0, n_out = 0, taken;
+    escape_init(&escape, ESCAPE_TEXT);
+    for (size_t at = 0; at < n_bytes; at += taken)
+        n_out += escape_bytes(&escape, text + at, n_bytes - at, out, sizeof out, &taken);
+    n_out += escape_finish(&escape, out, sizeof out);
+    return n_out == n_bytes && (n_bytes == 0 || !strpbrk(text, "\n\t"));
+}
+
+/* Texts that are drawn as they are were written plain: others are none of ours. */
+static bool is_drawable(const struct event *event)
+{
+    switch ((enum event_kind)event->kind) {
+    case EVENT_KIND_SENTENCE:
+        return is_plain(event->sentence.name) && is_plain(event->sentence.text);
+    case EVENT_KIND_ICMP:
+        return is_plain(event->icmp.words);
+    case EVENT_KIND_LOSS:
+        return is_plain(event->loss.what) && is_plain(event->loss.why);
+    default:
+        return true;
+    }
+}
+
 static int read_events(struct reading *reading, struct lines *lines, struct sonde_why *ret_why)
 {
     const char *line;
@@ -227,6 +256,11 @@ static int read_events(struct reading *reading, struct lines *lines, struct sond
         if (n_bytes == 0)
             continue;
         int error = event_json_read(line, n_bytes, &event, why);
+        if (error == 0 && !is_drawable(event)) {
+            free(event);
+            error = -EINVAL;
+            snprintf(why, sizeof why, "its words hold characters that are no plain text");
+        }
         if (error < 0) {
             *ret_why = (struct sonde_why){.code = error, .call = "read"};
             snprintf(ret_why->subject, sizeof ret_why->subject, "%s", reading->settings->path);
@@ -241,9 +275,13 @@ static int read_events(struct reading *reading, struct lines *lines, struct sond
         if (reading->settings->n_packets_max != 0 && reading->counts->n_packets == reading->settings->n_packets_max)
             break;
     }
-    if (n < 0)
-        *ret_why = (struct sonde_why){.code = n, .call = "read"};
-    return n < 0 ? n : 0;
+    if (n >= 0)
+        return 0;
+    *ret_why = (struct sonde_why){.code = n == -E2BIG ? -EINVAL : n, .call = "read"};
+    if (n == -E2BIG)
+        snprintf(ret_why->detail, sizeof ret_why->detail, "line %llu is longer than %d bytes",
+                 (unsigned long long)number + 1, LINES_MAX);
+    return ret_why->code;
 }
 
 /* ---- */

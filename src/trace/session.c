@@ -398,6 +398,7 @@ static int run_out(struct session *session)
             break;
     }
     tell_drops(session);
+    wire_release(session->wire);
     timeline_flush(session->line);
     session->now_ns = session_now_ns();
     struct tracker_counts counts;

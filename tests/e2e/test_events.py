@@ -18,7 +18,8 @@ def read(*path):
 
 
 PAGE = read("man", "sonde-events.7.scd")
-EXAMPLES = re.findall(r"^{.*}$", PAGE, re.MULTILINE)
+# scdoc takes one of two backslashes for itself.
+EXAMPLES = [line.replace("\\\\", "\\") for line in re.findall(r"^{.*}$", PAGE, re.MULTILINE)]
 HEADER = read("src", "observe", "event", "event.h")
 
 

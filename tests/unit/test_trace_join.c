@@ -376,7 +376,8 @@ static void connected(uint64_t cookie, const struct tuple *to, bool has_addresse
         segment(to, END_B, S | K, 0, 1, NULL);
         segment(to, END_A, K, 1, 1, NULL);
     }
-    struct program_call *call = new_connect(to, cookie, scene.t_ns - began_ns, result);
+    struct program_call *call = new_connect(to, cookie, 0, result);
+    call->event->call.start_ns = began_ns;
     call->has_addresses = has_addresses;
     call->local = address_of(to, END_A);
     call->peer = address_of(to, END_B);

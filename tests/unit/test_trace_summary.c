@@ -97,8 +97,8 @@ static void a_table(void **state)
         text,
         "CONN  PROTO  CLIENT           SERVER             START  DURATION  BYTES ->   BYTES <-  PACKETS        RTT "
         "MIN/AVG/MAX  AGAIN  OPENED, ENDED\n"
-        "   1  tcp    127.0.0.1:40488  127.0.0.1:7007  0.000000     12 ms         5  1,234,567       10  10 us / 40 us "
-        "/ 70 us      3  handshake, 4 segments, client first\n"
+        "   1  tcp    127.0.0.1:40488  127.0.0.1:7007  0.000000     12 ms         5  1,234,567       10  20 us / 25 us "
+        "/ 30 us      3  handshake, 4 segments, client first\n"
         "   2  udp    [::1]:53         [::1]:54        1.000000      0 us         0          0        1               "
         "       -      0\n");
     summary_free(&summary);
@@ -113,8 +113,8 @@ static void lines_of_json(void **state)
     assert_string_equal(
         text, "{\"conn\":1,\"protocol\":\"tcp\",\"client\":\"127.0.0.1:40488\",\"bytes_from_client\":5,"
               "\"packets_from_client\":6,\"server\":\"127.0.0.1:7007\",\"bytes_from_server\":1234567,"
-              "\"packets_from_server\":4,\"first_ns\":5000000000,\"duration_ns\":12000000,\"rtt_min_ns\":10000,"
-              "\"rtt_avg_ns\":40000,\"rtt_max_ns\":70000,\"retransmissions\":3,\"missing_bytes\":17,"
+              "\"packets_from_server\":4,\"first_ns\":5000000000,\"duration_ns\":12000000,\"rtt_min_ns\":20000,"
+              "\"rtt_avg_ns\":25000,\"rtt_max_ns\":30000,\"retransmissions\":3,\"missing_bytes\":17,"
               "\"opened\":\"handshake\",\"ended\":\"4 segments, client first\"}\n"
               "{\"conn\":2,\"protocol\":\"udp\",\"client\":\"[::1]:53\",\"bytes_from_client\":0,"
               "\"packets_from_client\":1,\"server\":\"[::1]:54\",\"bytes_from_server\":0,\"packets_from_server\":0,"

@@ -41,13 +41,16 @@
  *   keep-alive       empty, or one byte, one below the next number, when everything is acknowledged and nothing new
  *                    was sent for 0.9 s. Its answer is the next from the peer, with the same ACK.
  *   seen-twice       the same header, IP id included, within 1 ms: at another interface, or on the same one (a mirror
- *                    port) if it has an IP id, or is a SYN: a repeat has another id, and of a SYN it comes later.
- * Without an id it is a retransmission there. again_of says of which; nothing else is concluded from it. after-end both
- * ends were CLOSED or TIME_WAIT before, and still are. offload          payload is more than the MSS that the receiver
- * offered. tuple-reused     a SYN with another ISN; or, after the end, two numbers that have nothing to do with the old
- * ones. reset            on every RST; refused too, when it answers a SYN. Why (reset_cause): refused acknowledges the
- * SYN of an end that is still in SYN_SENT. unread-data    no ACK in it, and its number is what the peer's last segment
- * acknowledged, so it answers that; that had data, and the resetting end had sent its FIN: its socket was closed.
+ *                    port) if it has an IP id, or is a SYN: a repeat has another id, and one of a SYN comes later.
+ *                    Without an id it is a retransmission there. again_of says of which; nothing else is concluded from
+ *                    it.
+ *   after-end        both ends were CLOSED or TIME_WAIT before, and still are.
+ *   offload          payload is more than the MSS that the receiver offered.
+ *   tuple-reused     a SYN with another ISN; or, after the end, two numbers that have nothing to do with the old ones.
+ *   reset            on every RST; refused too, when it answers a SYN. Why (reset_cause):
+ *     refused        acknowledges the SYN of an end that is still in SYN_SENT.
+ *     unread-data    no ACK in it, and its number is what the peer's last segment acknowledged, so it answers that;
+ *                    that had data, and the resetting end had sent its FIN: its socket was closed.
  *     after-close    the same, when both directions were closed.
  *     no-such-connection   answers a segment in the same way, and is neither of those.
  *     timeout        behind two or more repeats or questions that nobody answered.
