@@ -267,6 +267,15 @@ static void say_clock(uint64_t n_steps, int64_t step_ns)
         n_steps, step);
 }
 
+/* Only --layers shows them. */
+static void say_others(const struct trace_run *run, uint64_t n_others, uint64_t n_packets)
+{
+    if (n_others > 0 && !run->settings->layers)
+        say(ngettext("%" PRIu64 " of %" PRIu64 " packets is neither TCP nor UDP, nor about them.",
+                     "%" PRIu64 " of %" PRIu64 " packets are neither TCP nor UDP, nor about them.", n_others),
+            n_others, n_packets);
+}
+
 static void say_file_counts(const struct trace_run *run, const struct trace_file_counts *counts)
 {
     if (counts->events && run->filter[0])
@@ -285,10 +294,7 @@ static void say_file_counts(const struct trace_run *run, const struct trace_file
                      "%" PRIu64 " of %" PRIu64 " packets have a link layer that is not read (link type %u).",
                      counts->n_unknown_links),
             counts->n_unknown_links, counts->n_packets, (unsigned)counts->unknown_link);
-    if (n_others > 0 && !run->settings->layers)
-        say(ngettext("%" PRIu64 " of %" PRIu64 " packets is neither TCP nor UDP, nor about them.",
-                     "%" PRIu64 " of %" PRIu64 " packets are neither TCP nor UDP, nor about them.", n_others),
-            n_others, counts->n_packets);
+    say_others(run, n_others, counts->n_packets);
     if (counts->n_fragments_lost > 0)
         say(ngettext("%" PRIu64 " fragmented packet could not be put together.",
                      "%" PRIu64 " fragmented packets could not be put together.", counts->n_fragments_lost),
@@ -300,11 +306,12 @@ static void say_file_counts(const struct trace_run *run, const struct trace_file
     say_clock(counts->n_clock_steps, counts->clock_step_ns);
 }
 
-static void say_live_counts(const struct session_counts *counts)
+static void say_live_counts(const struct trace_run *run, const struct session_counts *counts)
 {
     say(ngettext("%" PRIu64 " packet seen, %" PRIu64 " dropped for want of room.",
                  "%" PRIu64 " packets seen, %" PRIu64 " dropped for want of room.", counts->n_packets),
         counts->n_packets, counts->n_dropped);
+    say_others(run, counts->n_other, counts->n_packets);
     if (counts->n_late > 0)
         say(ngettext("%" PRIu64 " event came too late to be put in order.",
                      "%" PRIu64 " events came too late to be put in order.", counts->n_late),
@@ -323,7 +330,7 @@ static void say_live_counts(const struct session_counts *counts)
 /* ---- what went wrong */
 
 /* True: it was the filter, and has been said. */
-static bool say_filter_error(const struct sonde_why *why, enum exit_status *ret_status)
+static bool say_filter_error(const struct trace_run *run, const struct sonde_why *why, enum exit_status *ret_status)
 {
     char detail[WORD_MAX];
     if (!why->call)
@@ -337,7 +344,12 @@ static bool say_filter_error(const struct sonde_why *why, enum exit_status *ret_
     }
     if (strcmp(why->call, "filter") != 0)
         return false;
-    say(_("the filter is not understood: %s. See pcap-filter(7)."), detail);
+    if (strstr(run->filter, "://"))
+        say(_("a filter is no URL: write it as pcap-filter(7) does, \"host 127.0.0.1 and port 7007\"."));
+    else if (!run->settings->file && access(run->filter, R_OK) == 0)
+        say(_("this names a file, and a file is read with -r: sonde trace -r FILE"));
+    else
+        say(_("the filter is not understood: %s. See pcap-filter(7)."), detail);
     *ret_status = EXIT_MISUSE;
     return true;
 }
@@ -353,7 +365,7 @@ static enum exit_status say_file_error(const struct trace_run *run, int error, c
     if (strcmp(given, "-") == 0)
         snprintf(file, sizeof file, "%s", _("standard input"));
     enum exit_status status;
-    if (say_filter_error(why, &status))
+    if (say_filter_error(run, why, &status))
         return status;
     if (error == -ENOTSUP) {
         say(_("%s holds recorded events, and %s needs packets."), file, detail);
@@ -412,7 +424,7 @@ static enum exit_status say_live_error(const struct trace_run *run, const struct
     escape_short(run->settings->interface, strlen(run->settings->interface), interface, sizeof interface);
     escape_short(why->detail, strlen(why->detail), detail, sizeof detail);
     enum exit_status status;
-    if (say_filter_error(why, &status))
+    if (say_filter_error(run, why, &status))
         return status;
     switch (why->code) {
     case -EPERM:
@@ -449,7 +461,7 @@ static enum exit_status run_session(struct trace_run *run, struct capture_live *
     int error = session_run(session);
     session_get_counts(session, &counts);
     session_free(session);
-    say_live_counts(&counts);
+    say_live_counts(run, &counts);
     if (say_view_error(run))
         return EXIT_NETWORK;
     if (error < 0) {

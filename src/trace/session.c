@@ -206,10 +206,12 @@ static bool enough(const struct session *session)
     return session->settings.n_packets_max != 0 && session->n_packets >= session->settings.n_packets_max;
 }
 
-/* 0, or why there will be no more. */
-static int take_packets(struct session *session)
+/* 0, or why there will be no more. *drained_ns: all that was captured before has been taken; earlier than before when
+ * more is waiting. */
+static int take_packets(struct session *session, int64_t *drained_ns)
 {
     struct packet packet;
+    int64_t t_ns = *drained_ns;
     struct wire_result result;
     for (unsigned i = 0; i < PACKETS_AT_ONCE && !enough(session); i++) {
         int n = capture_live_next(session->settings.live, &packet);
@@ -218,10 +220,12 @@ static int take_packets(struct session *session)
         session->n_packets++;
         packet.number = session->n_packets;
         session->now_ns = session_now_ns();
-        int64_t t_ns = capture_clock_convert(&session->clock, packet.realtime_ns, session->now_ns);
+        t_ns = capture_clock_convert(&session->clock, packet.realtime_ns, session->now_ns);
         wire_packet(session->wire, t_ns, &packet, &result);
         show_packet(session, &packet, t_ns, &result);
     }
+    if (t_ns < *drained_ns)
+        *drained_ns = t_ns;
     return 0;
 }
 
@@ -369,16 +373,18 @@ static int turn(struct session *session, bool *ret_over)
     if (poll(fds, 3, wait_ms(session)) < 0 && errno != EINTR)
         return -errno;
     session->now_ns = session_now_ns();
+    /* What happens while this turn works is taken by the next: until then nothing that young leaves the time line. */
+    int64_t drained_ns = session->now_ns;
     if (compare_clocks(session))
         wire_set_offset(session->wire, session->clock.offset_ns);
-    int error = settings->live ? take_packets(session) : 0;
+    int error = settings->live ? take_packets(session, &drained_ns) : 0;
     if (settings->calls)
         take_calls(session);
     session->now_ns = session_now_ns();
     sample(session);
     look_at_kernel(session);
     wire_idle(session->wire, session->now_ns);
-    timeline_advance(session->line, session->now_ns);
+    timeline_advance(session->line, drained_ns);
     tell_idle(session);
     flush_outputs(session);
     bool time_over = settings->duration_ns != 0 && session->now_ns - session->start_ns >= settings->duration_ns;
@@ -408,6 +414,11 @@ static int run_out(struct session *session)
     wire_finish(session->wire);
     timeline_flush(session->line);
     int error = 0;
+    for (size_t i = 0; session->settings.live && i < session->settings.n_views; i++) {
+        struct view_run *run = &session->settings.views[i];
+        if (run->view->statistics)
+            run->view->statistics(run, session->n_received, session->n_dropped);
+    }
     for (size_t i = 0; i < session->settings.n_views; i++) {
         int one = trace_view_finish(&session->settings.views[i]);
         error = error < 0 ? error : one;

@@ -49,6 +49,8 @@ struct session {
     size_t n_rows, rows_room;
     struct own *owns;
     size_t n_owns, owns_room;
+    uint32_t *own_of_fd; /* the youngest socket of each descriptor, and one; 0: none */
+    size_t n_fds;
     uint64_t n_calls; /* numbers of calls given out */
     uint64_t n_packets, n_left_out, n_dropped_told, n_received, n_dropped;
     int64_t start_ns, now_ns, next_sample_ns, next_look_ns, last_event_ns;

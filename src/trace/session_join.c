@@ -15,6 +15,7 @@
 
 #define OWNS_MAX SESSION_CONNECTIONS_MAX
 #define ROWS_SEARCHED 1024 /* the youngest: an event is never much older than its connection's first */
+#define OWNS_SEARCHED 1024
 #define CAUSE_SLACK_NS NS_PER_MS
 
 static bool same_address(const struct sonde_address *one, const struct sonde_address *other)
@@ -27,18 +28,46 @@ static bool same_address(const struct sonde_address *one, const struct sonde_add
 
 static void decide_own(struct session *session, struct own *own, int64_t t_ns);
 
+/* Is the call about this socket, as far as both say? A descriptor's number is used again, and the numbers of streams
+ * are each loop's own. */
+static bool agrees(const struct own *own, const struct program_call *call)
+{
+    if (own->closed || own->fd != call->fd)
+        return false;
+    if (call->socket_cookie != 0 && own->cookie != 0)
+        return own->cookie == call->socket_cookie;
+    return call->stream == 0 || own->stream == 0 || own->stream == call->stream;
+}
+
 static struct own *find_own(struct session *session, const struct program_call *call)
 {
-    for (size_t i = session->n_owns; i-- > 0;) {
-        struct own *own = &session->owns[i];
-        if (call->socket_cookie != 0 && own->cookie != 0) {
-            if (own->cookie == call->socket_cookie)
-                return own;
-        } else if (!own->closed && ((call->stream != 0 && own->stream == call->stream) || own->fd == call->fd)) {
+    if (call->fd >= 0 && (size_t)call->fd < session->n_fds && session->own_of_fd[call->fd] != 0) {
+        struct own *own = &session->owns[session->own_of_fd[call->fd] - 1];
+        if (agrees(own, call))
             return own;
-        }
+    }
+    /* Threads tell of closing and accepting in the order in which they get to it: the one before may be meant. */
+    for (size_t i = session->n_owns; i-- > 0;) {
+        if (agrees(&session->owns[i], call))
+            return &session->owns[i];
     }
     return NULL;
+}
+
+static void remember_fd(struct session *session, int32_t fd)
+{
+    if (fd < 0)
+        return;
+    if ((size_t)fd >= session->n_fds) {
+        size_t n_fds = ((size_t)fd + 1) * 2;
+        uint32_t *own_of_fd = reallocarray(session->own_of_fd, n_fds, sizeof *own_of_fd);
+        if (!own_of_fd)
+            return; /* found by looking at all of them */
+        memset(own_of_fd + session->n_fds, 0, (n_fds - session->n_fds) * sizeof *own_of_fd);
+        session->own_of_fd = own_of_fd;
+        session->n_fds = n_fds;
+    }
+    session->own_of_fd[fd] = (uint32_t)session->n_owns;
 }
 
 static struct own *add_own(struct session *session, const struct program_call *call)
@@ -59,8 +88,9 @@ static struct own *add_own(struct session *session, const struct program_call *c
         .cookie = call->socket_cookie,
         .netns_cookie = call->netns_cookie,
         .fd = call->fd,
-        .first_ns = start_ns != 0 ? start_ns : call->event->t_ns + 1, /* asked when it had returned */
+        .first_ns = start_ns != 0 ? start_ns : call->event->t_ns,
     };
+    remember_fd(session, call->fd);
     return own;
 }
 
@@ -252,7 +282,8 @@ static enum event_end end_of(const struct row *row, const struct own *own)
 
 void join_fill_in(const struct session *session, const struct row *row, struct event_connection *connection)
 {
-    for (size_t i = session->n_owns; i-- > 0;) {
+    size_t last = session->n_owns > OWNS_SEARCHED ? session->n_owns - OWNS_SEARCHED : 0;
+    for (size_t i = session->n_owns; i-- > last;) {
         const struct own *own = &session->owns[i];
         enum event_end end = own->end;
         if (own->conn == 0)
@@ -403,5 +434,6 @@ bool join_decide(struct session *session, struct event *event)
 void join_free(struct session *session)
 {
     free(session->owns);
+    free(session->own_of_fd);
     free(session->rows);
 }

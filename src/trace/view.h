@@ -50,6 +50,8 @@ struct view {
     void (*data)(struct view_run *run, const struct conversation *conversation, int64_t t_ns, enum event_end from,
                  const void *data, size_t n_bytes, uint64_t n_missing, bool push);
     void (*conversation)(struct view_run *run, const struct conversation *conversation);
+    /* Live, at the end: how many packets the capture received, and dropped for want of room. */
+    void (*statistics)(struct view_run *run, uint64_t n_received, uint64_t n_dropped);
     void (*idle)(struct view_run *run, int64_t now_ns); /* live: nothing came for a while */
     /* Everything has come: the rest is shown. Returns 0 or the first error of the view's file. */
     int (*finish)(struct view_run *run);

@@ -131,6 +131,14 @@ static void on_idle(struct view_run *run, int64_t now_ns)
         run->error = error;
 }
 
+static void on_statistics(struct view_run *run, uint64_t n_received, uint64_t n_dropped)
+{
+    struct state *state = run->state;
+    /* The kernel counts for all interfaces together. */
+    if (state->n_interfaces > 0)
+        capture_writer_statistics(state->writer, (uint32_t)state->interfaces[0].written, n_received, n_dropped);
+}
+
 static int finish(struct view_run *run)
 {
     struct state *state = run->state;
@@ -151,6 +159,7 @@ const struct view view_write = {
     .state_bytes = sizeof(struct state),
     .open = on_open,
     .packet = on_packet,
+    .statistics = on_statistics,
     .idle = on_idle,
     .finish = finish,
     .close = on_close,

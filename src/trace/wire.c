@@ -531,8 +531,3 @@ uint64_t wire_number(const struct conversation *conversation)
     const struct told *told = conversation_user(conversation);
     return told ? told->number : 0;
 }
-
-struct tracker *wire_tracker(struct wire *wire)
-{
-    return wire->tracker;
-}

@@ -62,6 +62,5 @@ void wire_free(struct wire *wire);
 void wire_counts(const struct wire *wire, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost);
 /* The number of a conversation on the time line; 0: it has none. */
 uint64_t wire_number(const struct conversation *conversation);
-struct tracker *wire_tracker(struct wire *wire);
 
 #endif

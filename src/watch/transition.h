@@ -9,7 +9,7 @@
 /* owner: "sonde[4098]", escaped; NULL: none is to be shown. Both end with a newline. */
 void transition_line(const struct change *change, int64_t wall_ns, const char *owner, struct text *text);
 
-/* program NULL: not known, or not asked for (has_owner false). */
+/* program NULL: not known, or not asked for. */
 struct transition_owner {
     bool asked;
     const char *program; /* raw, NUL-terminated */

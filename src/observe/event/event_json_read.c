@@ -51,9 +51,8 @@ static bool flag_of(const json_t *object, const char *key)
 }
 
 /* Numbers within limits: what lies outside would wrap around in the event's members. */
-static int64_t number_of(struct reader *reader, const json_t *object, const char *key, int64_t least, int64_t most)
+static int64_t whole_number(struct reader *reader, const json_t *value, const char *key, int64_t least, int64_t most)
 {
-    const json_t *value = json_object_get(object, key);
     if (!value)
         return 0;
     if (!json_is_integer(value)) {
@@ -66,6 +65,11 @@ static int64_t number_of(struct reader *reader, const json_t *object, const char
         return 0;
     }
     return number;
+}
+
+static int64_t number_of(struct reader *reader, const json_t *object, const char *key, int64_t least, int64_t most)
+{
+    return whole_number(reader, json_object_get(object, key), key, least, most);
 }
 
 #define U8(object, key) ((uint8_t)number_of(reader, object, key, 0, UINT8_MAX))
@@ -295,6 +299,11 @@ static void take_call(struct reader *reader, const json_t *line, struct event_ca
     call->data = bytes_of(reader, line, UINT32_MAX, &call->n_data);
 }
 
+static uint64_t edge_of(struct reader *reader, const json_t *range, size_t which)
+{
+    return (uint64_t)whole_number(reader, json_array_get(range, which), "sack", 0, INT64_MAX);
+}
+
 static void take_options(struct reader *reader, const json_t *object, struct segment_options *options)
 {
     options->mss = U16(object, "mss");
@@ -313,8 +322,8 @@ static void take_options(struct reader *reader, const json_t *object, struct seg
     {
         if (i >= SEGMENT_SACKS_MAX)
             break;
-        options->sack[i].from = (uint64_t)json_integer_value(json_array_get(range, 0));
-        options->sack[i].to = (uint64_t)json_integer_value(json_array_get(range, 1));
+        options->sack[i].from = edge_of(reader, range, 0);
+        options->sack[i].to = edge_of(reader, range, 1);
         options->n_sacks = (uint8_t)(i + 1);
     }
 }
