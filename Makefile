@@ -24,7 +24,8 @@ run: deps all
 	@printf '%s\n' "" \
 	    "An echo server is about to start. In another terminal, type:" "" \
 	    "    printf 'hello\n' | nc -N 127.0.0.1 7007" \
-	    "    $(BUILD)/sonde connect tcp://127.0.0.1:7007" "" \
+	    "    $(BUILD)/sonde connect --trace tcp://127.0.0.1:7007" \
+	    "    $(BUILD)/sonde watch" "" \
 	    "Ctrl-C ends it." ""
 	@$(BUILD)/sonde serve echo tcp://127.0.0.1:7007 || [ $$? = 130 ]
 

@@ -214,6 +214,7 @@ void attach_begin(struct attach *attach, const struct sonde_url *urls, const uin
         .n_views = attach->n_views,
         .stop_fd = attach->stop_fd,
         .checksums = true,
+        .while_any = true,
     };
     attach->session = session_new(&settings);
     int error = attach->session ? start_thread(attach) : ENOMEM;

@@ -251,6 +251,12 @@ static bool choose(struct trace_run *run, enum exit_status *ret_status)
 
 /* ---- what is said at the end, beside what was shown */
 
+static void say_no_memory(uint64_t n_packets)
+{
+    if (n_packets > 0)
+        say(_("%" PRIu64 " packets could not be followed, or not whole, for want of memory."), n_packets);
+}
+
 static void say_clock(uint64_t n_steps, int64_t step_ns)
 {
     char step[16];
@@ -295,6 +301,7 @@ static void say_file_counts(const struct trace_run *run, const struct trace_file
                      counts->n_unknown_links),
             counts->n_unknown_links, counts->n_packets, (unsigned)counts->unknown_link);
     say_others(run, n_others, counts->n_packets);
+    say_no_memory(counts->n_no_memory);
     if (counts->n_fragments_lost > 0)
         say(ngettext("%" PRIu64 " fragmented packet could not be put together.",
                      "%" PRIu64 " fragmented packets could not be put together.", counts->n_fragments_lost),
@@ -316,6 +323,7 @@ static void say_live_counts(const struct trace_run *run, const struct session_co
         say(ngettext("%" PRIu64 " event came too late to be put in order.",
                      "%" PRIu64 " events came too late to be put in order.", counts->n_late),
             counts->n_late);
+    say_no_memory(counts->n_no_memory);
     if (counts->n_lost_events > 0)
         say(ngettext("%" PRIu64 " event was lost for want of memory.",
                      "%" PRIu64 " events were lost for want of memory.", counts->n_lost_events),

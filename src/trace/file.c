@@ -113,6 +113,7 @@ static int finish(struct reading *reading, int error)
     reading->counts->n_other = counts.n_other;
     reading->counts->n_conversations = counts.n_conversations;
     reading->counts->n_made_room = counts.n_made_room;
+    reading->counts->n_no_memory = counts.n_no_memory;
     reading->counts->n_clock_steps = reading->clock.n_steps;
     reading->counts->n_backwards = reading->clock.n_backwards;
     reading->counts->clock_step_ns = reading->clock.step_ns;

@@ -46,7 +46,7 @@ static bool grow(struct gather *gather)
     return true;
 }
 
-static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
+static struct gathered *find_or_make(struct gather *gather, uint64_t conn, bool introduces)
 {
     struct gathered *gathered = find(gather, conn);
     if (gathered)
@@ -54,10 +54,12 @@ static struct gathered *find_or_make(struct gather *gather, uint64_t conn)
     bool full = (gather->n_conns_max > 0 && gather->n_conns == gather->n_conns_max) ||
                 gather->n_conns == GATHER_CONNS_MAX || !grow(gather);
     if (full) {
-        /* Counted by numbers that are new here, which is exact as long as each is introduced once. */
-        gather->n_conns_left_out += conn > gather->last_left_out;
+        /* Each is introduced once; where introductions are missing, numbers that grow are counted. */
+        gather->n_introduced += introduces;
+        gather->n_grown += conn > gather->last_left_out;
         if (conn > gather->last_left_out)
             gather->last_left_out = conn;
+        gather->n_conns_left_out = gather->n_introduced > gather->n_grown ? gather->n_introduced : gather->n_grown;
         return NULL;
     }
     gather->conns[gather->n_conns] = (struct gathered){.conn = conn};
@@ -86,7 +88,7 @@ void gather_event(struct gather *gather, const struct event *event)
 {
     if (event->conn == 0 || (gather->only != 0 && event->conn != gather->only))
         return;
-    struct gathered *gathered = find_or_make(gather, event->conn);
+    struct gathered *gathered = find_or_make(gather, event->conn, event->kind == EVENT_KIND_CONNECTION);
     if (!gathered)
         return;
     /* Conclusions are few, and they are what is wanted of a connection that is too long to be drawn whole. */

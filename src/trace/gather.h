@@ -26,7 +26,7 @@ struct gather {
     size_t n_buckets;
     size_t n_events;
     uint64_t n_conns_left_out; /* connections that found no room */
-    uint64_t last_left_out;
+    uint64_t last_left_out, n_introduced, n_grown; /* of those */
     uint64_t only; /* keep this connection alone; 0: all */
 };
 

@@ -354,11 +354,10 @@ static void flush_outputs(const struct session *session)
 
 static bool outputs_are_gone(const struct session *session)
 {
-    for (size_t i = 0; i < session->settings.n_views; i++) {
-        if (ferror(session->settings.views[i].settings->out) || session->settings.views[i].error < 0)
-            return true;
-    }
-    return false;
+    size_t n_gone = 0, n_views = session->settings.n_views;
+    for (size_t i = 0; i < n_views; i++)
+        n_gone += ferror(session->settings.views[i].settings->out) || session->settings.views[i].error < 0;
+    return n_gone > 0 && (n_gone == n_views || !session->settings.while_any);
 }
 
 static int turn(struct session *session, bool *ret_over)
@@ -411,6 +410,7 @@ static int run_out(struct session *session)
     uint64_t n_lost;
     wire_counts(session->wire, &counts, &n_lost);
     session->counts.n_other = counts.n_other;
+    session->counts.n_no_memory = counts.n_no_memory;
     wire_finish(session->wire);
     timeline_flush(session->line);
     int error = 0;

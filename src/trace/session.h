@@ -38,16 +38,18 @@ struct session_settings {
     int64_t duration_ns;    /* 0: any time */
     int stop_fd;            /* readable: end; -1: none */
     bool checksums;
+    bool while_any; /* go on as long as one view can be written; otherwise all have to be */
 };
 
 struct session_counts {
     uint64_t n_packets, n_dropped, n_other, n_late, n_lost_events, n_connections_left_out, n_clock_steps;
+    uint64_t n_no_memory; /* packets that could not be followed, for want of memory */
     int64_t clock_step_ns;
 };
 
 /* NULL: no memory. The settings are copied; what they point to must stay. */
 struct session *session_new(const struct session_settings *settings);
-/* Until stop_fd is readable, enough packets were seen, time is over, or a view's output is gone. 0, or a negative
+/* Until stop_fd is readable, enough packets were seen, time is over, or a view's output is gone (while_any: all are). 0, or a negative
  * error: the interface has gone (-ENODEV), a view's file (its error). Everything has been handed to the views then,
  * and they are finished. */
 int session_run(struct session *session);

@@ -33,8 +33,9 @@ struct own {
     uint8_t role; /* enum event_role */
     struct sonde_address local, peer, target;
     int64_t first_ns;
-    uint64_t conn; /* 0: not decided */
-    uint8_t end;   /* enum event_end, once it is */
+    int64_t accepted_ns; /* when accept had returned: its handshake may have been while it ran */
+    uint64_t conn;       /* 0: not decided */
+    uint8_t end;         /* enum event_end, once it is */
     uint64_t n_sent, n_received;
 };
 

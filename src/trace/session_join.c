@@ -114,6 +114,7 @@ static void learn(struct own *own, const struct program_call *call)
     switch (said->operation) {
     case SONDE_OP_ACCEPT:
         own->role = ROLE_SERVER;
+        own->accepted_ns = call->event->t_ns;
         break;
     case SONDE_OP_CONNECT:
         own->role = ROLE_CLIENT;
@@ -305,10 +306,11 @@ static uint64_t find_row(struct session *session, const struct own *own, int64_t
 {
     size_t last = session->n_rows > ROWS_SEARCHED ? session->n_rows - ROWS_SEARCHED : 0;
     bool asked = own->role == ROLE_CLIENT;
+    int64_t begun_by_ns = own->accepted_ns > t_ns ? own->accepted_ns : t_ns;
     uint64_t found = 0;
     for (size_t i = session->n_rows; i-- > last;) {
         const struct row *row = &session->rows[i];
-        if (row->in_calls || (asked ? row->first_ns < own->first_ns - CAUSE_SLACK_NS : row->first_ns > t_ns))
+        if (row->in_calls || (asked ? row->first_ns < own->first_ns - CAUSE_SLACK_NS : row->first_ns > begun_by_ns))
             continue;
         enum event_end end = end_of(row, own);
         if (end == N_ENDS || (found != 0 && !asked && !row->opened))

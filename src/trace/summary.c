@@ -272,6 +272,13 @@ void summary_print_json(struct summary *summary, FILE *out)
         fwrite(line, 1, row_json(&summary->rows[row], line, sizeof line), out);
 }
 
+void summary_say_left_out(const struct summary *summary)
+{
+    if (summary->n_left_out > 0)
+        fprintf(stderr, _("sonde: %" PRIu64 " connections are missing in the table, for want of memory.\n"),
+                summary->n_left_out);
+}
+
 void summary_free(struct summary *summary)
 {
     free(summary->rows);

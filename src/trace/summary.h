@@ -19,6 +19,8 @@ void summary_add(struct summary *summary, const struct conversation *conversatio
 /* In the order in which they began; times are seconds since the first of them. */
 void summary_print(struct summary *summary, FILE *out);
 void summary_print_json(struct summary *summary, FILE *out);
+/* Rows that found no room are said on standard error. */
+void summary_say_left_out(const struct summary *summary);
 void summary_free(struct summary *summary);
 
 /* "handshake", "refused", ...; "4 segments, client first", "reset by server (unread-data)". */

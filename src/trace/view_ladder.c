@@ -110,6 +110,7 @@ static int finish(struct view_run *run)
     uint64_t n_left_out = state->gather.n_conns_left_out;
     if (n_left_out > 0 && !run->settings->all) {
         summary_print(&state->summary, out);
+        summary_say_left_out(&state->summary);
         fputc('\n', out);
     }
     for (size_t i = 0; i < state->gather.n_conns; i++) {

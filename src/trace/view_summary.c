@@ -15,6 +15,7 @@ static int finish(struct view_run *run)
         summary_print_json(run->state, run->settings->out);
     else
         summary_print(run->state, run->settings->out);
+    summary_say_left_out(run->state);
     return 0;
 }
 

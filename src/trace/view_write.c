@@ -3,6 +3,7 @@
  * --write FILE: the packets as pcapng. A packet of which there is more to say than its bytes do has a comment: the
  * first of a connection, and those with notes.
  */
+#include "term/escape.h"
 #include "trace/holders.h"
 #include "trace/view.h"
 
@@ -57,11 +58,13 @@ static void append(char *text, size_t *n, const char *words)
 static void append_holders(char *text, size_t *n, const struct holder *holder)
 {
     static const char *const ends[N_ENDS] = {"client", "server"};
-    char words[96];
+    char words[128], program[80];
     for (int end = 0; holder && end < N_ENDS; end++) {
         if (holder[end].pid == 0)
             continue;
-        snprintf(words, sizeof words, "%s %s[%" PRId32 "]", ends[end], holder[end].program, holder[end].pid);
+        /* Comments are read on terminals, too. */
+        escape_short(holder[end].program, strlen(holder[end].program), program, sizeof program);
+        snprintf(words, sizeof words, "%s %s[%" PRId32 "]", ends[end], program, holder[end].pid);
         append(text, n, words);
     }
 }
