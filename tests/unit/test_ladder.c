@@ -357,6 +357,24 @@ static void states_once(void **state)
     free(scene);
 }
 
+/* An event is lent for the call only; its row may be drawn later. */
+static void words_are_lent(void **state)
+{
+    char words[] = "port unreachable";
+    struct written written = {0};
+    written_add("", 0, &written);
+    struct ladder *ladder = ladder_new(&(struct ladder_options){.width = 80, .live = true}, written_add, &written);
+    assert_non_null(ladder);
+    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_ICMP, .conn = 1, .t_ns = NS_PER_S};
+    event.icmp = (struct event_icmp){.version = 4, .type = 3, .code = 3, .to = END_A, .words = words};
+    ladder_event(ladder, &event);
+    memset(words, 'x', sizeof words - 1);
+    ladder_finish(ladder);
+    ladder_free(ladder);
+    assert_non_null(strstr(written.text, "icmp port unreachable"));
+    free(written.text);
+}
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
@@ -367,7 +385,7 @@ int main(void)
         cmocka_unit_test(datagrams),   cmocka_unit_test(local_stream),
         cmocka_unit_test(tags),        cmocka_unit_test(live_holds_little),
         cmocka_unit_test(one_ended),   cmocka_unit_test(began_before),
-        cmocka_unit_test(states_once),
+        cmocka_unit_test(states_once), cmocka_unit_test(words_are_lent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

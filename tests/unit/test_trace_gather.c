@@ -107,6 +107,26 @@ static void too_many_events(void **state)
     gather_free(&gather);
 }
 
+/* Any number of them, up to the most: each is found again, and what finds no room is counted once. */
+static void very_many_connections(void **state)
+{
+    struct gather gather;
+    int64_t t_ns = 1;
+    gather_init(&gather, 0, 0);
+    for (uint64_t conn = 1; conn <= GATHER_CONNS_MAX + 5; conn++)
+        give(&gather, conn, t_ns++);
+    for (uint64_t conn = 1; conn <= GATHER_CONNS_MAX + 5; conn += 1000)
+        give(&gather, conn, t_ns++);
+    give(&gather, GATHER_CONNS_MAX + 2, t_ns);
+    assert_int_equal(gather.n_conns, GATHER_CONNS_MAX);
+    assert_int_equal(gather.n_conns_left_out, 5);
+    for (uint64_t conn = 1; conn <= GATHER_CONNS_MAX; conn++) {
+        assert_int_equal(gather.conns[conn - 1].conn, conn);
+        assert_int_equal(gather.conns[conn - 1].n_events, conn % 1000 == 1 ? 2 : 1);
+    }
+    gather_free(&gather);
+}
+
 static void nothing_at_all(void **state)
 {
     struct gather gather;
@@ -121,6 +141,7 @@ int main(void)
         cmocka_unit_test(one_connection_alone),
         cmocka_unit_test(too_many_connections),
         cmocka_unit_test(too_many_events),
+        cmocka_unit_test(very_many_connections),
         cmocka_unit_test(nothing_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
