@@ -2,6 +2,7 @@
 #include "watch/screen_internal.h"
 
 #include "term/translate.h"
+#include "watch/terminal.h"
 
 #include <errno.h>
 #include <ncurses.h>
@@ -38,7 +39,7 @@ static void fit_terminal(struct screen *screen)
 
 static int open_terminal(struct screen *screen)
 {
-    if (!newterm(NULL, stdout, stdin)) {
+    if (!terminal_is_known() || !newterm(NULL, stdout, stdin)) {
         screen->source.settings->say(_("this terminal is not known (TERM); \"sonde watch --once\" prints a table."));
         return -ENOTTY;
     }

@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
 import re
@@ -584,9 +585,10 @@ def child_of(pid):
 @pytest.fixture
 def screen(command, tool, place, started):
     path = tool("tmux")
+    numbers = itertools.count()  # a server that is ending still has its socket
 
     def make(*arguments, size=(100, 30), environment=None, expect="sockets|need attention"):
-        made = Screen(path, place / "tmux.sock", command.argv("watch", *arguments), *size, environment or {})
+        made = Screen(path, place / f"tmux{next(numbers)}.sock", command.argv("watch", *arguments), *size, environment or {})
         started.callback(made.finish)
         made.wait(expect)
         return made
