@@ -25,7 +25,7 @@ struct trace_file_counts {
     uint16_t unknown_link;
     uint64_t n_conversations;
     uint64_t n_other, n_dropped; /* neither TCP nor UDP; dropped while it was captured, as it says itself */
-    uint64_t n_no_memory; /* packets that could not be followed */
+    uint64_t n_no_memory;        /* packets that could not be followed */
     uint64_t n_fragments_lost, n_made_room, n_clock_steps, n_backwards;
     int64_t clock_step_ns;
 };

@@ -25,9 +25,9 @@ struct gather {
     uint32_t *buckets; /* of a hash of their numbers: index and one, 0: none */
     size_t n_buckets;
     size_t n_events;
-    uint64_t n_conns_left_out; /* connections that found no room */
+    uint64_t n_conns_left_out;                     /* connections that found no room */
     uint64_t last_left_out, n_introduced, n_grown; /* of those */
-    uint64_t only; /* keep this connection alone; 0: all */
+    uint64_t only;                                 /* keep this connection alone; 0: all */
 };
 
 /* n_conns_max: 0 for as many as can be kept. */

@@ -49,9 +49,9 @@ struct session_counts {
 
 /* NULL: no memory. The settings are copied; what they point to must stay. */
 struct session *session_new(const struct session_settings *settings);
-/* Until stop_fd is readable, enough packets were seen, time is over, or a view's output is gone (while_any: all are). 0, or a negative
- * error: the interface has gone (-ENODEV), a view's file (its error). Everything has been handed to the views then,
- * and they are finished. */
+/* Until stop_fd is readable, enough packets were seen, time is over, or a view's output is gone (while_any: all are).
+ * 0, or a negative error: the interface has gone (-ENODEV), a view's file (its error). Everything has been handed to
+ * the views then, and they are finished. */
 int session_run(struct session *session);
 void session_get_counts(const struct session *session, struct session_counts *ret_counts);
 void session_free(struct session *session);
