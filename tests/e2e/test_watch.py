@@ -817,7 +817,7 @@ def hostile(scene, place, started):
     return pid
 
 
-@pytest.mark.parametrize("options", [["--once"], ["--json"], ["--once", "--width", "120"]])
+@pytest.mark.parametrize("options", [["--once"], ["--json"], ["--once", "--width", "200"]])
 def test_hostile_names(command, hostile, options):
     result = command.run("watch", *options, "--owners", "--unix")
     assert result.status == 0
