@@ -242,25 +242,30 @@ static size_t cell(const struct view *view, const struct layout *layout, const s
     }
 }
 
-/* Of an address the end is kept: that is where its port stands. */
-static size_t cut_cell(char text[CELL_MAX], size_t n, unsigned width, bool keep_end, const char *mark)
+/* Bytes at the end of a cell that a cut must leave: an address's port, an owner's pid. */
+static size_t n_kept(enum column column, const char *text, size_t n)
 {
-    char cut[CELL_MAX];
-    size_t n_mark = strlen(mark), from = 0;
+    if (column == COLUMN_LOCAL || column == COLUMN_PEER)
+        return n;
+    const char *bracket = column == COLUMN_OWNER ? memrchr(text, '[', n) : NULL;
+    return bracket ? (size_t)(text + n - bracket) : 0;
+}
+
+/* Cut to `width` columns by a mark that stands before as much of the last n_end bytes as there is room for. */
+static size_t cut_cell(char text[CELL_MAX], size_t n, unsigned width, size_t n_end, const char *mark)
+{
+    char end[CELL_MAX];
+    size_t n_mark = strlen(mark), from = n - n_end;
     if (width == 0)
         return 0;
-    if (!keep_end) {
-        n = columns_fit(text, n, width - 1);
-        memcpy(text + n, mark, n_mark);
-        return n + n_mark;
-    }
     while (from < n && columns_of(text + from, n - from) > width - 1)
         from += columns_fit(text + from, n - from, 1) ? columns_fit(text + from, n - from, 1) : 1;
-    memcpy(cut, mark, n_mark);
-    memcpy(cut + n_mark, text + from, n - from);
-    n = n_mark + n - from;
-    memcpy(text, cut, n);
-    return n;
+    n_end = n - from;
+    memcpy(end, text + from, n_end);
+    size_t n_begin = n_end < n ? columns_fit(text, n - n_end, width - 1 - columns_of(end, n_end)) : 0;
+    memcpy(text + n_begin, mark, n_mark);
+    memcpy(text + n_begin + n_mark, end, n_end);
+    return n_begin + n_mark + n_end;
 }
 
 void view_row(const struct view *view, const struct layout *layout, const struct row *row, const struct track *track,
@@ -279,7 +284,7 @@ void view_row(const struct view *view, const struct layout *layout, const struct
         unsigned width = shown_width(layout, (enum column)column), columns = columns_of(text, n);
         at += shapes[column].gap;
         if (columns > width) {
-            n = cut_cell(text, n, width, column == COLUMN_LOCAL || column == COLUMN_PEER, view->ascii ? "~" : "…");
+            n = cut_cell(text, n, width, n_kept((enum column)column, text, n), view->ascii ? "~" : "…");
             columns = columns_of(text, n);
         }
         line_to(line, shapes[column].right && width > columns ? at + width - columns : at);
