@@ -1,57 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* Connect, say one thing, half-close, print everything that comes back until the server ends its side. */
+/* An echo client: sends the words it is given, a line each, or else standard input, and prints what comes back, at the
+ * same time: one that sends everything before it reads anything waits for ever for an echo server that does the same.
+ * Ending our side (half-close) says that this was all; the server's end says it has answered all. */
 #include <sonde/sonde.h>
 #include <stdio.h>
 #include <string.h>
 
-static int status = 1;
-
 static void opened(struct sonde_stream *stream)
 {
-    const char *text = sonde_stream_owner(stream);
-    if (sonde_stream_write(stream, text, strlen(text)) < 0)
-        sonde_stream_abort(stream);
-    else
-        sonde_stream_shutdown(stream);
+    char **words = sonde_stream_owner(stream);
+    int error = 0, in_fd = *words ? -1 : 0;
+    for (; *words && error == 0; words++) {
+        error = sonde_stream_write(stream, *words, strlen(*words));
+        if (error == 0)
+            error = sonde_stream_write(stream, "\n", 1);
+    }
+    if (error == 0)
+        error = sonde_stream_join(stream, in_fd, 1); /* what comes goes to standard output */
+    if (error < 0)
+        sonde_stream_fail(stream, error);
 }
 
-static void data(struct sonde_stream *stream, const struct sonde_lent *bytes)
+static void tell(const char *line, void *owner)
 {
-    (void)stream;
-    fwrite(bytes->data, 1, bytes->n_bytes, stdout);
-}
-
-static void end(struct sonde_stream *stream)
-{
-    status = 0;
-    sonde_stream_close(stream);
-}
-
-static void failed(struct sonde_stream *stream, int error)
-{
-    struct sonde_why why;
-    sonde_stream_why(stream, &why);
-    fprintf(stderr, "%s %s: %s\n", why.call, why.subject, sonde_strerror(error));
-    sonde_stream_close(stream);
+    (void)owner;
+    fprintf(stderr, "echo_client: %s\n", line);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct sonde_stream_handler handler = {.opened = opened, .data = data, .end = end, .failed = failed};
-    static char hello[] = "hello\n";
-    struct sonde_loop *loop = NULL;
-    struct sonde_stream *stream = NULL;
-    struct sonde_url url;
-    struct sonde_why why;
-
-    if (sonde_url_parse(argc > 1 ? argv[1] : "tcp://127.0.0.1:7007", &url, &why) < 0 ||
-        sonde_loop_create(NULL, &loop, &why) < 0 ||
-        sonde_connect(loop, &url, NULL, &handler, argc > 2 ? argv[2] : hello, &stream, &why) < 0) {
-        fprintf(stderr, "%s %s: %s\n", why.call, why.subject, sonde_strerror(why.code));
-        return 1;
-    }
-    /* Nothing is left open once the stream is closed, and so the loop returns. */
-    if (sonde_loop_run(loop) < 0 || sonde_loop_destroy(loop) < 0)
-        return 1;
-    return status;
+    static const struct sonde_stream_handler handler = {.opened = opened};
+    return sonde_call(argc > 1 ? argv[1] : "tcp://127.0.0.1:7007", &handler, argv + (argc > 2 ? 2 : argc), tell) < 0;
 }

@@ -25,7 +25,9 @@ extern "C" {
     X(SONDE_ENAME, 10003, "the name does not resolve")                                                                 \
     X(SONDE_ENAMELATER, 10004, "the name server gave no answer; it may later")                                         \
     X(SONDE_ESCHEME, 10005, "this kind of address is not built yet")                                                   \
-    X(SONDE_EENGINE, 10006, "this engine is not available here")
+    X(SONDE_EENGINE, 10006, "this engine is not available here")                                                       \
+    X(SONDE_EPROXY, 10007, "the proxy refused, or is not one")                                                         \
+    X(SONDE_EPROXYHEAD, 10008, "no PROXY protocol header came first")
 
 enum sonde_error {
 #define SONDE_ERROR_ENUM(name, value, sentence) name = value,

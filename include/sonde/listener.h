@@ -6,6 +6,7 @@
 #ifndef SONDE_LISTENER_H
 #define SONDE_LISTENER_H
 
+#include <sonde/prefix.h>
 #include <sonde/stream.h>
 
 #ifdef __cplusplus
@@ -19,6 +20,10 @@ struct sonde_listener_handler {
     /* Accepting has stopped, for want of something: -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS. Said once; the listener tries
      * again by itself, without spinning, and says 0 when it has gone on for a second. May be NULL. */
     void (*trouble)(struct sonde_listener *listener, int error, void *owner);
+    /* With ?proxy=in: a connection was reset before anybody was told of it. -EPERM: the peer is not among those that
+     * are trusted; -SONDE_EPROXYHEAD: what it said first was no PROXY protocol header; -ETIMEDOUT: it said too little;
+     * -ECONNRESET and the like: it went away before; -ENOBUFS: too many were waiting to say it. May be NULL. */
+    void (*refused)(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner);
     /* The last call. Streams that it accepted live on. May be NULL. */
     void (*closed)(struct sonde_listener *listener, void *owner);
 };
@@ -36,13 +41,19 @@ struct sonde_listen_options {
     int family;                /* AF_UNSPEC, AF_INET or AF_INET6 */
     size_t user_bytes;         /* room for the caller in each accepted stream, as in sonde_connect_options */
     uint64_t send_limit_bytes; /* of each accepted stream; 0: SONDE_SEND_LIMIT */
+    /* With ?proxy=in: whose PROXY protocol headers are believed; others are refused. Copied. 0 of them: loopback and
+     * UNIX peers. */
+    const struct sonde_prefix *trusted;
+    unsigned n_trusted; /* at most SONDE_TRUSTED_MAX */
 };
 
 #define SONDE_LISTENER_MAX 8 /* most sockets of one listener */
+#define SONDE_TRUSTED_MAX 64
 
 /* Bind and listen; SO_REUSEADDR is set, so that an immediate restart works. A host name is looked up here, which
- * blocks. A UNIX path that is left over from a dead server is removed, if it is a socket of ours and nobody answers on
- * it. options may be NULL. */
+ * blocks. fd://N takes over a listening stream socket that somebody else has made (sd_listen_fds(3)): it belongs to the
+ * listener from then on, as does its place in the file system to whoever made it. A UNIX path that is left over from a
+ * dead server is removed, if it is a socket of ours and nobody answers on it. options may be NULL. */
 SONDE_API int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url,
                            const struct sonde_listen_options *options, const struct sonde_listener_handler *handler,
                            void *owner, struct sonde_listener **ret_listener, struct sonde_why *ret_why);

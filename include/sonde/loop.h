@@ -41,6 +41,11 @@ struct sonde_loop_options {
     enum sonde_engine engine;
     const struct sonde_allocator *allocator; /* NULL: malloc; copied, need not outlive the call */
     unsigned n_mailbox;                      /* most messages that wait in the mailbox; 0: 256 */
+    /* Not 0: connections that are accepted on this loop live in a table of the ring, of so many places, and have no
+     * descriptor: the limit of open files (RLIMIT_NOFILE) then bounds each ring rather than the process. They have no
+     * owner in /proc either, and no sonde_stream_fd. io_uring only; a table larger than RLIMIT_NOFILE is refused with
+     * -EMFILE. Accepting says -ENFILE when the table is full. */
+    unsigned n_direct;
 };
 
 /* Make a loop. options may be NULL. Errors: -SONDE_EENGINE (the engine that was asked for does not work here; why says

@@ -41,6 +41,7 @@ SONDE_API const char *sonde_operation_name(enum sonde_operation operation);
 
 #define SONDE_PROBE_RING 1u      /* done by io_uring as a ring operation, not as a system call */
 #define SONDE_PROBE_MULTISHOT 2u /* one of many results of one request: it has no start of its own (start_ns is 0) */
+#define SONDE_PROBE_DIRECT 4u    /* on a socket without a descriptor (n_direct): fd is -1; of accept, the result is 0 */
 
 /* One operation. Lent for the time of the callback. Grows at the end only: look at size before using members that
  * are newer than the header you compile with. */

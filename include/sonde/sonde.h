@@ -8,7 +8,10 @@
 #include <sonde/listener.h>
 #include <sonde/loop.h>
 #include <sonde/poll.h>
+#include <sonde/prefix.h>
 #include <sonde/probe.h>
+#include <sonde/proxy.h>
+#include <sonde/simple.h>
 #include <sonde/stream.h>
 #include <sonde/timer.h>
 #include <sonde/url.h>

@@ -18,6 +18,7 @@
 
 #include <sonde/address.h>
 #include <sonde/loop.h>
+#include <sonde/proxy.h>
 #include <sonde/url.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,34 +37,48 @@ struct sonde_lent {
     size_t n_bytes; /* never 0 */
 };
 
+/* Any of them may be NULL: what is then done instead is said with it, and nothing is where nothing is said. */
 struct sonde_stream_handler {
-    /* connect only: the connection stands. May be NULL. */
+    /* connect only: the connection stands. */
     void (*opened)(struct sonde_stream *stream);
-    /* Bytes from the peer, in order. */
+    /* Bytes from the peer, in order. NULL: they are taken, counted, and dropped. */
     void (*data)(struct sonde_stream *stream, const struct sonde_lent *bytes);
-    /* The peer has shut down its sending side; no data will follow. The stream still sends. */
+    /* The peer has shut down its sending side; no data will follow. The stream still sends. NULL: it is finished
+     * (sonde_stream_finish) for as long as something moves, SONDE_WHILE_MOVING. */
     void (*end)(struct sonde_stream *stream);
     /* All that was queued has been given to the kernel, after some of it had to wait. Also called when the queue was
-     * dropped because nothing can be sent any more. May be NULL. */
+     * dropped because nothing can be sent any more. */
     void (*drained)(struct sonde_stream *stream);
-    /* The connection is gone; error is a negative errno. After it only closed follows. sonde_stream_why tells more. */
+    /* The connection is gone; error is a negative errno. After it only closed follows. sonde_stream_why tells more.
+     * NULL: the stream is closed, with a reset unless it was finishing. */
     void (*failed)(struct sonde_stream *stream, int error);
-    /* The last call: the descriptor is closed and the stream is freed when this returns. May be NULL. */
+    /* The last call: the descriptor is closed and the stream is freed when this returns. */
     void (*closed)(struct sonde_stream *stream);
 };
 
 struct sonde_connect_options {
-    size_t size;               /* sizeof(struct sonde_connect_options) */
-    int64_t timeout_ns;        /* for the whole of name look-up and connect; 0: the kernel's own patience */
-    int family;                /* AF_UNSPEC, AF_INET or AF_INET6 */
-    int numeric;               /* not 0: host must be numeric, nothing is looked up */
-    size_t user_bytes;         /* room for the caller in the stream: sonde_stream_user, zeroed, 8-byte aligned */
-    uint64_t send_limit_bytes; /* most that the send queue may hold; 0: SONDE_SEND_LIMIT */
+    size_t size;                     /* sizeof(struct sonde_connect_options) */
+    int64_t timeout_ns;              /* for the whole of name look-up and connect; 0: the kernel's own patience */
+    int family;                      /* AF_UNSPEC, AF_INET or AF_INET6 */
+    int numeric;                     /* not 0: host must be numeric, nothing is looked up */
+    size_t user_bytes;               /* room for the caller in the stream: sonde_stream_user, zeroed, 8-byte aligned */
+    uint64_t send_limit_bytes;       /* most that the send queue may hold; 0: SONDE_SEND_LIMIT */
+    const struct sonde_proxy *proxy; /* connect through it; copied; NULL: straight. Not for unix: and fd: */
+    int64_t attempt_delay_ns;        /* how long one address is waited for before the next is tried beside it; 0:
+                                        SONDE_ATTEMPT_DELAY_NS */
 };
+
+/* RFC 8305, 8: the Connection Attempt Delay and the Resolution Delay (how long the IPv4 addresses of a name wait for
+ * its IPv6 ones). */
+#define SONDE_ATTEMPT_DELAY_NS (INT64_C(250) * 1000 * 1000)
+#define SONDE_RESOLUTION_DELAY_NS (INT64_C(50) * 1000 * 1000)
 
 #define SONDE_SEND_LIMIT (1024u * 1024u)
 
-/* Connect. The name is looked up off the loop, and the addresses are tried in turn until one answers. handler must
+/* Connect. The name's A and AAAA records are asked for on the loop, side by side (c-ares), and the addresses are tried
+ * as Happy Eyeballs does (RFC 8305): families in turn, IPv6 first, the next one beside the last when that has failed or
+ * has not answered within the attempt delay; the first that stands is kept, the others are closed. fd://N takes over a
+ * connected stream socket. handler must
  * outlive the stream; owner is what sonde_stream_owner returns. options may be NULL. When this returns 0, opened or
  * failed follows, unless the stream is closed first; when it fails nothing is ever called. Errors that can be known at
  * once are returned: -SONDE_ENAME for a name where a number was asked for, -EINVAL for port 0, -ENOMEM. */
@@ -95,10 +110,15 @@ SONDE_API int sonde_stream_is_paused(const struct sonde_stream *stream);
 /* Half-close (shutdown(2), SHUT_WR) once everything queued has gone. Receiving goes on. Idempotent. */
 SONDE_API void sonde_stream_shutdown(struct sonde_stream *stream);
 
+/* A deadline for sonde_stream_finish that comes only when nothing has moved for so long: nothing was received, and
+ * nothing of ours was acknowledged. A slow peer is waited for, a dead one is not. */
+#define SONDE_WHILE_MOVING INT64_MIN
+#define SONDE_MOVING_NS (INT64_C(30) * 1000 * 1000 * 1000)
+
 /* Close politely: send what is queued, half-close, take what the peer still sends (given to data as before), wait for
  * its end, and until its kernel has acknowledged every byte of ours; then close. Ends early, with failed, on a reset or
- * at the deadline (absolute; -ETIMEDOUT). closed follows in any case: nobody needs to call close. A
- * paused stream stays paused, and can't learn of the peer's end until it is resumed. */
+ * at the deadline (absolute, or SONDE_WHILE_MOVING; -ETIMEDOUT). closed follows in any case: nobody needs to call
+ * close. A paused stream stays paused, and can't learn of the peer's end until it is resumed. */
 SONDE_API void sonde_stream_finish(struct sonde_stream *stream, int64_t deadline_ns);
 
 /* Close now. What is queued here is dropped (and counted); what the kernel holds is still delivered, unless received
@@ -107,6 +127,12 @@ SONDE_API void sonde_stream_close(struct sonde_stream *stream);
 
 /* Close with a reset (SO_LINGER 0, tcp(7)). closed follows. */
 SONDE_API void sonde_stream_abort(struct sonde_stream *stream);
+
+/* Give the stream up for a reason of ours: bytes that could not be written, for want of memory or because the queue is
+ * full, would leave a hole. failed is called with the error (negative), later and once; data and end are not called any
+ * more. One that has not opened yet is only closed; nothing happens to one that is closing, or whose failure is
+ * known already: that is told when all that had arrived is delivered. */
+SONDE_API void sonde_stream_fail(struct sonde_stream *stream, int error);
 
 /* Who and where. The peer is known after a reset too; in closed only what was asked
  * for before. */
@@ -120,14 +146,38 @@ SONDE_API uint64_t sonde_stream_id(const struct sonde_stream *stream);
 SONDE_API uint64_t sonde_stream_received_bytes(const struct sonde_stream *stream);
 SONDE_API uint64_t sonde_stream_sent_bytes(const struct sonde_stream *stream);
 
+/* Of those, the bytes that the peer's kernel has not acknowledged yet (SIOCOUTQ, tcp(7)); on a UNIX socket, that the
+ * peer has not read. -ENOTCONN when there is no socket to ask. */
+SONDE_API int sonde_stream_unacknowledged_bytes(const struct sonde_stream *stream, uint64_t *ret_n_bytes);
+
 /* When it was accepted, or connect began: CLOCK_MONOTONIC ns. */
 SONDE_API int64_t sonde_stream_since_ns(const struct sonde_stream *stream);
 
 /* Why it failed: valid from failed on. subject is the peer's address. */
 SONDE_API void sonde_stream_why(const struct sonde_stream *stream, struct sonde_why *ret_why);
 
-/* The descriptor, for getsockopt and the like; -1 before connect has one and after close. Not to be read, written
- * or closed. */
+/* An address that connect has tried, in the order in which they were begun. */
+struct sonde_attempt {
+    struct sonde_address address;
+    int error;        /* negative; 0: this one stands, or has not answered yet */
+    int64_t start_ns; /* CLOCK_MONOTONIC */
+    int64_t end_ns;   /* 0: it had not answered when the whole was over */
+};
+
+#define SONDE_ATTEMPTS_MAX 32
+
+/* What connect has tried: how many addresses, of which the first n_max are written. For `opened` and `failed`; 0
+ * afterwards, and for streams that were accepted. */
+SONDE_API unsigned sonde_stream_attempts(const struct sonde_stream *stream, struct sonde_attempt *ret_attempts,
+                                         unsigned n_max);
+
+/* Receive, and send, no more than so many bytes a second each (a token bucket that holds a tenth of a second's worth,
+ * at least 1 KiB); 0 takes the limit off. At any time, even before it has opened. 0 or -ENOMEM. What waits for its turn
+ * to be sent is still queued, and counts. */
+SONDE_API int sonde_stream_set_rate(struct sonde_stream *stream, uint64_t bytes_per_s);
+
+/* The descriptor, for getsockopt and the like; -1 before connect has one, after close, and when it is known to the ring
+ * only (sonde_loop_options, n_direct). Not to be read, written or closed. */
 SONDE_API int sonde_stream_fd(const struct sonde_stream *stream);
 
 SONDE_API struct sonde_loop *sonde_stream_loop(const struct sonde_stream *stream);

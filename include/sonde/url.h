@@ -8,6 +8,7 @@
  *   tcp://[*]:7007                any address, both families; the asterisk needs no brackets
  *   host:7007   :7007   7007      plain TCP
  *   unix:///run/x.sock   unix:/run/x.sock   unix:rel.sock   unix:@abstract-name
+ *   fd://3   fd:3                 a descriptor that this process was started with, or has opened itself
  *
  * Socket options ride behind a question mark: tcp://:7007?backlog=128&nodelay=0. The whole list is in
  * sonde_url_options. Percent-encoding (%2F) is undone in UNIX paths and option values. The parser is pure: it opens
@@ -31,6 +32,7 @@ extern "C" {
 enum sonde_scheme {
     SONDE_SCHEME_TCP = 1,
     SONDE_SCHEME_UNIX = 2,
+    SONDE_SCHEME_FD = 3, /* host is the descriptor's number */
 };
 
 /* Each option of a URL, in the order of the table that sonde_url_options returns. */
@@ -52,6 +54,7 @@ enum sonde_option {
     SONDE_OPT_MPTCP,        /* IPPROTO_MPTCP (RFC 8684) */
     SONDE_OPT_DEVICE,       /* SO_BINDTODEVICE: an interface's name */
     SONDE_OPT_MARK,         /* SO_MARK: a number, 0x allowed */
+    SONDE_OPT_PROXY,        /* the PROXY protocol's header: "in" (0) to listen, "v1" (1) or "v2" (2) to connect */
     SONDE_N_OPTIONS,
 };
 

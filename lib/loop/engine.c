@@ -3,7 +3,9 @@
  */
 #include "loop/loop_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 /* In order of preference. */
 static const struct engine_ops *const engines[] = {&engine_uring, &engine_epoll};
@@ -39,12 +41,35 @@ static int refused(const struct engine_ops *ops, const struct sonde_why *why, st
     return -SONDE_EENGINE;
 }
 
+/* A table of files can have no more places than this process may have open files. */
+static int check_table(unsigned n_direct, struct sonde_why *ret_why)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || n_direct <= limit.rlim_cur)
+        return 0;
+    if (ret_why != NULL) {
+        *ret_why = (struct sonde_why){.code = -EMFILE, .call = "io_uring_register"};
+        snprintf(ret_why->subject, sizeof ret_why->subject, "%s", "uring");
+        snprintf(ret_why->detail, sizeof ret_why->detail,
+                 "a ring can have as many connections as this process may have open files (ulimit -n): %llu, not %u",
+                 (unsigned long long)limit.rlim_cur, n_direct);
+    }
+    return -EMFILE;
+}
+
 int sonde_loop_create(const struct sonde_loop_options *options, struct sonde_loop **ret_loop, struct sonde_why *ret_why)
 {
     enum sonde_engine wanted = options != NULL ? options->engine : SONDE_ENGINE_AUTO;
+    unsigned n_direct = options_n_direct(options);
     struct sonde_why why = {.call = "engine"};
-    int error = -SONDE_EENGINE;
+    int error = check_table(n_direct, ret_why);
 
+    if (error < 0)
+        return error;
+    if (n_direct > 0 && wanted == SONDE_ENGINE_AUTO)
+        wanted = SONDE_ENGINE_URING; /* no other has a table */
+    error = -SONDE_EENGINE;
     for (unsigned i = 0; i < N_ENGINES; i++) {
         if (wanted != SONDE_ENGINE_AUTO && wanted != engines[i]->kind)
             continue;

@@ -5,6 +5,7 @@
 #include "loop/loop_internal.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void io_init(struct io *io, const struct io_handler *handler, int fd)
@@ -76,6 +77,33 @@ void io_replace_fd(struct sonde_loop *loop, struct io *io, int fd)
                          &(struct probe_report){.operation = SONDE_OP_CLOSE, .result = result, .start_ns = start_ns});
     }
     io->fd = fd;
+}
+
+int io_borrow_fd(struct sonde_loop *loop, int fd)
+{
+    if (fd >= 0)
+        return fd;
+    return io_is_place(fd) && loop->ops->borrow_fd != NULL ? loop->ops->borrow_fd(loop, fd) : -EBADF;
+}
+
+void io_return_fd(struct sonde_loop *loop, int fd, int borrowed)
+{
+    if (borrowed >= 0 && borrowed != fd)
+        loop->ops->return_fd(loop, borrowed);
+}
+
+void io_reset(struct sonde_loop *loop, int fd)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    int borrowed = io_borrow_fd(loop, fd);
+
+    if (borrowed >= 0)
+        setsockopt(borrowed, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    io_return_fd(loop, fd, borrowed);
+    if (fd >= 0)
+        close(fd);
+    else
+        loop->ops->close_place(loop, fd);
 }
 
 void io_buffer_release(struct sonde_loop *loop, int id)

@@ -16,6 +16,7 @@
 #include <sonde/loop.h>
 #include <sonde/probe.h>
 #include <sonde/timer.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,35 @@
 #include <sys/socket.h>
 
 struct io;
+
+/*
+ * Direct descriptors (sonde_loop_options, n_direct). A socket that only the ring knows has a place in the ring's table
+ * of files and no descriptor. Where others have their descriptor it has that place, as a number so far below zero that
+ * it is neither a descriptor nor an error, and that every system call refuses: a place can't be taken for a descriptor
+ * by mistake. Whoever needs a system call on such a socket borrows a descriptor for it (io_borrow_fd).
+ */
+#define IO_PLACES_MAX (1 << 24)
+
+static inline bool io_is_place(int fd)
+{
+    return fd < INT_MIN + IO_PLACES_MAX;
+}
+
+static inline int io_of_place(unsigned place)
+{
+    return INT_MIN + (int)place;
+}
+
+static inline unsigned io_place(int fd)
+{
+    return (unsigned)(fd - INT_MIN);
+}
+
+/* A descriptor, or a place; not an error, and not -1. */
+static inline bool io_is_file(int fd)
+{
+    return fd >= 0 || io_is_place(fd);
+}
 
 /* Received bytes. They belong to the engine and are lent for the time of the callback, unless the owner holds the
  * buffer: then they stay until io_buffer_release(id). Only buffers with id >= 0 can be held. */
@@ -33,14 +63,20 @@ struct io_buffer {
     bool held; /* set by the owner inside the callback */
 };
 
+/* Where an engine puts the address of whoever connects. */
+struct io_peer {
+    struct sockaddr_storage address;
+    socklen_t n_bytes;
+};
+
 struct io_handler {
     /* result > 0: so many bytes in buffer, and receiving goes on (IO_RECV is still set in io->active) unless it was
      * single-shot. 0: end of data. < 0: error. Neither is followed by anything. */
     void (*recv)(struct io *io, int result, struct io_buffer *buffer);
     /* result >= 0: so many bytes were taken, perhaps fewer than given, perhaps none: try the rest again. */
     void (*send)(struct io *io, int result);
-    /* result >= 0: a new descriptor, CLOEXEC and non-blocking, and its peer's address when the engine has it for
-     * nothing (else NULL). Accepting goes on while IO_ACCEPT is set in io->active. */
+    /* result: a new descriptor, CLOEXEC and non-blocking, or a place (io_is_file tells it from an error), and its peer's
+     * address when the engine has it for nothing (else NULL). Accepting goes on while IO_ACCEPT is set in io->active. */
     void (*accept)(struct io *io, int result, const struct sockaddr *peer, socklen_t peer_bytes);
     void (*connect)(struct io *io, int result);
     /* result: POLL... bits, or a negative error. */
@@ -53,6 +89,8 @@ struct io_handler {
     uint64_t (*stream_id)(const struct io *io);
     /* For the probe: where is it connecting to? Fills in address and path. */
     void (*connect_target)(const struct io *io, struct sonde_probe_event *event);
+    /* For accepting into places: room that stays as long as the io. */
+    struct io_peer *(*peer_room)(struct io *io);
 };
 
 /* Bits of io->active: operations under way. */
@@ -67,7 +105,7 @@ enum {
 struct io {
     const struct io_handler *handler;
     struct io *next_deferred;
-    int fd;
+    int fd;           /* or a place, or -1 */
     uint8_t active;   /* read by the owner, written by the engine */
     uint8_t deferred; /* DEFER_... bits: is on the loop's list of things to do at the end of this turn */
     uint16_t engine;  /* the engine's own notes */
@@ -97,7 +135,8 @@ bool io_sends_at_once(const struct sonde_loop *loop);
 /* May a receive that is asked for often miss how the connection ended? */
 bool io_misses_ends(const struct sonde_loop *loop);
 
-/* `often`: any number of connections, otherwise one. */
+/* `often`: any number of connections, otherwise one. -ENFILE when the loop accepts into places and none is free: then no
+ * connection has been taken, and the next io that is closed makes room. */
 int io_accept_start(struct sonde_loop *loop, struct io *io, bool often);
 void io_accept_stop(struct sonde_loop *loop, struct io *io);
 
@@ -114,6 +153,14 @@ void io_close(struct sonde_loop *loop, struct io *io);
 
 /* The same, but the descriptor is left open: it is somebody else's. */
 void io_detach(struct sonde_loop *loop, struct io *io);
+
+/* A descriptor for a system call on this socket: fd itself, or, for a place, one that is made for the purpose; or a
+ * negative error. Given back at once, before anything else happens to the socket. */
+int io_borrow_fd(struct sonde_loop *loop, int fd);
+void io_return_fd(struct sonde_loop *loop, int fd, int borrowed);
+
+/* Close now, with a reset, a connection that no io has. */
+void io_reset(struct sonde_loop *loop, int fd);
 
 /* Close the descriptor now and get another one; only while nothing is under way. */
 void io_replace_fd(struct sonde_loop *loop, struct io *io, int fd);
@@ -147,8 +194,11 @@ void loop_free(struct sonde_loop *loop, void *memory, size_t size_bytes);
 struct sonde_stream;
 struct sonde_listener;
 struct sonde_lent;
+struct connecting;
 
 TAILQ_HEAD(stream_list, sonde_stream);
+
+struct net_watch;
 
 struct loop_net {
     struct stream_list streams; /* oldest first */
@@ -157,6 +207,9 @@ struct loop_net {
     const struct sonde_lent *lent;  /* what is being lent to data() at this moment */
     struct io_buffer *lent_buffer;
     struct sonde_timer missed; /* see net/missed.c */
+    const struct net_watch *watch; /* see net/net_internal.h; NULL: nobody */
+    void *watcher;
+    const struct connecting *opening; /* of the stream that is being told `opened` at this moment */
 };
 
 struct loop_net *loop_net(struct sonde_loop *loop);
@@ -166,8 +219,8 @@ struct loop_net *loop_net(struct sonde_loop *loop);
 bool loop_probing(const struct sonde_loop *loop);
 int64_t clock_monotonic_ns(void);
 
-/* Hand an event out: stamps its end and its size, and asks cookie_fd (or none: -1) for its cookies. The caller has set
- * what else there is. */
+/* Hand an event out: stamps its end and its size, asks cookie_fd (or none: -1) for its cookies, and turns places into
+ * what others may see. The caller has set what else there is. */
 void loop_probe_emit(struct sonde_loop *loop, struct sonde_probe_event *event, int cookie_fd);
 
 /* What the engine knows of the accept that is being handed out: its flags (SONDE_PROBE_...) and start. */

@@ -61,6 +61,14 @@ int64_t sonde_loop_now_ns(struct sonde_loop *loop)
     return loop->now_ns;
 }
 
+unsigned options_n_direct(const struct sonde_loop_options *options)
+{
+    /* The last member: a caller that was compiled earlier may not know of it. */
+    bool known = options != NULL && options->size >= offsetof(struct sonde_loop_options, n_direct) + sizeof(unsigned);
+
+    return known ? options->n_direct : 0;
+}
+
 int loop_create_on(const struct engine_ops *ops, void *script, const struct sonde_loop_options *options,
                    struct sonde_loop **ret_loop, struct sonde_why *ret_why)
 {
@@ -72,6 +80,13 @@ int loop_create_on(const struct engine_ops *ops, void *script, const struct sond
         allocator = options->allocator;
     if (options != NULL)
         n_mailbox = options->n_mailbox;
+    if (options_n_direct(options) > 0 && ops->borrow_fd == NULL) {
+        if (ret_why != NULL)
+            *ret_why = (struct sonde_why){.code = -EOPNOTSUPP,
+                                          .call = "io_uring_register",
+                                          .detail = "connections without descriptors need io_uring"};
+        return -EOPNOTSUPP;
+    }
     struct sonde_loop *loop = allocator->alloc(sizeof *loop, allocator->user);
     if (loop == NULL) {
         if (ret_why != NULL)
@@ -80,6 +95,7 @@ int loop_create_on(const struct engine_ops *ops, void *script, const struct sond
     }
     *loop = (struct sonde_loop){.ops = ops, .allocator = *allocator, .script = script, .firing_ns = INT64_MIN};
     loop->deferred_tail = &loop->deferred;
+    loop->n_direct = options_n_direct(options);
     TAILQ_INIT(&loop->net.streams);
 
     int error = ops->create(loop, &loop->engine, ret_why);

@@ -30,6 +30,10 @@ struct engine_ops {
     void (*retry)(struct sonde_loop *loop, struct io *io);     /* what DEFER_ENGINE put off */
     void (*buffer_release)(struct sonde_loop *loop, int id);
     const unsigned char *(*buffer_data)(struct sonde_loop *loop, int id);
+    /* For engines with places; the others have NULL here. */
+    int (*borrow_fd)(struct sonde_loop *loop, int place);
+    void (*return_fd)(struct sonde_loop *loop, int borrowed);
+    void (*close_place)(struct sonde_loop *loop, int place); /* now */
     int (*fault)(struct sonde_loop *loop, enum sonde_operation operation); /* NULL, but for scripted engines */
     size_t buffer_bytes;
     bool sends_at_once;
@@ -70,6 +74,7 @@ struct sonde_loop {
     int64_t now_ns;             /* 0: not read in this turn */
     int64_t firing_ns;          /* the time that timers are being fired for; INT64_MIN: none are */
     long n_open, n_objects;
+    unsigned n_direct; /* accept into a table of so many places; 0: get descriptors */
     bool stop, running, entered;
     pthread_t thread;
     struct loop_net net;
@@ -88,6 +93,9 @@ struct sonde_loop {
 /* sonde_loop_create with a given engine; script is for engines that are not in the table. */
 int loop_create_on(const struct engine_ops *ops, void *script, const struct sonde_loop_options *options,
                    struct sonde_loop **ret_loop, struct sonde_why *ret_why);
+
+/* How many places the loop is to have. */
+unsigned options_n_direct(const struct sonde_loop_options *options);
 
 void defer_io(struct sonde_loop *loop, struct io *io, unsigned what);
 

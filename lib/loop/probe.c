@@ -34,7 +34,9 @@ bool loop_probing(const struct sonde_loop *loop)
 unsigned loop_accept_flags(const struct sonde_loop *loop, int64_t *ret_start_ns)
 {
     *ret_start_ns = loop->accept_start_ns;
-    return loop->ops->kind == SONDE_ENGINE_URING ? SONDE_PROBE_RING | SONDE_PROBE_MULTISHOT : 0;
+    if (loop->ops->kind != SONDE_ENGINE_URING)
+        return 0;
+    return loop->n_direct > 0 ? SONDE_PROBE_RING : SONDE_PROBE_RING | SONDE_PROBE_MULTISHOT;
 }
 
 void loop_probe_emit(struct sonde_loop *loop, struct sonde_probe_event *event, int cookie_fd)
@@ -45,12 +47,21 @@ void loop_probe_emit(struct sonde_loop *loop, struct sonde_probe_event *event, i
         return;
     event->size = sizeof *event;
     event->end_ns = clock_monotonic_ns();
-    if (cookie_fd >= 0) {
-        if (getsockopt(cookie_fd, SOL_SOCKET, SO_COOKIE, &event->socket_cookie, &n) < 0)
+    /* A socket that is being closed has lost its place already. */
+    if (io_is_place(event->fd) || io_is_place(cookie_fd) || (event->operation == SONDE_OP_CLOSE && event->fd == -1)) {
+        event->flags |= SONDE_PROBE_DIRECT;
+        event->fd = event->fd >= 0 ? event->fd : -1;
+        if (event->operation == SONDE_OP_ACCEPT)
+            event->result = 0;
+    }
+    int fd = cookie_fd == -1 ? -1 : io_borrow_fd(loop, cookie_fd);
+    if (fd >= 0) {
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &event->socket_cookie, &n) < 0)
             event->socket_cookie = 0;
         n = sizeof event->netns_cookie;
-        if (getsockopt(cookie_fd, SOL_SOCKET, SO_NETNS_COOKIE, &event->netns_cookie, &n) < 0)
+        if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &event->netns_cookie, &n) < 0)
             event->netns_cookie = 0;
+        io_return_fd(loop, cookie_fd, fd);
     }
     loop->probe(event, loop->probe_user);
 }

@@ -15,6 +15,8 @@
  * Stopping is a cancellation, and takes effect later: until the request's last completion comes, IO_RECV stays set,
  * and results that were on their way are still handed out. A start in the meantime is noted (..._AGAIN) and done then.
  *
+ * What has a place in the ring's table instead of a descriptor is aimed at by uring_aim; see uring_direct.c.
+ *
  * Closing cancels everything on the descriptor, waits for each operation's last completion, and then closes it, as a
  * ring operation too. From the moment of io_close nothing is handed to the owner but `closed`.
  */
@@ -23,18 +25,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
-
-/* Low three bits of user_data; 0 to 4 are the bit numbers of IO_RECV... */
-enum {
-    TAG_RECV,
-    TAG_SEND,
-    TAG_ACCEPT,
-    TAG_CONNECT,
-    TAG_POLL,
-    TAG_CLOSE,
-    TAG_IGNORE, /* a cancellation's own completion */
-    TAG_MASK = 7,
-};
 
 /* io->engine */
 enum {
@@ -56,7 +46,7 @@ enum {
 
 /* --- submission ------------------------------------------------------------------------------------------------- */
 
-static struct io_uring_sqe *get_sqe(struct uring *uring)
+struct io_uring_sqe *uring_get_sqe(struct uring *uring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
 
@@ -75,7 +65,7 @@ static void set_tag(struct io_uring_sqe *sqe, const struct io *io, unsigned tag)
 /* Cancel one operation. Should there be no room to say so, nothing is lost but time: results go on coming. */
 static bool cancel(struct uring *uring, const struct io *io, unsigned tag)
 {
-    struct io_uring_sqe *sqe = get_sqe(uring);
+    struct io_uring_sqe *sqe = uring_get_sqe(uring);
 
     if (sqe == NULL)
         return false;
@@ -87,7 +77,7 @@ static bool cancel(struct uring *uring, const struct io *io, unsigned tag)
 
 static int arm_recv(struct uring *uring, struct io *io)
 {
-    struct io_uring_sqe *sqe = get_sqe(uring);
+    struct io_uring_sqe *sqe = uring_get_sqe(uring);
 
     if (sqe == NULL)
         return -EAGAIN;
@@ -95,6 +85,7 @@ static int arm_recv(struct uring *uring, struct io *io)
         io_uring_prep_recv(sqe, io->fd, NULL, 0, 0);
     else
         io_uring_prep_recv_multishot(sqe, io->fd, NULL, 0, 0);
+    uring_aim(sqe, io->fd);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = URING_BUFFER_GROUP;
     set_tag(sqe, io, TAG_RECV);
@@ -124,7 +115,7 @@ static void uring_recv_stop(struct sonde_loop *loop, struct io *io)
 
 static int uring_send(struct sonde_loop *loop, struct io *io, const void *data, size_t n_bytes, enum io_send_mode mode)
 {
-    struct io_uring_sqe *sqe = get_sqe(uring_of(loop));
+    struct io_uring_sqe *sqe = uring_get_sqe(uring_of(loop));
 
     if (sqe == NULL)
         return -EAGAIN;
@@ -132,6 +123,7 @@ static int uring_send(struct sonde_loop *loop, struct io *io, const void *data, 
      * error, which the kernel tells only once, would be gone. */
     int flags = MSG_NOSIGNAL | (mode == IO_SEND_NOW ? MSG_DONTWAIT : 0);
     io_uring_prep_send(sqe, io->fd, data, n_bytes, flags);
+    uring_aim(sqe, io->fd);
     set_tag(sqe, io, TAG_SEND);
     io->active |= IO_SEND;
     if (probing(loop))
@@ -139,13 +131,27 @@ static int uring_send(struct sonde_loop *loop, struct io *io, const void *data, 
     return 0;
 }
 
+/* Into a place: one by one always, since only so each brings its peer's address. */
+static void prepare_accept_direct(struct uring *uring, struct io *io, struct io_uring_sqe *sqe)
+{
+    struct io_peer *peer = io->handler->peer_room(io);
+
+    peer->n_bytes = sizeof peer->address;
+    io_uring_prep_accept(sqe, io->fd, (struct sockaddr *)&peer->address, &peer->n_bytes, SOCK_NONBLOCK);
+    sqe->file_index = IORING_FILE_INDEX_ALLOC; /* by hand: liburing 2.3 adds one to it */
+    uring->n_taken++;
+}
+
 static int arm_accept(struct uring *uring, struct io *io)
 {
-    struct io_uring_sqe *sqe = get_sqe(uring);
-
+    if (uring->n_places > 0 && uring->n_taken == uring->n_places)
+        return -ENFILE;
+    struct io_uring_sqe *sqe = uring_get_sqe(uring);
     if (sqe == NULL)
         return -EAGAIN;
-    if (io->engine & ACCEPT_ONCE)
+    if (uring->n_places > 0)
+        prepare_accept_direct(uring, io, sqe);
+    else if (io->engine & ACCEPT_ONCE)
         io_uring_prep_accept(sqe, io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     else
         io_uring_prep_multishot_accept(sqe, io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -176,7 +182,7 @@ static void uring_accept_stop(struct sonde_loop *loop, struct io *io)
 
 static int uring_connect(struct sonde_loop *loop, struct io *io, const struct sockaddr *address, socklen_t n_bytes)
 {
-    struct io_uring_sqe *sqe = get_sqe(uring_of(loop));
+    struct io_uring_sqe *sqe = uring_get_sqe(uring_of(loop));
 
     if (sqe == NULL)
         return -EAGAIN;
@@ -198,11 +204,12 @@ static unsigned polled_for(const struct io *io)
  * finds it once, and then what comes. */
 static int arm_poll(struct uring *uring, struct io *io, bool often)
 {
-    struct io_uring_sqe *sqe = get_sqe(uring);
+    struct io_uring_sqe *sqe = uring_get_sqe(uring);
 
     if (sqe == NULL)
         return -EAGAIN;
     io_uring_prep_poll_add(sqe, io->fd, polled_for(io) & ~(unsigned)POLLNVAL);
+    uring_aim(sqe, io->fd);
     if (often)
         sqe->len = IORING_POLL_ADD_MULTI;
     set_tag(sqe, io, TAG_POLL);
@@ -235,39 +242,55 @@ static void uring_poll_stop(struct sonde_loop *loop, struct io *io)
 
 /* --- closing ---------------------------------------------------------------------------------------------------- */
 
+static void close_later(struct sonde_loop *loop, struct io *io)
+{
+    io->engine |= UNSUBMITTED;
+    defer_io(loop, io, DEFER_ENGINE);
+}
+
+/* Each by its name. The kernel could find them by their descriptor, but to do so it looks at all that waits in the ring:
+ * with thousands of connections that is a millisecond for each that is closed. */
+static void cancel_all(struct sonde_loop *loop, struct io *io)
+{
+    for (unsigned tag = TAG_RECV; tag <= TAG_POLL; tag++)
+        if (io->active & 1u << tag && !cancel(uring_of(loop), io, tag)) {
+            close_later(loop, io);
+            return;
+        }
+}
+
 /* The next step of closing; called again when something has completed or there may be room again. */
 static void go_on_closing(struct sonde_loop *loop, struct io *io, bool first)
 {
     struct uring *uring = uring_of(loop);
-    bool cancelling = io->active != 0;
 
-    if (io->engine & LAST_STEP || (cancelling && !first))
+    if (io->engine & LAST_STEP)
+        return;
+    if (io->active != 0) {
+        if (first)
+            cancel_all(loop, io);
         return; /* more last completions are to come */
-    if (!cancelling && (io->engine & KEEP_FD || io->fd < 0)) {
+    }
+    if (io->engine & KEEP_FD || !io_is_file(io->fd)) {
         io->engine |= LAST_STEP;
         defer_io(loop, io, DEFER_CLOSED);
         return;
     }
-    struct io_uring_sqe *sqe = get_sqe(uring);
+    struct io_uring_sqe *sqe = uring_get_sqe(uring);
     if (sqe == NULL) {
-        io->engine |= UNSUBMITTED;
-        defer_io(loop, io, DEFER_ENGINE);
-        return;
-    }
-    if (cancelling) {
-        /* Somebody else's descriptor may be watched by others too (standard input and output are often one terminal):
-         * there only this io's poll is meant. */
-        if (io->engine & KEEP_FD)
-            io_uring_prep_cancel64(sqe, (uintptr_t)io | TAG_POLL, 0);
-        else
-            io_uring_prep_cancel_fd(sqe, io->fd, IORING_ASYNC_CANCEL_ALL);
-        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-        sqe->user_data = TAG_IGNORE;
+        close_later(loop, io);
         return;
     }
     if (probing(loop))
         probe_begin(loop, io, SONDE_OP_CLOSE, NULL, 0);
-    io_uring_prep_close(sqe, io->fd);
+    if (io_is_place(io->fd)) {
+        /* From here on the place may be another connection's: whatever is accepted later is submitted later. */
+        io_uring_prep_close_direct(sqe, io_place(io->fd));
+        io->fd = -1;
+        uring->n_taken--;
+    } else {
+        io_uring_prep_close(sqe, io->fd);
+    }
     set_tag(sqe, io, TAG_CLOSE);
     io->engine |= LAST_STEP;
 }
@@ -379,28 +402,38 @@ static void complete_recv(struct sonde_loop *loop, struct io *io, int result, un
 
 static void complete_accept(struct sonde_loop *loop, struct io *io, int result, unsigned flags)
 {
-    bool last = !(flags & IORING_CQE_F_MORE);
+    bool last = !(flags & IORING_CQE_F_MORE), taken = result >= 0;
+    struct uring *uring = uring_of(loop);
+    struct io_peer peer;
 
+    peer.n_bytes = 0;
+    if (uring->n_places > 0) {
+        if (taken) {
+            /* The next one's address may come before this one's was looked at. */
+            peer = *io->handler->peer_room(io);
+            result = io_of_place((unsigned)result);
+        } else {
+            uring->n_taken--;
+        }
+    }
     if (io->engine & CLOSING) {
         if (last)
             io->active &= (uint8_t)~IO_ACCEPT;
-        if (result >= 0) { /* taken while the listener was closing: reset, as the kernel does with the rest */
-            const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-            setsockopt(result, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-            close(result);
-        }
+        if (taken) /* while the listener was closing: reset, as the kernel does with the rest */
+            io_reset(loop, result);
         return;
     }
     if (last) {
         bool stopped = io->engine & ACCEPT_STOPPING, again = io->engine & ACCEPT_AGAIN;
         io->engine &= (uint16_t) ~(ACCEPT_STOPPING | ACCEPT_AGAIN);
-        bool rearm = stopped ? again : (result >= 0 && !(io->engine & ACCEPT_ONCE));
-        if (!rearm || arm_accept(uring_of(loop), io) < 0)
+        bool rearm = stopped ? again : (taken && !(io->engine & ACCEPT_ONCE));
+        if (!rearm || arm_accept(uring, io) < 0)
             io->active &= (uint8_t)~IO_ACCEPT;
         if (stopped && result == -ECANCELED)
             return;
     }
-    io->handler->accept(io, result, NULL, 0);
+    bool named = peer.n_bytes > 0 && peer.n_bytes <= sizeof peer.address;
+    io->handler->accept(io, result, named ? (struct sockaddr *)&peer.address : NULL, named ? peer.n_bytes : 0);
 }
 
 static void complete_poll(struct sonde_loop *loop, struct io *io, int result, unsigned flags)
@@ -469,6 +502,9 @@ static void complete(struct sonde_loop *loop, const struct io_uring_cqe *cqe)
         else
             io->handler->closed(io);
         return;
+    case TAG_ANSWER:
+        uring_late_answer(cqe);
+        return;
     default:
         return;
     }
@@ -485,6 +521,8 @@ static int uring_turn(struct sonde_loop *loop, int64_t timeout_ns)
     int error;
 
     show_returned(uring);
+    if (__builtin_expect(uring->n_aside > 0, 0))
+        timeout_ns = 0;
     if (timeout_ns < 0) {
         error = io_uring_submit_and_wait(&uring->ring, 1);
     } else if (timeout_ns == 0) {
@@ -497,21 +535,27 @@ static int uring_turn(struct sonde_loop *loop, int64_t timeout_ns)
     if (error < 0 && error != -EINTR && error != -ETIME && error != -EAGAIN && error != -EBUSY)
         return error;
 
-    struct io_uring_cqe *batch[BATCH];
-    unsigned n, n_done = 0;
+    struct io_uring_cqe *batch[BATCH], first;
+    unsigned n;
     do {
+        while (__builtin_expect(uring->n_aside > 0, 0) && !loop->stop && uring_take_aside(loop, &first))
+            complete(loop, &first);
         n = io_uring_peek_batch_cqe(&uring->ring, batch, BATCH);
-        for (n_done = 0; n_done < n && !loop->stop; n_done++) {
+        uring->n_batch = n;
+        uring->n_done = 0;
+        while (uring->n_done < uring->n_batch && !loop->stop) {
+            const struct io_uring_cqe *cqe = batch[uring->n_done++];
             /* With many connections the next one's memory is in no cache: have it fetched meanwhile. */
-            if (n_done + 1 < n) {
-                const char *next = (const char *)(uintptr_t)batch[n_done + 1]->user_data;
+            if (uring->n_done < uring->n_batch) {
+                const char *next = (const char *)(uintptr_t)batch[uring->n_done]->user_data;
                 __builtin_prefetch(next);
                 __builtin_prefetch(next + 64);
             }
-            complete(loop, batch[n_done]);
+            complete(loop, cqe);
         }
-        io_uring_cq_advance(&uring->ring, n_done); /* the rest stays in the ring for the next run */
-    } while (n == BATCH && !loop->stop);
+        io_uring_cq_advance(&uring->ring, uring->n_done); /* the rest stays in the ring for the next run */
+        uring->n_batch = uring->n_done = 0;
+    } while ((n == BATCH || uring->n_aside > 0) && !loop->stop);
     return 0;
 }
 
@@ -535,6 +579,9 @@ const struct engine_ops engine_uring = {
     .retry = uring_retry,
     .buffer_release = uring_buffer_release,
     .buffer_data = uring_buffer_data,
+    .borrow_fd = uring_borrow_fd,
+    .return_fd = uring_return_fd,
+    .close_place = uring_close_place,
     .buffer_bytes = URING_BUFFER_BYTES,
     .misses_ends = true,
 };

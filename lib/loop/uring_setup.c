@@ -36,6 +36,8 @@ static void explain(struct sonde_why *ret_why, const char *call, int error)
         snprintf(ret_why->detail, sizeof ret_why->detail, "kernel.io_uring_disabled is %c", setting);
     else if (error == -EPERM || error == -ENOSYS)
         snprintf(ret_why->detail, sizeof ret_why->detail, "refused by a seccomp filter or not in this kernel");
+    else if (error == -EOPNOTSUPP)
+        snprintf(ret_why->detail, sizeof ret_why->detail, "connections without descriptors need Linux 6.8");
     else if (error == -EINVAL)
         snprintf(ret_why->detail, sizeof ret_why->detail, "this kernel lacks IORING_SETUP_DEFER_TASKRUN");
     else if (error == -ENOMEM && getrlimit(RLIMIT_MEMLOCK, &memlock) == 0 && memlock.rlim_cur != RLIM_INFINITY)
@@ -114,18 +116,24 @@ int uring_create(struct sonde_loop *loop, void **ret_engine, struct sonde_why *r
         return -ENOMEM;
     }
     memset(uring, 0, sizeof *uring);
+    uring->spare_fd = -1;
     const char *call = "io_uring_setup";
     int error = set_up_ring(&uring->ring);
     if (error < 0)
         goto free_uring;
     call = "io_uring_register";
-    error = set_up_buffers(uring);
+    if (loop->n_direct > 0)
+        error = uring_direct_create(uring, loop->n_direct, &call);
+    if (error == 0)
+        error = set_up_buffers(uring);
     if (error < 0)
         goto exit_ring;
     *ret_engine = uring;
     return 0;
 
 exit_ring:
+    if (uring->spare_fd >= 0)
+        close(uring->spare_fd);
     io_uring_queue_exit(&uring->ring);
 free_uring:
     loop_free(loop, uring, sizeof *uring);
@@ -137,6 +145,7 @@ void uring_destroy(struct sonde_loop *loop)
 {
     struct uring *uring = uring_of(loop);
 
+    uring_direct_destroy(loop);
     io_uring_queue_exit(&uring->ring);
     munmap(uring->buffer_ring, URING_N_BUFFERS * sizeof(struct io_uring_buf));
     munmap(uring->buffers, (size_t)URING_N_BUFFERS * URING_BUFFER_STRIDE);

@@ -65,6 +65,17 @@ int call_socket(struct sonde_loop *loop, int family, int type, int protocol)
     return end(&timed, result, result);
 }
 
+static int set(struct sonde_loop *loop, int fd, int level, int name, const void *value, socklen_t n)
+{
+    int borrowed = io_borrow_fd(loop, fd);
+    int result = borrowed;
+
+    if (borrowed >= 0)
+        result = setsockopt(borrowed, level, name, value, n) < 0 ? -errno : 0;
+    io_return_fd(loop, fd, borrowed);
+    return result;
+}
+
 int call_setsockopt(struct sonde_loop *loop, uint64_t stream, int fd, int level, int name, const void *value,
                     socklen_t n)
 {
@@ -73,7 +84,7 @@ int call_setsockopt(struct sonde_loop *loop, uint64_t stream, int fd, int level,
     begin(&timed, loop, SONDE_OP_SETSOCKOPT, stream, fd);
     int result = loop_fault(loop, SONDE_OP_SETSOCKOPT);
     if (result == 0)
-        result = setsockopt(fd, level, name, value, n) < 0 ? -errno : 0;
+        result = set(loop, fd, level, name, value, n);
     if (loop_probing(loop)) {
         timed.event.args[0] = level;
         timed.event.args[1] = name;
@@ -117,8 +128,13 @@ int call_shutdown(struct sonde_loop *loop, uint64_t stream, int fd, int how)
 
     begin(&timed, loop, SONDE_OP_SHUTDOWN, stream, fd);
     int result = loop_fault(loop, SONDE_OP_SHUTDOWN);
-    if (result == 0)
-        result = shutdown(fd, how) < 0 ? -errno : 0;
+    if (result == 0) {
+        int borrowed = io_borrow_fd(loop, fd);
+        result = borrowed;
+        if (borrowed >= 0)
+            result = shutdown(borrowed, how) < 0 ? -errno : 0;
+        io_return_fd(loop, fd, borrowed);
+    }
     if (loop_probing(loop))
         timed.event.args[0] = how;
     return end(&timed, result, fd);
@@ -130,4 +146,26 @@ void call_close(struct sonde_loop *loop, uint64_t stream, int fd)
 
     begin(&timed, loop, SONDE_OP_CLOSE, stream, fd);
     end(&timed, close(fd) < 0 ? -errno : 0, -1);
+}
+
+int call_getsockopt(struct sonde_loop *loop, int fd, int level, int name, void *ret_value, socklen_t *n)
+{
+    int borrowed = io_borrow_fd(loop, fd);
+    int result = borrowed;
+
+    if (borrowed >= 0)
+        result = getsockopt(borrowed, level, name, ret_value, n) < 0 ? -errno : 0;
+    io_return_fd(loop, fd, borrowed);
+    return result;
+}
+
+int call_getsockname(struct sonde_loop *loop, int fd, struct sockaddr *ret_address, socklen_t *n)
+{
+    int borrowed = io_borrow_fd(loop, fd);
+    int result = borrowed;
+
+    if (borrowed >= 0)
+        result = getsockname(borrowed, ret_address, n) < 0 ? -errno : 0;
+    io_return_fd(loop, fd, borrowed);
+    return result;
 }

@@ -9,12 +9,17 @@
 #include <sys/socket.h>
 
 int call_socket(struct sonde_loop *loop, int family, int type, int protocol);
+/* fd may be a place here (loop/io.h). */
 int call_setsockopt(struct sonde_loop *loop, uint64_t stream, int fd, int level, int name, const void *value,
                     socklen_t n);
 int call_bind(struct sonde_loop *loop, uint64_t stream, int fd, const struct sockaddr *address, socklen_t n);
 int call_listen(struct sonde_loop *loop, int fd, int backlog);
 int call_shutdown(struct sonde_loop *loop, uint64_t stream, int fd, int how);
 void call_close(struct sonde_loop *loop, uint64_t stream, int fd);
+
+/* Questions, which are no events. fd may be a place. */
+int call_getsockopt(struct sonde_loop *loop, int fd, int level, int name, void *ret_value, socklen_t *n);
+int call_getsockname(struct sonde_loop *loop, int fd, struct sockaddr *ret_address, socklen_t *n);
 
 struct sonde_probe_event;
 

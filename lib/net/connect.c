@@ -4,17 +4,21 @@
  *
  * Theory of operation
  *
- * The name is looked up if it is one; then the addresses are tried in turn, each on a socket of its own, until one
- * answers; the last failure is the one that is told. What this needs (the URL, the addresses, a deadline) lives in a
- * struct connecting beside the stream, and goes when the connection stands.
+ * The name is looked up if it is one (lookup.c). Which address is tried next, and when, is decided by race.c; each try
+ * is an attempt with a socket of its own (attempt.c), and several may be under way. The first that answers gives its
+ * descriptor to the stream, and the others are dropped; when all have failed, the last failure is the one that is told,
+ * and sonde_stream_attempts tells of each. What this needs (the URL, the addresses, a deadline) lives in a struct
+ * connecting beside the stream, and goes when the connection stands.
  *
  * A connect that leads to itself (both ends on one ephemeral port: RFC 9293, 3.5, simultaneous open) is a connection
  * that nobody listens to: it counts as refused.
  */
 #include "net/address.h"
-#include "net/net_internal.h"
-#include "net/resolve.h"
+#include "net/adopt.h"
+#include "net/connect_internal.h"
+#include "net/lookup.h"
 #include "net/sockopt.h"
+#include "net/through.h"
 #include "net/unixpath.h"
 
 #include <errno.h>
@@ -22,74 +26,89 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
-
-struct connecting {
-    struct sonde_stream *stream;
-    struct sonde_url url;
-    struct addresses addresses;
-    unsigned next; /* the address to try next */
-    int family;
-    struct resolve *resolve;
-    struct sockaddr_storage target; /* the kernel reads it until the connect completes */
-    socklen_t target_bytes;
-    struct sonde_timer deadline, again;
-    bool over; /* told already: completions mean nothing any more */
-    struct sonde_why why;
-};
-
 static const int64_t full_queue_pause_ns = 10 * 1000 * 1000;
 
-static void try_next(struct connecting *connecting);
+static void go_on(struct connecting *connecting);
+
+/* --- the end of it ---------------------------------------------------------------------------------------------- */
+
+/* No further address is tried, and those that are under way are given up. */
+static void stop_trying(struct connecting *connecting)
+{
+    struct attempt *attempt;
+
+    sonde_timer_stop(&connecting->again);
+    if (connecting->lookup != NULL)
+        lookup_cancel(connecting->lookup);
+    connecting->lookup = NULL;
+    while ((attempt = LIST_FIRST(&connecting->under_way)) != NULL)
+        attempt_drop(attempt);
+}
+
+/* Nothing more will come of it. */
+static void stop(struct connecting *connecting)
+{
+    connecting->over = true;
+    sonde_timer_stop(&connecting->deadline);
+    stop_trying(connecting);
+    through_stop(connecting);
+}
 
 void connecting_free(struct sonde_stream *stream)
 {
-    struct connecting *connecting = stream->extra.connecting;
+    struct connecting *connecting = stream_extra(stream)->connecting;
 
     if (stream->state & STREAM_FINISHING || connecting == NULL)
         return;
-    sonde_timer_stop(&connecting->deadline);
-    sonde_timer_stop(&connecting->again);
+    stop(connecting);
+    through_free(connecting);
     loop_free(stream->loop, connecting, sizeof *connecting);
-    stream->extra.connecting = NULL;
+    stream_extra(stream)->connecting = NULL;
 }
 
 void connecting_cancel(struct sonde_stream *stream)
 {
-    struct connecting *connecting = stream->extra.connecting;
-
-    connecting->over = true;
-    sonde_timer_stop(&connecting->deadline);
-    sonde_timer_stop(&connecting->again);
-    if (connecting->resolve != NULL)
-        resolve_cancel(connecting->resolve);
-    connecting->resolve = NULL;
+    stop(stream_extra(stream)->connecting);
 }
 
 void connecting_why(const struct sonde_stream *stream, struct sonde_why *ret_why)
 {
-    *ret_why = stream->extra.connecting->why;
+    *ret_why = stream_extra(stream)->connecting->why;
 }
 
-void connecting_target(const struct io *io, struct sonde_probe_event *event)
+struct prologue *connecting_prologue(const struct sonde_stream *stream)
 {
-    const struct connecting *connecting = STREAM_OF(io)->extra.connecting;
+    return through_prologue(stream_extra(stream)->connecting);
+}
 
-    probe_set_address(event, (const struct sockaddr *)&connecting->target, connecting->target_bytes);
+unsigned sonde_stream_attempts(const struct sonde_stream *stream, struct sonde_attempt *ret_attempts, unsigned n_max)
+{
+    const struct connecting *connecting = loop_net(stream->loop)->opening;
+
+    if (stream->state & STREAM_CONNECTING)
+        connecting = stream_extra(stream)->connecting;
+    else if (connecting == NULL || connecting->stream != stream)
+        return 0;
+    unsigned n = connecting->n_tried < n_max ? connecting->n_tried : n_max;
+    if (n > 0)
+        memcpy(ret_attempts, connecting->tried, n * sizeof *ret_attempts);
+    return connecting->n_tried;
 }
 
 static void give_up(struct connecting *connecting, int error)
 {
     if (connecting->over)
         return;
-    connecting_cancel(connecting->stream);
     connecting->why.code = error;
+    through_explain(connecting);
+    stop(connecting);
+    if (connecting->race.n_left_out > 0 && connecting->why.detail[0] == '\0')
+        snprintf(connecting->why.detail, sizeof connecting->why.detail, "%u more addresses were not tried",
+                 connecting->race.n_left_out);
     stream_fail(connecting->stream, error);
 }
 
-static void set_why(struct connecting *connecting, int error, const char *call)
+void connecting_set_why(struct connecting *connecting, int error, const char *call)
 {
     connecting->why.code = error;
     connecting->why.call = call;
@@ -101,10 +120,72 @@ static void set_why(struct connecting *connecting, int error, const char *call)
 static void on_deadline(struct sonde_timer *timer)
 {
     struct connecting *connecting = timer->user;
+    bool looking_up = connecting->lookup != NULL && connecting->n_tried == 0;
 
-    set_why(connecting, -ETIMEDOUT, connecting->resolve != NULL ? "getaddrinfo" : "connect");
+    connecting_set_why(connecting, -ETIMEDOUT, looking_up ? "getaddrinfo" : "connect");
+    if (looking_up) {
+        char servers[128];
+        lookup_servers(connecting->lookup, servers, sizeof servers);
+        if (servers[0] != '\0')
+            snprintf(connecting->why.detail, sizeof connecting->why.detail, "no answer from %s", servers);
+    }
     give_up(connecting, -ETIMEDOUT);
 }
+
+int connecting_set_option(void *user, int fd, int level, int name, const void *value, socklen_t n)
+{
+    struct connecting *connecting = user;
+
+    return call_setsockopt(connecting->stream->loop, connecting->stream->id, fd, level, name, value, n);
+}
+
+/* The only place where a stream opens. What was tried can still be asked for inside the callback, where the stream may
+ * be given another extra already. */
+static void open_stream(struct connecting *connecting)
+{
+    struct sonde_stream *stream = connecting->stream;
+    struct loop_net *net = loop_net(stream->loop);
+
+    stop(connecting);
+    stream->state &= (uint16_t)~STREAM_CONNECTING;
+    stream_extra(stream)->connecting = NULL;
+    if (!(stream->state & STREAM_SEND_DEAD))
+        stream_pump(stream); /* what was written before it stood */
+    net->opening = connecting;
+    if (stream->handler->opened != NULL)
+        stream->handler->opened(stream);
+    net->opening = NULL;
+    through_free(connecting);
+    loop_free(stream->loop, connecting, sizeof *connecting);
+    stream_go_on(stream);
+}
+
+/* The winner's descriptor is the stream's, and its peer is known. */
+static void stand(struct connecting *connecting)
+{
+    struct sonde_stream *stream = connecting->stream;
+
+    int error = sockopt_apply(&connecting->url, SOCKOPT_ESTABLISHED, stream->io.fd, stream->peer.family,
+                              connecting_set_option, connecting, &connecting->why);
+    if (error < 0 && !(stream->state & STREAM_SEND_DEAD)) {
+        give_up(connecting, error);
+        return;
+    }
+    if (stream->peer.family == AF_UNIX)
+        unix_peer(stream->io.fd, &stream->peer);
+    if (!through_begin(connecting))
+        open_stream(connecting);
+}
+
+void through_over(struct connecting *connecting, int error)
+{
+    if (error < 0)
+        give_up(connecting, error);
+    else
+        open_stream(connecting);
+}
+
+/* --- attempts --------------------------------------------------------------------------------------------------- */
 
 static bool leads_to_itself(int fd, const struct sonde_address *peer)
 {
@@ -119,42 +200,95 @@ static bool leads_to_itself(int fd, const struct sonde_address *peer)
            memcmp(address.u.ip, peer->u.ip, sizeof address.u.ip) == 0;
 }
 
-static int set_option(void *user, int fd, int level, int name, const void *value, socklen_t n)
+/* A UNIX listener's queue is full (unix(7)); nothing tells when it is not. */
+static bool wait_for_room(struct connecting *connecting, int error)
 {
-    struct connecting *connecting = user;
-
-    return call_setsockopt(connecting->stream->loop, connecting->stream->id, fd, level, name, value, n);
+    if (error != -EAGAIN || connecting->url.scheme != SONDE_SCHEME_UNIX)
+        return false;
+    sonde_timer_start_in(&connecting->again, full_queue_pause_ns);
+    return true;
 }
 
-static void stand(struct connecting *connecting)
+/* One address has failed. */
+static void failed(struct connecting *connecting, unsigned number, int error)
 {
-    struct sonde_stream *stream = connecting->stream;
+    struct sonde_attempt *tried = &connecting->tried[number];
 
-    int error = sockopt_apply(&connecting->url, SOCKOPT_ESTABLISHED, stream->io.fd, stream->peer.family, set_option,
-                              connecting, &connecting->why);
-    if (error < 0 && !(stream->state & STREAM_SEND_DEAD)) {
-        give_up(connecting, error);
+    tried->error = error;
+    tried->end_ns = clock_monotonic_ns();
+    race_failed(&connecting->race, number);
+}
+
+/* Begin with this address, or fail at once. */
+static void try_address(struct connecting *connecting, unsigned number)
+{
+    int error = attempt_begin(connecting, number);
+
+    if (error < 0 && !wait_for_room(connecting, error))
+        failed(connecting, number, error);
+}
+
+static void begin(struct connecting *connecting, const struct sonde_address *address)
+{
+    struct sonde_attempt *tried = &connecting->tried[connecting->n_tried];
+
+    *tried = (struct sonde_attempt){.address = *address, .start_ns = clock_monotonic_ns()};
+    if (address->family == AF_UNIX)
+        sonde_url_format(&connecting->url, connecting->why.subject, sizeof connecting->why.subject);
+    else
+        tried->address.port = connecting->url.port;
+    connecting->stream->peer = tried->address;
+    try_address(connecting, connecting->n_tried++);
+}
+
+/* Do what the race says until it says to wait. */
+static void go_on(struct connecting *connecting)
+{
+    struct sonde_address address;
+    int64_t until_ns;
+
+    while (!connecting->over) {
+        switch (race_next(&connecting->race, clock_monotonic_ns(), &address, &until_ns)) {
+        case RACE_BEGIN:
+            begin(connecting, &address);
+            if (sonde_timer_is_running(&connecting->again))
+                return; /* a full queue */
+            break;
+        case RACE_WAIT:
+            if (until_ns < INT64_MAX)
+                sonde_timer_start(&connecting->again, until_ns);
+            else
+                sonde_timer_stop(&connecting->again);
+            return;
+        case RACE_LOST:
+            give_up(connecting, connecting->why.code);
+            return;
+        }
+    }
+}
+
+static void on_again(struct sonde_timer *timer)
+{
+    struct connecting *connecting = timer->user;
+
+    if (connecting->url.scheme == SONDE_SCHEME_FD) {
+        stand(connecting);
         return;
     }
-    if (stream->peer.family == AF_UNIX)
-        unix_peer(stream->io.fd, &stream->peer);
-    stream->state &= (uint16_t)~STREAM_CONNECTING;
-    connecting_free(stream);
-    if (!(stream->state & STREAM_SEND_DEAD))
-        stream_pump(stream); /* what was written before it stood */
-    if (stream->handler->opened != NULL)
-        stream->handler->opened(stream);
-    stream_read_on(stream);
+    if (connecting->url.scheme == SONDE_SCHEME_UNIX && connecting->n_tried > 0)
+        try_address(connecting, 0);
+    if (!sonde_timer_is_running(timer))
+        go_on(connecting);
 }
 
-void connecting_on_connected(struct io *io, int result)
+void attempt_done(struct attempt *attempt, int result)
 {
-    struct sonde_stream *stream = STREAM_OF(io);
-    struct connecting *connecting = stream->extra.connecting;
+    struct connecting *connecting = attempt->connecting;
+    struct sonde_stream *stream = connecting->stream;
+    unsigned number = attempt->number;
 
-    if (!(stream->state & STREAM_CONNECTING) || connecting->over)
-        return;
-    if (result == 0 && leads_to_itself(io->fd, &stream->peer))
+    stream->peer = connecting->tried[number].address;
+    if (result == 0 && leads_to_itself(attempt->io.fd, &stream->peer))
         result = -ECONNREFUSED;
     if ((result == -ECONNRESET || result == -EPIPE) && stream->peer.family != AF_UNIX) {
         /* Refusing is ECONNREFUSED: this connection did stand, and was reset before anybody looked, perhaps behind data
@@ -164,143 +298,85 @@ void connecting_on_connected(struct io *io, int result)
         result = 0;
     }
     if (result == 0) {
+        connecting->tried[number].end_ns = clock_monotonic_ns();
+        attempt_keep(attempt);
+        stop_trying(connecting);
         stand(connecting);
         return;
     }
-    set_why(connecting, result, "connect");
-    if (result == -EAGAIN && stream->peer.family == AF_UNIX) {
-        /* A UNIX listener's queue is full (unix(7)); nothing tells when it is not. */
-        connecting->next--;
-        sonde_timer_start_in(&connecting->again, full_queue_pause_ns);
+    connecting_set_why(connecting, result, "connect");
+    attempt_drop(attempt);
+    if (wait_for_room(connecting, result))
         return;
-    }
-    try_next(connecting);
+    failed(connecting, number, result);
+    go_on(connecting);
 }
 
-static void on_again(struct sonde_timer *timer)
-{
-    try_next(timer->user);
-}
+/* --- addresses -------------------------------------------------------------------------------------------------- */
 
-/* The local address to connect from: "ADDRESS", "ADDRESS:PORT" or ":PORT", checked when the URL was parsed. */
-static int bind_local(struct connecting *connecting, int fd, int family)
-{
-    struct sonde_address local = {0};
-    struct sockaddr_storage address;
-    const char *text = connecting->url.option[SONDE_OPT_BIND].text;
-
-    if (!sockopt_is_set(&connecting->url, SONDE_OPT_BIND))
-        return 0;
-    int error = address_parse_local(text, family, &local);
-    if (error == 0) {
-        const int one = 1;
-        struct sonde_loop *loop = connecting->stream->loop;
-        if (local.port != 0) /* the last connection from this port may still be in TIME_WAIT */
-            call_setsockopt(loop, connecting->stream->id, fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        socklen_t n = address_to_sockaddr(&local, &address);
-        error = call_bind(loop, connecting->stream->id, fd, (struct sockaddr *)&address, n);
-    }
-    if (error < 0) {
-        set_why(connecting, error, "bind");
-        snprintf(connecting->why.subject, sizeof connecting->why.subject, "%s", text);
-    }
-    return error;
-}
-
-/* A socket with its options, bound if that was wished; the descriptor, or an error that is in why. */
-static int open_socket(struct connecting *connecting, int family)
-{
-    struct sonde_loop *loop = connecting->stream->loop;
-    bool mptcp =
-        sockopt_is_set(&connecting->url, SONDE_OPT_MPTCP) && connecting->url.option[SONDE_OPT_MPTCP].number != 0;
-
-    int fd = call_socket(loop, family, SOCK_STREAM, family == AF_UNIX ? 0 : mptcp ? IPPROTO_MPTCP : IPPROTO_TCP);
-    if (fd < 0) {
-        set_why(connecting, fd, "socket");
-        return fd;
-    }
-    int error = sockopt_apply(&connecting->url, SOCKOPT_CONNECT, fd, family, set_option, connecting, &connecting->why);
-    if (error == 0)
-        error = bind_local(connecting, fd, family);
-    if (error < 0) {
-        call_close(loop, connecting->stream->id, fd);
-        return error;
-    }
-    return fd;
-}
-
-/* Begin with the next address; returns an error when it can't even begin, which is in why. */
-static int try_one(struct connecting *connecting)
-{
-    struct sonde_stream *stream = connecting->stream;
-
-    io_replace_fd(stream->loop, &stream->io, -1); /* the last try's */
-    if (connecting->url.scheme == SONDE_SCHEME_UNIX) {
-        stream->peer = (struct sonde_address){.family = AF_UNIX};
-        connecting->target_bytes = unix_to_sockaddr(&connecting->url, &connecting->target);
-        sonde_url_format(&connecting->url, connecting->why.subject, sizeof connecting->why.subject);
-    } else {
-        stream->peer = connecting->addresses.list[connecting->next];
-        stream->peer.port = connecting->url.port;
-        connecting->target_bytes = address_to_sockaddr(&stream->peer, &connecting->target);
-    }
-    connecting->next++;
-    int fd = open_socket(connecting, stream->peer.family);
-    if (fd < 0)
-        return fd;
-    io_replace_fd(stream->loop, &stream->io, fd);
-    int error = io_connect(stream->loop, &stream->io, (struct sockaddr *)&connecting->target, connecting->target_bytes);
-    if (error < 0)
-        set_why(connecting, error, "connect");
-    return error;
-}
-
-static void try_next(struct connecting *connecting)
-{
-    int error = connecting->why.code;
-
-    while (connecting->next < connecting->addresses.n) {
-        error = try_one(connecting);
-        if (error == 0)
-            return;
-        if (error == -EAGAIN && connecting->url.scheme == SONDE_SCHEME_UNIX) {
-            connecting->next--;
-            sonde_timer_start_in(&connecting->again, full_queue_pause_ns);
-            return;
-        }
-    }
-    give_up(connecting, error);
-}
-
-static void on_resolved(void *user, int error, const struct addresses *addresses)
+static void on_found(void *user, const struct addresses *addresses)
 {
     struct connecting *connecting = user;
 
-    connecting->resolve = NULL;
+    connecting->race.n_left_out += addresses->n_left_out;
+    race_add(&connecting->race, addresses->list, addresses->n, clock_monotonic_ns());
+    go_on(connecting);
+}
+
+static void on_looked_up(void *user, int error, const char *detail)
+{
+    struct connecting *connecting = user;
+
+    connecting->lookup = NULL;
     if (error < 0) {
-        set_why(connecting, error, "getaddrinfo");
+        connecting_set_why(connecting, error, "getaddrinfo");
+        snprintf(connecting->why.detail, sizeof connecting->why.detail, "%s", detail);
         give_up(connecting, error);
         return;
     }
-    connecting->addresses = *addresses;
-    try_next(connecting);
+    race_complete(&connecting->race);
+    go_on(connecting);
 }
 
-static int find_addresses(struct connecting *connecting, bool numeric)
-{
-    const char *host = connecting->url.host;
+static const struct lookup_handler lookup_handler = {.found = on_found, .over = on_looked_up};
 
-    if (connecting->url.scheme == SONDE_SCHEME_UNIX) {
-        connecting->addresses.n = 1; /* the path stands for it */
-        return 0;
-    }
-    int error = resolve_at_once(host, connecting->family, false, &connecting->addresses);
+/* A connection that is to come from an IPv4 address can only lead to one; so with IPv6. AF_UNSPEC: from any. */
+static int local_family(const struct sonde_url *url)
+{
+    const char *text = url->option[SONDE_OPT_BIND].text;
+    struct sonde_address local;
+
+    if (!sockopt_is_set(url, SONDE_OPT_BIND))
+        return AF_UNSPEC;
+    if (address_parse_local(text, AF_INET, &local) == -EAFNOSUPPORT)
+        return AF_INET6;
+    return address_parse_local(text, AF_INET6, &local) == -EAFNOSUPPORT ? AF_INET : AF_UNSPEC;
+}
+
+static int find_addresses(struct connecting *connecting, int family, bool numeric)
+{
+    struct sonde_loop *loop = connecting->stream->loop;
+    const char *host = connecting->url.host;
+    struct addresses addresses = {.n = 1, .list = {{.family = AF_UNIX}}}; /* the path stands for it */
+    int error = 0;
+
+    if (connecting->url.scheme != SONDE_SCHEME_UNIX)
+        error = resolve_at_once(host, family, false, &addresses);
+    if (family == AF_UNSPEC && (error == -SONDE_ENAME || (error == 0 && addresses.implied)))
+        family = local_family(&connecting->url);
+    if (error == 0 && addresses.implied && family != AF_UNSPEC)
+        resolve_at_once(host, family, false, &addresses);
     if (numeric && (error == -SONDE_ENAME || strcmp(host, "localhost") == 0))
         return -SONDE_ENAME; /* known without a name server, but a name */
-    if (error != -SONDE_ENAME)
+    if (error == -SONDE_ENAME)
+        return lookup_start(loop, host, family, &lookup_handler, connecting, &connecting->lookup);
+    if (error < 0)
         return error;
-    return resolve_start(connecting->stream->loop, host, connecting->family, on_resolved, connecting,
-                         &connecting->resolve);
+    race_add(&connecting->race, addresses.list, addresses.n, 0);
+    race_complete(&connecting->race);
+    /* The first try is made by the loop: it may fail at once, and tell. */
+    sonde_timer_start_in(&connecting->again, 0);
+    return 0;
 }
 
 static int refuse(struct sonde_why *ret_why, int error, const char *call, const char *subject, const char *detail)
@@ -313,50 +389,98 @@ static int refuse(struct sonde_why *ret_why, int error, const char *call, const 
     return error;
 }
 
+/* Take over a socket that is connected already. It opens as others do: told by the loop. */
+static int adopt(struct connecting *connecting)
+{
+    struct sonde_stream *stream = connecting->stream;
+    struct sonde_why *why = &connecting->why;
+    const struct sonde_url *url = &connecting->url;
+    struct adopted adopted;
+
+    int error = adopt_look(url, false, &adopted, why);
+    if (error == 0)
+        error = sockopt_check_family(url, adopted.family, why);
+    if (error == 0)
+        error = sockopt_apply(url, SOCKOPT_CONNECT, adopted.fd, adopted.family, connecting_set_option, connecting, why);
+    if (error == 0)
+        error = adopt_take(adopted.fd, false);
+    if (error < 0) {
+        why->code = error;
+        return error;
+    }
+    stream->peer = adopted.peer;
+    io_replace_fd(stream->loop, &stream->io, adopted.fd);
+    sonde_timer_start_in(&connecting->again, 0);
+    return 0;
+}
+
+/* Everything for the way there; the stream discards it if that fails. */
+static int prepare(struct sonde_stream *stream, const struct sonde_url *url,
+                   const struct sonde_connect_options *options, struct sonde_why *ret_why)
+{
+    struct sonde_loop *loop = stream->loop;
+    struct connecting *connecting = loop_alloc(loop, sizeof *connecting);
+    const char *detail = "";
+
+    if (connecting == NULL)
+        return refuse(ret_why, -ENOMEM, "malloc", "", "");
+    memset(connecting, 0, sizeof *connecting);
+    connecting->stream = stream;
+    connecting->url = *url;
+    connecting->why.call = "connect";
+    snprintf(connecting->why.subject, sizeof connecting->why.subject, "%.150s", url->host);
+    LIST_INIT(&connecting->under_way);
+    race_init(&connecting->race, options->attempt_delay_ns > 0 ? options->attempt_delay_ns : SONDE_ATTEMPT_DELAY_NS);
+    sonde_timer_init(&connecting->deadline, loop, on_deadline, connecting);
+    sonde_timer_init(&connecting->again, loop, on_again, connecting);
+    stream_extra(stream)->connecting = connecting;
+    int error = through_prepare(connecting, options, &detail);
+    const char *host = connecting->url.host; /* the proxy's, if that could be prepared */
+    if (error == -EINVAL)
+        return refuse(ret_why, error, "connect", host, detail);
+    if (error == 0 && url->scheme == SONDE_SCHEME_FD) {
+        error = adopt(connecting);
+        if (error < 0 && ret_why != NULL)
+            *ret_why = connecting->why;
+        return error;
+    }
+    if (error == 0)
+        error = find_addresses(connecting, options->family, options->numeric != 0);
+    if (error == -ENOMEM)
+        return refuse(ret_why, error, "malloc", "", "");
+    if (error < 0)
+        return refuse(ret_why, error, "getaddrinfo", host,
+                      error == -SONDE_ENAME && options->numeric ? "a numeric address was asked for" : "");
+    if (options->timeout_ns > 0)
+        sonde_timer_start_in(&connecting->deadline, options->timeout_ns);
+    return 0;
+}
+
 int sonde_connect(struct sonde_loop *loop, const struct sonde_url *url, const struct sonde_connect_options *options,
                   const struct sonde_stream_handler *handler, void *owner, struct sonde_stream **ret_stream,
                   struct sonde_why *ret_why)
 {
-    static const struct sonde_connect_options none = {.size = sizeof none};
+    struct sonde_connect_options known = {.size = sizeof known}; /* what the caller does not know is left 0 */
     struct sonde_stream *stream;
 
-    if (options == NULL)
-        options = &none;
+    if (options != NULL)
+        memcpy(&known, options, options->size < sizeof known ? options->size : sizeof known);
     int error = sockopt_check(url, SONDE_FOR_CONNECT, ret_why);
     if (error < 0)
         return error;
     if (url->scheme == SONDE_SCHEME_TCP && url->port == 0)
         return refuse(ret_why, -EINVAL, "connect", url->host, "port 0 can't be connected to");
-    error = stream_create(loop, -1, options->user_bytes, options->send_limit_bytes, &stream);
+    error = stream_create(loop, -1, known.user_bytes, known.send_limit_bytes, &stream);
     if (error < 0)
         return refuse(ret_why, error, "malloc", "", "");
     stream->state |= STREAM_CONNECTING;
-    struct connecting *connecting = loop_alloc(loop, sizeof *connecting);
-    if (connecting == NULL) {
-        stream_discard(stream);
-        return refuse(ret_why, -ENOMEM, "malloc", "", "");
-    }
-    memset(connecting, 0, sizeof *connecting);
-    connecting->stream = stream;
-    connecting->url = *url;
-    connecting->family = options->family;
-    snprintf(connecting->why.subject, sizeof connecting->why.subject, "%.150s", url->host);
-    sonde_timer_init(&connecting->deadline, loop, on_deadline, connecting);
-    sonde_timer_init(&connecting->again, loop, on_again, connecting);
-    stream->extra.connecting = connecting;
-
-    error = find_addresses(connecting, options->numeric != 0);
+    error = prepare(stream, url, &known, ret_why);
     if (error < 0) {
         stream_discard(stream);
-        return refuse(ret_why, error, "getaddrinfo", url->host,
-                      error == -SONDE_ENAME && options->numeric ? "a numeric address was asked for" : "");
+        return error;
     }
     stream->handler = handler;
     stream->owner = owner;
-    if (options->timeout_ns > 0)
-        sonde_timer_start_in(&connecting->deadline, options->timeout_ns);
-    if (connecting->resolve == NULL) /* the first try is made by the loop: it may fail at once, and tell */
-        sonde_timer_start_in(&connecting->again, 0);
     *ret_stream = stream;
     return 0;
 }

@@ -22,19 +22,21 @@ struct finishing {
     struct sonde_timer timer; /* fires at the deadline, or when it is time to ask the kernel again */
     struct sonde_stream *stream;
     int64_t deadline_ns, pause_ns;
+    bool while_moving;
+    uint64_t n_moved; /* when the deadline was set */
 };
 
 static const int64_t first_pause_ns = 500 * 1000, longest_pause_ns = 50 * 1000 * 1000;
 
 void finishing_free(struct sonde_stream *stream)
 {
-    struct finishing *finishing = stream->extra.finishing;
+    struct finishing *finishing = stream_extra(stream)->finishing;
 
     if (!(stream->state & STREAM_FINISHING) || finishing == NULL)
         return;
     sonde_timer_stop(&finishing->timer);
     loop_free(stream->loop, finishing, sizeof *finishing);
-    stream->extra.finishing = NULL;
+    stream_extra(stream)->finishing = NULL;
 }
 
 static void look(struct finishing *finishing)
@@ -43,7 +45,8 @@ static void look(struct finishing *finishing)
     struct tcp_info info;
     socklen_t n = sizeof info;
 
-    if (stream->peer.family != AF_UNIX && getsockopt(stream->io.fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+    if (stream_family(stream) != AF_UNIX &&
+        call_getsockopt(stream->loop, stream->io.fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
         info.tcpi_state != TCP_CLOSE) {
         int64_t again_ns = sonde_loop_now_ns(stream->loop) + finishing->pause_ns;
         if (finishing->pause_ns < longest_pause_ns)
@@ -53,11 +56,32 @@ static void look(struct finishing *finishing)
     }
     int error = 0;
     n = sizeof error;
-    getsockopt(stream->io.fd, SOL_SOCKET, SO_ERROR, &error, &n);
+    call_getsockopt(stream->loop, stream->io.fd, SOL_SOCKET, SO_ERROR, &error, &n);
     if (error != 0)
         stream_fail(stream, -error);
     else
         sonde_stream_close(stream);
+}
+
+/* Bytes received, and bytes of ours that have arrived. */
+static uint64_t count_moved(const struct sonde_stream *stream)
+{
+    uint64_t n_waiting = 0;
+
+    sonde_stream_unacknowledged_bytes(stream, &n_waiting);
+    return stream->n_received + stream->n_sent - n_waiting;
+}
+
+/* The deadline has come; has something moved, so that there is to be another? */
+static bool moves(struct finishing *finishing)
+{
+    uint64_t n_moved = finishing->while_moving ? count_moved(finishing->stream) : finishing->n_moved;
+
+    if (n_moved == finishing->n_moved)
+        return false;
+    finishing->n_moved = n_moved;
+    finishing->deadline_ns = sonde_loop_now_ns(finishing->stream->loop) + SONDE_MOVING_NS;
+    return true;
 }
 
 static bool both_have_ended(const struct sonde_stream *stream)
@@ -69,7 +93,7 @@ static void on_timer(struct sonde_timer *timer)
 {
     struct finishing *finishing = timer->user;
 
-    if (sonde_loop_now_ns(timer->loop) >= finishing->deadline_ns)
+    if (sonde_loop_now_ns(timer->loop) >= finishing->deadline_ns && !moves(finishing))
         stream_fail(finishing->stream, -ETIMEDOUT);
     else if (both_have_ended(finishing->stream))
         look(finishing);
@@ -80,7 +104,7 @@ static void on_timer(struct sonde_timer *timer)
 /* Called from inside other calls, so that it may not call back: the look is taken when the loop comes round. */
 void stream_check_finished(struct sonde_stream *stream)
 {
-    struct finishing *finishing = stream->extra.finishing;
+    struct finishing *finishing = stream_extra(stream)->finishing;
 
     if (finishing == NULL || stream->state & (STREAM_CLOSING | STREAM_FAILED) || !both_have_ended(stream))
         return;
@@ -105,9 +129,14 @@ void sonde_stream_finish(struct sonde_stream *stream, int64_t deadline_ns)
     }
     *finishing = (struct finishing){.stream = stream, .deadline_ns = deadline_ns, .pause_ns = first_pause_ns};
     sonde_timer_init(&finishing->timer, stream->loop, on_timer, finishing);
-    stream->extra.finishing = finishing;
+    stream_extra(stream)->finishing = finishing;
     stream->state |= STREAM_FINISHING;
-    sonde_timer_start(&finishing->timer, deadline_ns);
+    if (deadline_ns == SONDE_WHILE_MOVING) {
+        finishing->while_moving = true;
+        finishing->n_moved = count_moved(stream);
+        finishing->deadline_ns = sonde_loop_now_ns(stream->loop) + SONDE_MOVING_NS;
+    }
+    sonde_timer_start(&finishing->timer, finishing->deadline_ns);
     sonde_stream_shutdown(stream);
     stream_check_finished(stream);
 }

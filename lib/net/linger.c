@@ -17,14 +17,17 @@ static void *close_and_wait(void *user)
     return NULL;
 }
 
-void linger_elsewhere(int fd)
+void linger_elsewhere(struct sonde_loop *loop, int lingering)
 {
     const struct linger none = {0};
+    int fd = io_borrow_fd(loop, lingering);
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, before;
     int error = -1;
 
+    if (fd < 0) /* nothing can be done about it */
+        return;
     int second = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (second >= 0) {
         pthread_attr_init(&attributes);
@@ -35,10 +38,11 @@ void linger_elsewhere(int fd)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_attr_destroy(&attributes);
     }
-    if (error == 0)
-        return;
-    /* No descriptor or no thread: the kernel delivers in the background, as it does without the option. */
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    if (second >= 0)
-        close(second);
+    if (error != 0) {
+        /* No descriptor or no thread: the kernel delivers in the background, as it does without the option. */
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        if (second >= 0)
+            close(second);
+    }
+    io_return_fd(loop, lingering, fd);
 }

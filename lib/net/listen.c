@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening listeners: from a URL to sockets that listen. Accepting is in listener.c. */
 #include "net/address.h"
+#include "net/adopt.h"
 #include "net/listener_internal.h"
 #include "net/resolve.h"
 #include "net/sockopt.h"
@@ -21,6 +22,7 @@ static const struct io_handler leg_handler = {
     .accept = listener_on_accept,
     .work = listener_on_work,
     .closed = listener_on_closed,
+    .peer_room = listener_peer_room,
 };
 
 void listener_free(struct sonde_listener *listener)
@@ -29,6 +31,7 @@ void listener_free(struct sonde_listener *listener)
 
     sonde_timer_stop(&listener->timer);
     loop_free(loop, listener->waiting, listener->waiting_room * sizeof *listener->waiting);
+    headers_free(listener);
     loop_free(loop, listener, sizeof *listener);
     loop_add_open(loop, -1);
     loop_add_object(loop, -1);
@@ -182,13 +185,70 @@ static int open_all(struct sonde_listener *listener, int family, struct sonde_wh
     return error;
 }
 
+/* From here on the listener is what it would be if it had been opened here, but for what it leaves behind. */
+static void become(struct sonde_listener *listener, const struct adopted *adopted)
+{
+    struct sonde_url *url = &listener->url;
+
+    url->scheme = adopted->family == AF_UNIX ? SONDE_SCHEME_UNIX : SONDE_SCHEME_TCP;
+    url->host[0] = '\0';
+    url->path_bytes = adopted->path_bytes;
+    memcpy(url->path, adopted->path, sizeof url->path);
+    struct sonde_address address = adopted->local;
+    address.family = (uint16_t)adopted->family;
+    add_leg(listener, adopted->fd, &address);
+}
+
+/* Take over a socket that listens already. */
+static int adopt(struct sonde_listener *listener, int family, struct sonde_why *why)
+{
+    const struct sonde_url *url = &listener->url;
+    struct adopted adopted;
+
+    int error = adopt_look(url, true, &adopted, why);
+    if (error < 0)
+        return fail(why, error, "listen");
+    if (family != AF_UNSPEC && adopted.family != AF_UNIX && adopted.family != family) {
+        snprintf(why->detail, sizeof why->detail, "an %s socket", adopted.family == AF_INET6 ? "IPv6" : "IPv4");
+        return fail(why, -EAFNOSUPPORT, "listen");
+    }
+    error = sockopt_check_family(url, adopted.family, why);
+    if (error == 0)
+        error = sockopt_apply(url, SOCKOPT_LISTEN, adopted.fd, adopted.family, set_option, listener->loop, why);
+    if (error < 0)
+        return error;
+    if (sockopt_is_set(url, SONDE_OPT_BACKLOG))
+        error = call_listen(listener->loop, adopted.fd, (int)url->option[SONDE_OPT_BACKLOG].number);
+    if (error == 0)
+        error = adopt_take(adopted.fd, true);
+    if (error < 0)
+        return fail(why, error, "listen");
+    become(listener, &adopted);
+    return 0;
+}
+
+static int open_listener(struct sonde_listener *listener, const struct sonde_listen_options *options,
+                         struct sonde_why *why)
+{
+    if (sockopt_is_set(&listener->url, SONDE_OPT_PROXY)) {
+        int error = headers_create(listener, options->trusted, options->n_trusted);
+        if (error < 0)
+            return fail(why, error, error == -ENOMEM ? "malloc" : "listen");
+    }
+    if (listener->url.scheme == SONDE_SCHEME_FD)
+        return adopt(listener, options->family, why);
+    return open_all(listener, options->family, why);
+}
+
 int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url, const struct sonde_listen_options *options,
                  const struct sonde_listener_handler *handler, void *owner, struct sonde_listener **ret_listener,
                  struct sonde_why *ret_why)
 {
+    struct sonde_listen_options known = {.size = sizeof known}; /* what the caller does not know is left 0 */
     struct sonde_why unused, *why = ret_why != NULL ? ret_why : &unused;
-    int family = options != NULL ? options->family : AF_UNSPEC;
 
+    if (options != NULL)
+        memcpy(&known, options, options->size < sizeof known ? options->size : sizeof known);
     *why = (struct sonde_why){.call = "listen"};
     int error = sockopt_check(url, SONDE_FOR_LISTEN, why);
     if (error < 0)
@@ -201,16 +261,14 @@ int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url, const str
     listener->handler = handler;
     listener->owner = owner;
     listener->url = *url;
-    if (options != NULL) {
-        listener->flags = options->flags;
-        listener->user_bytes = options->user_bytes;
-        listener->send_limit = options->send_limit_bytes;
-    }
+    listener->flags = known.flags;
+    listener->user_bytes = known.user_bytes;
+    listener->send_limit = known.send_limit_bytes;
     listener->paused = true;
     sonde_timer_init(&listener->timer, loop, listener_on_timer, listener);
     loop_add_open(loop, +1);
     loop_add_object(loop, +1);
-    error = open_all(listener, family, why);
+    error = open_listener(listener, &known, why);
     if (error < 0) {
         listener_free(listener);
         return error;

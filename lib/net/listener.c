@@ -34,7 +34,7 @@ static const int64_t calm_ns = INT64_C(1000) * 1000 * 1000; /* so long without a
 
 static bool wants_more(const struct sonde_listener *listener)
 {
-    return !listener->paused && !listener->closing;
+    return !listener->paused && !listener->closing && !headers_hold_up(listener);
 }
 
 /* Accept on the legs that do not, if it is wanted. */
@@ -137,12 +137,16 @@ static int set_option(void *user, int fd, int level, int name, const void *value
  * to know (stream_info.c). */
 static void note_peer(struct sonde_stream *stream, int family, const struct sockaddr *peer, socklen_t peer_bytes)
 {
+    int fd = family == AF_UNIX ? io_borrow_fd(stream->loop, stream->io.fd) : -1;
+
     if (family == AF_UNIX)
-        unix_peer(stream->io.fd, &stream->peer);
+        unix_peer(fd, &stream->peer);
     else if (peer != NULL)
         address_from_sockaddr(peer, peer_bytes, &stream->peer);
     else
         stream->peer.family = (uint16_t)family;
+    if (fd >= 0)
+        io_return_fd(stream->loop, stream->io.fd, fd);
 }
 
 const struct sonde_address *listener_local(const struct sonde_listener *listener, unsigned leg)
@@ -169,16 +173,16 @@ static void report(const struct leg *leg, const struct sonde_stream *stream, int
     if (stream != NULL)
         sonde_stream_peer(stream, &event.address);
     event.args[0] = SOCK_CLOEXEC | SOCK_NONBLOCK;
-    loop_probe_emit(loop, &event, fd >= 0 ? fd : leg->io.fd);
+    loop_probe_emit(loop, &event, io_is_file(fd) ? fd : leg->io.fd);
 }
 
-/* Like those in the kernel's queue when the listener closes: nobody is going to talk to them. */
-static void reset_connection(int fd)
+void listener_tell_accepted(struct sonde_listener *listener, struct sonde_stream *stream)
 {
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(fd);
+    listener->handler->accepted(listener, stream, listener->owner);
+    if (stream->handler == NULL)
+        sonde_stream_abort(stream);
+    else
+        stream_go_on(stream);
 }
 
 /* Make a stream of a new connection and hand it over. Without memory for it the connection can't be kept. */
@@ -189,7 +193,7 @@ static void hand_over(struct leg *leg, int fd, const struct sockaddr *peer, sock
 
     int error = stream_create(listener->loop, fd, listener->user_bytes, listener->send_limit, &stream);
     if (error < 0) {
-        reset_connection(fd);
+        io_reset(listener->loop, fd);
         listener_in_trouble(listener, error);
         return;
     }
@@ -204,11 +208,10 @@ static void hand_over(struct leg *leg, int fd, const struct sockaddr *peer, sock
         if (url_lingers(&listener->url))
             stream->state |= STREAM_LINGERS;
     }
-    listener->handler->accepted(listener, stream, listener->owner);
-    if (stream->handler == NULL)
-        sonde_stream_abort(stream);
+    if (listener->headers != NULL)
+        headers_await(listener, stream);
     else
-        stream_read_on(stream);
+        listener_tell_accepted(listener, stream);
 }
 
 /* Keep a connection that came while the listener was paused. */
@@ -220,7 +223,7 @@ static void keep_waiting(struct leg *leg, int fd)
         unsigned room = listener->waiting_room > 0 ? listener->waiting_room * 2 : 16;
         struct waiting *waiting = loop_alloc(listener->loop, room * sizeof *waiting);
         if (waiting == NULL) {
-            reset_connection(fd);
+            io_reset(listener->loop, fd);
             listener_in_trouble(listener, -ENOMEM);
             return;
         }
@@ -255,15 +258,20 @@ static bool is_passing(int error)
     }
 }
 
+struct io_peer *listener_peer_room(struct io *io)
+{
+    return &LEG_OF(io)->peer;
+}
+
 void listener_on_accept(struct io *io, int result, const struct sockaddr *peer, socklen_t peer_bytes)
 {
     struct leg *leg = LEG_OF(io);
     struct sonde_listener *listener = leg->listener;
 
-    if (result >= 0) {
+    if (io_is_file(result)) {
         if (listener->trouble != 0 && !listener->stopped && !sonde_timer_is_running(&listener->timer))
             sonde_timer_start_in(&listener->timer, calm_ns);
-        if (listener->paused || listener->n_waiting > 0)
+        if (listener->paused || listener->n_waiting > 0 || headers_hold_up(listener))
             keep_waiting(leg, result);
         else
             hand_over(leg, result, peer, peer_bytes);
@@ -283,15 +291,23 @@ void listener_on_work(struct io *io)
     struct sonde_listener *listener = LEG_OF(io)->listener;
 
     tell_trouble(listener);
+    headers_hand_over_ready(listener);
     while (listener->n_waiting > 0 && wants_more(listener) && !loop_is_stopping(listener->loop)) {
         struct waiting first = listener->waiting[0];
         memmove(listener->waiting, listener->waiting + 1, --listener->n_waiting * sizeof first);
         hand_over(&listener->legs[first.leg], first.fd, NULL, 0);
     }
-    if (listener->n_waiting == 0)
+    listener_go_on(listener);
+}
+
+void listener_go_on(struct sonde_listener *listener)
+{
+    if (listener->paused || listener->closing)
+        return;
+    if (headers_any_ready(listener) || (listener->n_waiting > 0 && wants_more(listener)))
+        loop_defer(listener->loop, &listener->legs[0].io);
+    else if (listener->n_waiting == 0)
         accept_on(listener);
-    else if (wants_more(listener))
-        loop_defer(listener->loop, io);
 }
 
 void sonde_listener_pause(struct sonde_listener *listener)
@@ -308,10 +324,7 @@ void sonde_listener_resume(struct sonde_listener *listener)
     if (!listener->paused || listener->closing)
         return;
     listener->paused = false;
-    if (listener->n_waiting > 0)
-        loop_defer(listener->loop, &listener->legs[0].io);
-    else
-        accept_on(listener);
+    listener_go_on(listener);
 }
 
 void listener_on_closed(struct io *io)
@@ -343,8 +356,9 @@ void sonde_listener_close(struct sonde_listener *listener)
     sonde_timer_stop(&listener->timer);
     unstarve(listener);
     for (unsigned i = 0; i < listener->n_waiting; i++)
-        reset_connection(listener->waiting[i].fd);
+        io_reset(listener->loop, listener->waiting[i].fd); /* as the kernel does with those in its queue */
     listener->n_waiting = 0;
+    headers_close(listener);
     unix_unbind(&listener->name);
     listener->n_open_legs = listener->n_legs;
     for (unsigned i = 0; i < listener->n_legs; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a listener, for listen.c and listener.c. */
+/* The inside of a listener, for listen.c, listener.c and listener_headers.c. */
 #ifndef NET_LISTENER_INTERNAL_H
 #define NET_LISTENER_INTERNAL_H
 
@@ -13,6 +13,7 @@ struct leg {
     struct sonde_listener *listener;
     struct sonde_address address;
     int family;
+    struct io_peer peer; /* for the engine */
 };
 
 /* A connection that was taken from the kernel while the listener was paused. */
@@ -43,6 +44,7 @@ struct sonde_listener {
     struct waiting *waiting;
     unsigned n_waiting, waiting_room;
     struct unix_name name;
+    struct headers *headers; /* with ?proxy=in; otherwise NULL */
 };
 
 void listener_in_trouble(struct sonde_listener *listener, int error);
@@ -50,6 +52,32 @@ void listener_on_timer(struct sonde_timer *timer);
 void listener_on_accept(struct io *io, int result, const struct sockaddr *peer, socklen_t peer_bytes);
 void listener_on_work(struct io *io);
 void listener_on_closed(struct io *io);
+struct io_peer *listener_peer_room(struct io *io);
 void listener_free(struct sonde_listener *listener);
+
+/* Hand a stream over to the listener's owner. */
+void listener_tell_accepted(struct sonde_listener *listener, struct sonde_stream *stream);
+
+/* Something that may have held it up is over. */
+void listener_go_on(struct sonde_listener *listener);
+
+/* --- listener_headers.c ----------------------------------------------------------------------------------------- */
+
+/* For ?proxy=in; trusted as in struct sonde_listen_options. 0, -ENOMEM, or -EINVAL: too many. */
+int headers_create(struct sonde_listener *listener, const struct sonde_prefix *trusted, unsigned n_trusted);
+void headers_free(struct sonde_listener *listener);
+
+/* A new stream: it is handed over once its header is there, or refused. */
+void headers_await(struct sonde_listener *listener, struct sonde_stream *stream);
+
+/* Does one that waits keep the listener from accepting more? */
+bool headers_hold_up(const struct sonde_listener *listener);
+
+/* Those whose header came while the listener was paused. */
+bool headers_any_ready(const struct sonde_listener *listener);
+void headers_hand_over_ready(struct sonde_listener *listener);
+
+/* Reset all that wait. */
+void headers_close(struct sonde_listener *listener);
 
 #endif

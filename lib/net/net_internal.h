@@ -38,8 +38,25 @@ enum {
     STREAM_LINGERS = 1 << 15,     /* SO_LINGER with a time is set */
 };
 
+/* Calls that fail a stream without being made on its socket. */
+enum own_call {
+    OWN_SEND = 1, /* what its owner gave as the reason */
+    OWN_READ,     /* from the descriptor that is sent */
+    OWN_WRITE,    /* to the descriptor that what comes is written to */
+};
+
 struct connecting;
 struct finishing;
+struct pace;
+struct prologue;
+
+/* What only some streams need, and only for a while. See stream_extra. */
+union stream_extra {
+    struct connecting *connecting; /* STREAM_CONNECTING, and after it failed */
+    struct finishing *finishing;   /* STREAM_FINISHING */
+    struct prologue *prologue;     /* STREAM_CONNECTING, of an accepted stream */
+    struct pace *pace;             /* paced; it holds what else there is */
+};
 
 /*
  * One of these for each connection, and little else: an idle connection is to cost no more than 256 bytes in all.
@@ -64,6 +81,9 @@ struct sonde_stream {
     uint8_t once;  /* so many receives one by one, see stream.c */
     uint8_t leg;   /* which of the listener's sockets accepted it */
     uint8_t fresh; /* see missed.c */
+    uint8_t paced; /* has a rate: see pace.c */
+    uint8_t peer_said; /* peer is what a PROXY protocol header or a proxy says: then this is the socket's own family */
+    uint8_t own_call;  /* enum own_call: it failed for a reason of ours */
 
     int error;
     uint32_t unsent_bytes, send_limit;
@@ -71,15 +91,21 @@ struct sonde_stream {
     struct chunk *queue_last;
     struct sonde_listener *listener;
     TAILQ_ENTRY(sonde_stream) link;
-    union {
-        struct connecting *connecting; /* STREAM_CONNECTING, and after it failed */
-        struct finishing *finishing;   /* STREAM_FINISHING */
-    } extra;
+    union stream_extra extra; /* not to be used but through stream_extra */
     uint64_t id;
     int64_t since_ns;
 };
 
 #define STREAM_OF(io_pointer) ((struct sonde_stream *)((char *)(io_pointer)-offsetof(struct sonde_stream, io)))
+
+/* pace.c */
+union stream_extra *pace_extra(struct pace *pace);
+
+/* Where `connecting` or `finishing` stands. */
+static inline union stream_extra *stream_extra(const struct sonde_stream *stream)
+{
+    return stream->paced ? pace_extra(stream->extra.pace) : (union stream_extra *)&stream->extra;
+}
 
 /* An open socket made into a stream that is not yet reading; the descriptor stays the caller's on failure. */
 int stream_create(struct sonde_loop *loop, int fd, size_t user_bytes, uint64_t send_limit_bytes,
@@ -88,8 +114,27 @@ int stream_create(struct sonde_loop *loop, int fd, size_t user_bytes, uint64_t s
 /* Undo stream_create for a stream that nobody has been told of. Its descriptor is left alone. */
 void stream_discard(struct sonde_stream *stream);
 
+/* The family of its socket, which is not its peer's when that was said by somebody in between. */
+static inline unsigned stream_family(const struct sonde_stream *stream)
+{
+    return stream->peer_said != 0 ? stream->peer_said : stream->peer.family;
+}
+
+/* Out of its prologue: what completes is the stream's own again. */
+void stream_take_io(struct sonde_stream *stream);
+
+void stream_on_work(struct io *io);
+void stream_on_closed(struct io *io);
+uint64_t stream_id_of(const struct io *io);
+
 /* Begin to receive, unless it is paused, closed, or over. */
 void stream_read_on(struct sonde_stream *stream);
+
+/* Deliver what was kept, as far as it may be, and go on receiving. Calls back. */
+void stream_deliver(struct sonde_stream *stream);
+
+/* The same, begun in a way that does not call back. */
+void stream_go_on(struct sonde_stream *stream);
 
 /* Give up a multishot receive and ask the socket itself, one by one for a while. */
 void stream_ask_again(struct sonde_stream *stream);
@@ -97,12 +142,30 @@ void stream_ask_again(struct sonde_stream *stream);
 /* Tell the owner that the connection is gone; at most once. */
 void stream_fail(struct sonde_stream *stream, int error);
 
+/* --- tell.c ----------------------------------------------------------------------------------------------------- */
+
+/* Call the owner, or do what is done for one who has no handler for it. */
+void stream_tell_end(struct sonde_stream *stream);
+void stream_tell_failed(struct sonde_stream *stream);
+void stream_tell_closed(struct sonde_stream *stream);
+
+/* sonde_stream_fail, for that call. */
+void stream_fail_here(struct sonde_stream *stream, int error, enum own_call call);
+
+/* Somebody who watches over all streams of a loop: is told before their owners are. */
+struct net_watch {
+    void (*failed)(struct sonde_stream *stream, void *watcher);
+    void (*closed)(struct sonde_stream *stream, void *watcher);
+};
+
 /* --- send.c ----------------------------------------------------------------------------------------------------- */
 
 void stream_on_sent(struct io *io, int result);
 
 /* Send what is queued, as long as nothing is under way, and what was to follow it. */
 void stream_pump(struct sonde_stream *stream);
+/* The same from outside: unless something is under way, or nothing can be sent yet, or any more. */
+void stream_pump_again(struct sonde_stream *stream);
 void stream_drop_queue(struct sonde_stream *stream);
 struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room);
 void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk);
@@ -118,7 +181,7 @@ void missed_forget(struct sonde_loop *loop);
 /* --- linger.c --------------------------------------------------------------------------------------------------- */
 
 /* To be called right before a socket with SO_LINGER and a time is closed. */
-void linger_elsewhere(int fd);
+void linger_elsewhere(struct sonde_loop *loop, int fd);
 
 static inline bool url_lingers(const struct sonde_url *url)
 {
@@ -133,11 +196,10 @@ void finishing_free(struct sonde_stream *stream);
 
 /* --- connect.c -------------------------------------------------------------------------------------------------- */
 
-void connecting_on_connected(struct io *io, int result);
-void connecting_target(const struct io *io, struct sonde_probe_event *event);
 void connecting_why(const struct sonde_stream *stream, struct sonde_why *ret_why);
 void connecting_cancel(struct sonde_stream *stream);
 void connecting_free(struct sonde_stream *stream);
+struct prologue *connecting_prologue(const struct sonde_stream *stream);
 
 /* --- listener.c ------------------------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
  * them without waiting: a peer that does not read must not hold on to a buffer that all streams share, so what is left
  * is copied into the queue and the buffer goes back. Whoever never falls behind is never copied.
  */
-#include "net/net_internal.h"
+#include "net/pace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,7 +107,9 @@ static void shut(struct sonde_stream *stream)
 {
     stream->state |= STREAM_SHUT;
     /* ENOTCONN: reset already. That is told by receiving, or by the watch after the end of data. */
-    call_shutdown(stream->loop, stream->id, stream->io.fd, SHUT_WR);
+    int error = call_shutdown(stream->loop, stream->id, stream->io.fd, SHUT_WR);
+    if (error < 0 && io_is_place(stream->io.fd) && error != -ENOTCONN)
+        sending_failed(stream, error); /* no descriptor to do it with: the peer would wait for an end for ever */
     if (stream->state & STREAM_FINISHING)
         stream_check_finished(stream);
 }
@@ -117,6 +119,7 @@ static void advance(struct sonde_stream *stream, size_t n)
 {
     struct chunk *first = stream->queue;
 
+    pace_took(stream, PACE_SEND, n);
     stream->n_sent += n;
     stream->queued_bytes -= (uint32_t)n;
     first->offset += (uint32_t)n;
@@ -132,8 +135,12 @@ void stream_pump(struct sonde_stream *stream)
 {
     while (stream->queue != NULL) {
         struct chunk *first = stream->queue;
-        int sent = io_send(stream->loop, &stream->io, first->data + first->offset, first->n_bytes - first->offset,
-                           IO_SEND_WAIT);
+        size_t n = pace_allows(stream, PACE_SEND, first->n_bytes - first->offset);
+        if (n == 0) {
+            stream->state |= STREAM_WAITED;
+            return;
+        }
+        int sent = io_send(stream->loop, &stream->io, first->data + first->offset, n, IO_SEND_WAIT);
         if (sent < 0) {
             sending_failed(stream, sent);
             return;
@@ -150,6 +157,13 @@ void stream_pump(struct sonde_stream *stream)
     }
     if (stream->state & STREAM_SHUT_WANTED && !(stream->state & STREAM_SHUT))
         shut(stream);
+}
+
+void stream_pump_again(struct sonde_stream *stream)
+{
+    if (stream->queue != NULL && !(stream->io.active & IO_SEND) &&
+        !(stream->state & (STREAM_CONNECTING | STREAM_SEND_DEAD | STREAM_CLOSING | STREAM_FAILED)))
+        stream_pump(stream);
 }
 
 /* A buffer that was lent has gone as far as it went at once: the rest is copied and waits like everything else. */
@@ -247,7 +261,7 @@ int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_b
     if (error < 0 || n_bytes == 0)
         return error;
     bool idle = is_idle(stream);
-    if (idle && io_sends_at_once(stream->loop)) {
+    if (idle && !stream->paced && io_sends_at_once(stream->loop)) {
         int sent = io_send(stream->loop, &stream->io, bytes, n_bytes, IO_SEND_NOW);
         if (sent < 0 && sent != -EAGAIN) {
             sending_failed(stream, sent);
@@ -278,7 +292,7 @@ int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *b
     struct loop_net *net = loop_net(stream->loop);
     struct io_buffer *buffer = net->lent_buffer;
 
-    if (bytes != net->lent || buffer->id < 0 || buffer->held || !is_idle(stream))
+    if (bytes != net->lent || buffer->id < 0 || buffer->held || stream->paced || !is_idle(stream))
         return sonde_stream_write(stream, bytes->data, bytes->n_bytes);
     int error = may_send(stream, bytes->n_bytes);
     if (error < 0)

@@ -26,6 +26,7 @@ enum value_kind {
     VALUE_CC,
     VALUE_DEVICE,
     VALUE_LOCAL, /* an address of this machine, for bind */
+    VALUE_PROXY,
 };
 
 enum set_form {
@@ -121,7 +122,10 @@ struct sockopt_rule {
       "device takes the name of a network interface, as in device=eth0, of at most 15 letters", TEXT(DEVICE),          \
       SET_AS(TEXT, SOL_SOCKET, SO_BINDTODEVICE))                                                                       \
     X(MARK, "mark", BOTH, "number", "mark for routing and filters (SO_MARK), 0x allowed",                              \
-      "mark takes a number from 0 to 0xffffffff", VALUE(HEX, 0, UINT32_MAX, 1), SET(AT_START, SOL_SOCKET, SO_MARK))
+      "mark takes a number from 0 to 0xffffffff", VALUE(HEX, 0, UINT32_MAX, 1), SET(AT_START, SOL_SOCKET, SO_MARK))    \
+    X(PROXY, "proxy", BOTH | SONDE_FOR_UNIX, "in|v1|v2",                                                               \
+      "the PROXY protocol's header: wait for it (in), or send one (v1, v2)",                                           \
+      "proxy takes in, to listen, and v1 or v2, to connect", TEXT(PROXY), ELSEWHERE)
 
 static const struct sonde_option_description descriptions[SONDE_N_OPTIONS] = {
 #define DESCRIPTION(option, name_, where_, values_, help_, right_, value, set)                                         \
@@ -170,6 +174,18 @@ static int check_local(struct sonde_option_value *value, size_t n_bytes)
     return 0;
 }
 
+static int check_proxy(struct sonde_option_value *value)
+{
+    static const char *const words[] = {"in", "v1", "v2"};
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(value->text, words[i]) == 0) {
+            value->number = i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
 static int check_range(const struct sockopt_rule *rule, int64_t number)
 {
     return number >= rule->minimum && number <= rule->maximum && number % rule->unit == 0 ? 0 : -ERANGE;
@@ -212,6 +228,8 @@ static int check_value(const struct sockopt_rule *rule, struct sonde_option_valu
         return check_name(value, n_bytes, rule->kind);
     case VALUE_LOCAL:
         return check_local(value, n_bytes);
+    case VALUE_PROXY:
+        return check_proxy(value);
     }
     return error < 0 ? error : check_range(rule, value->number);
 }
@@ -325,7 +343,10 @@ int sockopt_parse(struct sonde_url *url, const char *text, size_t n_bytes, struc
         return parse_refuse(ret_why, -SONDE_EOPTION, text, n_bytes, "the option is given twice");
     if (url->scheme == SONDE_SCHEME_UNIX && (descriptions[option].where & SONDE_FOR_UNIX) == 0)
         return parse_refuse(ret_why, -SONDE_EOPTION, text, n_bytes,
-                            "this option is for TCP; those of unix: addresses are backlog and sndbuf");
+                            "this option is for TCP; those of unix: addresses are backlog, sndbuf and proxy");
+    if (url->scheme == SONDE_SCHEME_FD && (option == SONDE_OPT_BIND || option == SONDE_OPT_MPTCP))
+        return parse_refuse(ret_why, -SONDE_EOPTION, text, n_bytes,
+                            "this was decided when the socket was made; an fd:// address can't change it");
 
     const struct sockopt_rule *rule = &rules[option];
     if (equals != NULL) {
@@ -368,6 +389,23 @@ int sockopt_check(const struct sonde_url *url, unsigned where, struct sonde_why 
     if (where == SONDE_FOR_CONNECT && sockopt_is_set(url, SONDE_OPT_FASTOPEN) &&
         url->option[SONDE_OPT_FASTOPEN].number > 1)
         return refuse_option(url, SONDE_OPT_FASTOPEN, "to connect, fastopen takes 0 or 1", ret_why);
+    if (sockopt_is_set(url, SONDE_OPT_PROXY) &&
+        (url->option[SONDE_OPT_PROXY].number == 0) != (where == SONDE_FOR_LISTEN))
+        return refuse_option(url, SONDE_OPT_PROXY,
+                             where == SONDE_FOR_LISTEN ? "to listen, proxy takes in: v1 and v2 are what is sent"
+                                                       : "to connect, proxy takes v1 or v2: in is for listening",
+                             ret_why);
+    return 0;
+}
+
+int sockopt_check_family(const struct sonde_url *url, int family, struct sonde_why *ret_why)
+{
+    if (sockopt_is_set(url, SONDE_OPT_BIND))
+        return refuse_option(url, SONDE_OPT_BIND, "the socket is connected already, and has its local address",
+                             ret_why);
+    for (enum sonde_option option = 0; option < SONDE_N_OPTIONS; option++)
+        if (family == AF_UNIX && sockopt_is_set(url, option) && (descriptions[option].where & SONDE_FOR_UNIX) == 0)
+            return refuse_option(url, option, "this option is for TCP, and the socket is a UNIX socket", ret_why);
     return 0;
 }
 
@@ -481,7 +519,7 @@ int sockopt_apply(const struct sonde_url *url, enum sockopt_moment moment, int f
         if ((rule->moments & (1u << moment)) == 0)
             continue;
         if (!sockopt_is_set(url, option)) {
-            if (option != SONDE_OPT_NODELAY || url->scheme != SONDE_SCHEME_TCP)
+            if (option != SONDE_OPT_NODELAY || family == AF_UNIX)
                 continue;
             is_default = true;
             value = &nodelay_default;

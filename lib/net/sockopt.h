@@ -25,6 +25,9 @@ int sockopt_check(const struct sonde_url *url, unsigned where, struct sonde_why 
 
 /* --- to the socket ---------------------------------------------------------------------------------------------- */
 
+/* Do the options fit a socket that was made by somebody else, now that its family is known? 0 or -SONDE_EOPTION. */
+int sockopt_check_family(const struct sonde_url *url, int family, struct sonde_why *ret_why);
+
 enum sockopt_moment {
     SOCKOPT_LISTEN,      /* after socket, before bind; accepted sockets inherit what is set now */
     SOCKOPT_CONNECT,     /* after socket, before bind and connect */

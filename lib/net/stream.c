@@ -12,9 +12,9 @@
  * is not heard of by receiving at all: while the stream still may send, the descriptor is watched for it.
  *
  * While a stream is paused, the engine may still hand out what it had taken from the kernel already: it is kept, and
- * delivered after resume, before anything new.
+ * delivered after resume, before anything new. So is what came beyond the stream's rate (pace.c).
  */
-#include "net/net_internal.h"
+#include "net/pace.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -26,13 +26,13 @@
 enum { ONCE_AFTER_PAUSE = 32, ONCE_IN_BULK = 16 };
 
 /*
- * When does a stream receive one by one rather than multishot? After a pause, since multishot would bring more than is
- * wanted before the next pause takes hold; when much comes at once, and on UNIX sockets, because multishot may then
- * miss how it ends (missed.c tells why); and when sending has found the connection gone.
+ * When does a stream receive one by one rather than multishot? After a pause, and when it has a rate, since multishot
+ * would bring more than is wanted before the next pause takes hold; when much comes at once, and on UNIX sockets,
+ * because multishot may then miss how it ends (missed.c tells why); and when sending has found the connection gone.
  */
 static bool receives_often(const struct sonde_stream *stream)
 {
-    return stream->once == 0 && stream->send_error == 0 && stream->peer.family != AF_UNIX;
+    return stream->once == 0 && stream->send_error == 0 && stream_family(stream) != AF_UNIX && !stream->paced;
 }
 
 void stream_ask_again(struct sonde_stream *stream)
@@ -58,7 +58,8 @@ static void deliver(struct sonde_stream *stream, const unsigned char *data, size
     stream->n_received += n_bytes;
     net->lent = &lent;
     net->lent_buffer = buffer;
-    stream->handler->data(stream, &lent);
+    if (stream->handler->data != NULL)
+        stream->handler->data(stream, &lent);
     net->lent = NULL;
 }
 
@@ -84,11 +85,12 @@ void stream_fail(struct sonde_stream *stream, int error)
     if (stream->state & (STREAM_FAILED | STREAM_CLOSING))
         return;
     stream->state |= STREAM_FAILED;
-    stream->error = as_event(error);
+    stream->error = stream->own_call != 0 ? error : as_event(error);
     stream_drop_queue(stream);
     io_recv_stop(stream->loop, &stream->io);
     io_poll_stop(stream->loop, &stream->io);
-    stream->handler->failed(stream, stream->error);
+    pace_stop(stream);
+    stream_tell_failed(stream);
     if (stream->state & STREAM_FINISHING)
         sonde_stream_close(stream);
 }
@@ -101,7 +103,7 @@ static void receiving_over(struct sonde_stream *stream, int result)
         return;
     }
     stream->state |= STREAM_ENDED;
-    stream->handler->end(stream);
+    stream_tell_end(stream);
     if (stream->state & (STREAM_CLOSING | STREAM_FAILED))
         return;
     if (stream->state & STREAM_FINISHING)
@@ -141,6 +143,12 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
         receiving_over(stream, result);
         return;
     }
+    if (__builtin_expect(pace_allows(stream, PACE_RECEIVE, buffer->n_bytes) < buffer->n_bytes, 0)) {
+        keep(stream, buffer);
+        stream_deliver(stream);
+        return;
+    }
+    pace_took(stream, PACE_RECEIVE, buffer->n_bytes);
     deliver(stream, buffer->data, buffer->n_bytes, buffer);
     if (__builtin_expect(!(io->active & IO_RECV), 0))
         stream_read_on(stream);
@@ -155,7 +163,7 @@ static void on_poll(struct io *io, int result)
 
     if (stream->state & STREAM_FAILED || result < 0)
         return;
-    if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error != 0)
+    if (call_getsockopt(stream->loop, io->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error != 0)
         stream_fail(stream, -error);
     else if (stream->send_error < 0)
         stream_fail(stream, stream->send_error);
@@ -170,12 +178,21 @@ static void put_off(struct sonde_stream *stream, unsigned due)
     loop_defer(stream->loop, &stream->io);
 }
 
-static void deliver_kept(struct sonde_stream *stream)
+void stream_deliver(struct sonde_stream *stream)
 {
     while (stream->kept != NULL && !(stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED)) &&
            !loop_is_stopping(stream->loop)) {
         struct chunk *chunk = stream->kept;
-        struct io_buffer buffer = {.data = chunk->data, .n_bytes = chunk->n_bytes, .id = -1};
+        struct io_buffer buffer = {.data = chunk->data + chunk->offset, .id = -1};
+        buffer.n_bytes = pace_allows(stream, PACE_RECEIVE, chunk->n_bytes - chunk->offset);
+        if (buffer.n_bytes == 0)
+            return;
+        pace_took(stream, PACE_RECEIVE, buffer.n_bytes);
+        chunk->offset += (uint32_t)buffer.n_bytes;
+        if (chunk->offset < chunk->n_bytes) {
+            deliver(stream, buffer.data, buffer.n_bytes, &buffer);
+            continue;
+        }
         stream->kept = chunk->next;
         chunk->next = NULL;
         deliver(stream, buffer.data, buffer.n_bytes, &buffer);
@@ -196,7 +213,7 @@ static void deliver_kept(struct sonde_stream *stream)
     }
 }
 
-static void on_work(struct io *io)
+void stream_on_work(struct io *io)
 {
     struct sonde_stream *stream = STREAM_OF(io);
     unsigned due = stream->state & (STREAM_DRAINED_DUE | STREAM_FAILURE_DUE | STREAM_READ_AGAIN);
@@ -207,7 +224,7 @@ static void on_work(struct io *io)
     if (due & STREAM_DRAINED_DUE && stream->handler->drained != NULL)
         stream->handler->drained(stream);
     if (due & STREAM_READ_AGAIN)
-        deliver_kept(stream); /* or not, if the loop is stopping */
+        stream_deliver(stream); /* or not, if the loop is stopping */
     if (due & STREAM_FAILURE_DUE && loop_is_stopping(stream->loop))
         put_off(stream, STREAM_FAILURE_DUE);
     else if (due & STREAM_FAILURE_DUE)
@@ -222,6 +239,7 @@ void stream_discard(struct sonde_stream *stream)
     chunk_free_all(loop, stream->kept);
     connecting_free(stream);
     finishing_free(stream);
+    pace_free(stream);
     TAILQ_REMOVE(&loop_net(loop)->streams, stream, link);
     missed_forget(loop);
     loop_free(loop, stream, sizeof *stream + stream->user_bytes);
@@ -229,7 +247,7 @@ void stream_discard(struct sonde_stream *stream)
     loop_add_object(loop, -1);
 }
 
-static void on_closed(struct io *io)
+void stream_on_closed(struct io *io)
 {
     struct sonde_stream *stream = STREAM_OF(io);
     struct sonde_loop *loop = stream->loop;
@@ -237,13 +255,12 @@ static void on_closed(struct io *io)
     if (stream->lent_id >= 0)
         io_buffer_release(loop, stream->lent_id);
     io->fd = -1;
-    if (stream->handler != NULL && stream->handler->closed != NULL)
-        stream->handler->closed(stream);
+    stream_tell_closed(stream);
     stream_discard(stream);
     listeners_fd_freed(loop);
 }
 
-static uint64_t stream_id(const struct io *io)
+uint64_t stream_id_of(const struct io *io)
 {
     return STREAM_OF(io)->id;
 }
@@ -251,13 +268,17 @@ static uint64_t stream_id(const struct io *io)
 static const struct io_handler stream_io_handler = {
     .recv = on_recv,
     .send = stream_on_sent,
-    .connect = connecting_on_connected,
     .poll = on_poll,
-    .work = on_work,
-    .closed = on_closed,
-    .stream_id = stream_id,
-    .connect_target = connecting_target,
+    .work = stream_on_work,
+    .closed = stream_on_closed,
+    .stream_id = stream_id_of,
 };
+
+void stream_take_io(struct sonde_stream *stream)
+{
+    stream->io.handler = &stream_io_handler;
+    stream->state &= (uint16_t)~STREAM_CONNECTING;
+}
 
 int stream_create(struct sonde_loop *loop, int fd, size_t user_bytes, uint64_t send_limit_bytes,
                   struct sonde_stream **ret_stream)
@@ -290,7 +311,7 @@ void stream_read_on(struct sonde_stream *stream)
 {
     if (stream->state & (STREAM_CONNECTING | STREAM_PAUSED | STREAM_ENDED | STREAM_END_WAITS | STREAM_LOSS_WAITS |
                          STREAM_FAILED | STREAM_CLOSING) ||
-        stream->kept != NULL)
+        stream->kept != NULL || pace_allows(stream, PACE_RECEIVE, SIZE_MAX) == 0)
         return;
     int error = io_recv_start(stream->loop, &stream->io, receives_often(stream));
     if (error < 0) {
@@ -306,7 +327,18 @@ void sonde_stream_pause(struct sonde_stream *stream)
         return;
     stream->state |= STREAM_PAUSED;
     stream->once = ONCE_AFTER_PAUSE;
-    io_recv_stop(stream->loop, &stream->io);
+    if (!(stream->state & STREAM_CONNECTING)) /* what is received before it opens is not for its owner */
+        io_recv_stop(stream->loop, &stream->io);
+}
+
+void stream_go_on(struct sonde_stream *stream)
+{
+    if (stream->kept != NULL || stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
+        stream->state |= STREAM_READ_AGAIN;
+        loop_defer(stream->loop, &stream->io);
+    } else {
+        stream_read_on(stream);
+    }
 }
 
 void sonde_stream_resume(struct sonde_stream *stream)
@@ -314,12 +346,7 @@ void sonde_stream_resume(struct sonde_stream *stream)
     if (!(stream->state & STREAM_PAUSED))
         return;
     stream->state &= (uint16_t)~STREAM_PAUSED;
-    if (stream->kept != NULL || stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
-        stream->state |= STREAM_READ_AGAIN;
-        loop_defer(stream->loop, &stream->io);
-    } else {
-        stream_read_on(stream);
-    }
+    stream_go_on(stream);
 }
 
 int sonde_stream_is_paused(const struct sonde_stream *stream)
@@ -336,8 +363,9 @@ void sonde_stream_close(struct sonde_stream *stream)
     if (stream->state & STREAM_CONNECTING)
         connecting_cancel(stream);
     finishing_free(stream);
-    if (stream->state & STREAM_LINGERS && stream->io.fd >= 0)
-        linger_elsewhere(stream->io.fd);
+    pace_stop(stream);
+    if (stream->state & STREAM_LINGERS && io_is_file(stream->io.fd))
+        linger_elsewhere(stream->loop, stream->io.fd);
     io_close(stream->loop, &stream->io);
 }
 
@@ -345,7 +373,7 @@ void sonde_stream_abort(struct sonde_stream *stream)
 {
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    if (!(stream->state & STREAM_CLOSING) && stream->io.fd >= 0)
+    if (!(stream->state & STREAM_CLOSING) && io_is_file(stream->io.fd))
         call_setsockopt(stream->loop, stream->id, stream->io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     stream->state &= (uint16_t)~STREAM_LINGERS;
     sonde_stream_close(stream);

@@ -3,8 +3,12 @@
 #include "net/address.h"
 #include "net/net_internal.h"
 
+#include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 size_t sonde_stream_queued_bytes(const struct sonde_stream *stream)
 {
@@ -24,8 +28,9 @@ void sonde_stream_peer(const struct sonde_stream *stream, struct sonde_address *
 
     /* An accepted stream's peer is asked for once, by the first who wants to know: for thousands of short connections
      * nobody does. Not getpeername: that refuses once the peer has reset the connection, and it may have. */
-    if (stream->peer.port == 0 && stream->peer.family != AF_UNIX && stream->io.fd >= 0 &&
-        getsockopt(stream->io.fd, SOL_SOCKET, SO_PEERNAME, &peer, &n) == 0)
+    if (stream->peer.port == 0 && stream->peer_said == 0 && stream->peer.family != AF_UNIX &&
+        io_is_file(stream->io.fd) &&
+        call_getsockopt(stream->loop, stream->io.fd, SOL_SOCKET, SO_PEERNAME, &peer, &n) == 0)
         address_from_sockaddr((struct sockaddr *)&peer, n, &((struct sonde_stream *)(uintptr_t)stream)->peer);
     *ret_address = stream->peer;
 }
@@ -39,7 +44,8 @@ void sonde_stream_local(const struct sonde_stream *stream, struct sonde_address 
     /* Not kept: either it is the listener's, or the kernel knows it, unlike the peer's even after a reset. */
     if (bound != NULL)
         *ret_address = *bound;
-    else if (stream->io.fd >= 0 && getsockname(stream->io.fd, (struct sockaddr *)&local, &n) == 0)
+    else if (io_is_file(stream->io.fd) &&
+             call_getsockname(stream->loop, stream->io.fd, (struct sockaddr *)&local, &n) == 0)
         address_from_sockaddr((struct sockaddr *)&local, n, ret_address);
     else
         memset(ret_address, 0, sizeof *ret_address);
@@ -60,6 +66,20 @@ uint64_t sonde_stream_sent_bytes(const struct sonde_stream *stream)
     return stream->n_sent;
 }
 
+int sonde_stream_unacknowledged_bytes(const struct sonde_stream *stream, uint64_t *ret_n_bytes)
+{
+    int fd = io_borrow_fd(stream->loop, stream->io.fd), n_bytes = 0, error = 0;
+
+    if (fd < 0)
+        return io_is_file(stream->io.fd) ? fd : -ENOTCONN;
+    if (ioctl(fd, SIOCOUTQ, &n_bytes) < 0)
+        error = -errno;
+    io_return_fd(stream->loop, stream->io.fd, fd);
+    if (error == 0)
+        *ret_n_bytes = (uint64_t)n_bytes;
+    return error;
+}
+
 int64_t sonde_stream_since_ns(const struct sonde_stream *stream)
 {
     return stream->since_ns;
@@ -75,11 +95,16 @@ void sonde_stream_why(const struct sonde_stream *stream, struct sonde_why *ret_w
     struct sonde_address peer;
     sonde_stream_peer(stream, &peer);
     sonde_address_format(&peer, ret_why->subject, sizeof ret_why->subject);
+    if (stream->own_call == OWN_READ || stream->own_call == OWN_WRITE) {
+        bool reads = stream->own_call == OWN_READ;
+        ret_why->call = reads ? "read" : "write";
+        snprintf(ret_why->detail, sizeof ret_why->detail, "the descriptor it is copied %s", reads ? "from" : "to");
+    }
 }
 
 int sonde_stream_fd(const struct sonde_stream *stream)
 {
-    return stream->io.fd;
+    return stream->io.fd >= 0 ? stream->io.fd : -1;
 }
 
 struct sonde_loop *sonde_stream_loop(const struct sonde_stream *stream)
@@ -110,5 +135,9 @@ void sonde_stream_set_handler(struct sonde_stream *stream, const struct sonde_st
 
 struct sonde_stream *sonde_stream_next(struct sonde_loop *loop, const struct sonde_stream *stream)
 {
-    return stream == NULL ? TAILQ_FIRST(&loop_net(loop)->streams) : TAILQ_NEXT(stream, link);
+    struct sonde_stream *next = stream == NULL ? TAILQ_FIRST(&loop_net(loop)->streams) : TAILQ_NEXT(stream, link);
+
+    while (next != NULL && next->handler == NULL) /* nobody has been told of it */
+        next = TAILQ_NEXT(next, link);
+    return next;
 }

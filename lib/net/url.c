@@ -10,7 +10,9 @@
 #include "net/sockopt.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sonde/url.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -42,7 +44,7 @@ static const struct {
     {"seqpacket", 0, "seqpacket: is coming; unix: and tcp:// are there"},
     {"unixgram", 0, "unixgram: is coming; unix: and tcp:// are there"},
     {"vsock", 0, "vsock:// is coming; tcp:// and unix: are there"},
-    {"fd", 0, "fd:// is coming; tcp:// and unix: are there"},
+    {"fd", SONDE_SCHEME_FD, NULL},
     {"any", 0, "any: is coming; tcp:// and unix: are there"},
 };
 #define N_SCHEMES (sizeof schemes / sizeof *schemes)
@@ -192,6 +194,25 @@ static int parse_unix(struct parser *parser, struct span span)
     return parse_options(parser, options);
 }
 
+/* --- a descriptor ----------------------------------------------------------------------------------------------- */
+
+/* //3 or 3; then [?OPTIONS] */
+static int parse_fd(struct parser *parser, struct span span)
+{
+    static const char hint[] = "behind fd:// stands the number of a descriptor, as in fd://3";
+    struct span options = {span.at, 0};
+    uint64_t fd;
+
+    parser->url.scheme = SONDE_SCHEME_FD;
+    cut(&span, '?', &options);
+    if (span.n >= 2 && memcmp(span.at, "//", 2) == 0)
+        span = skip(span, 2);
+    if (parse_number(span.at, span.n, false, INT_MAX, &fd) < 0)
+        return refuse(parser, hint);
+    snprintf(parser->url.host, sizeof parser->url.host, "%u", (unsigned)fd);
+    return parse_options(parser, options);
+}
+
 /* --- the whole -------------------------------------------------------------------------------------------------- */
 
 /* The letters before the first colon, if they can be a scheme (RFC 3986, 3.1). */
@@ -226,12 +247,14 @@ static int parse_scheme(struct parser *parser)
         return refuse_span(parser, SONDE_ESCHEME, text, schemes[i].hint);
     if (i < N_SCHEMES && schemes[i].scheme == SONDE_SCHEME_UNIX)
         return parse_unix(parser, rest);
+    if (i < N_SCHEMES && schemes[i].scheme == SONDE_SCHEME_FD)
+        return parse_fd(parser, rest);
     if (i < N_SCHEMES && !slashes)
         return refuse(parser, "two slashes follow tcp:, as in tcp://localhost:7007");
     if (i < N_SCHEMES)
         return parse_tcp(parser, skip(rest, 2));
     if (n > 0 && slashes)
-        return refuse(parser, "the kinds of address are tcp:// and unix:; host:port alone is TCP");
+        return refuse(parser, "the kinds of address are tcp://, unix: and fd://; host:port alone is TCP");
     return parse_plain(parser, text);
 }
 
@@ -376,6 +399,9 @@ size_t sonde_url_format(const struct sonde_url *url, char *ret_text, size_t size
         put_port(&writer, url->port);
     } else if (url->scheme == SONDE_SCHEME_UNIX) {
         put_unix(&writer, url);
+    } else if (url->scheme == SONDE_SCHEME_FD) {
+        put(&writer, "fd://", 5);
+        put_encoded(&writer, url->host, strnlen(url->host, sizeof url->host), "%/?#@[]");
     } else {
         put(&writer, "?", 1);
     }

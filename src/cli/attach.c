@@ -150,7 +150,7 @@ static bool describe(const struct sonde_url *urls, const uint16_t *ports, unsign
     *ret_loopback = true;
     ret_filter[0] = '\0';
     for (unsigned i = 0; i < n; i++) {
-        if (urls[i].scheme == SONDE_SCHEME_UNIX)
+        if (urls[i].scheme != SONDE_SCHEME_TCP)
             continue;
         *ret_loopback = *ret_loopback && is_loopback(&urls[i]);
         int more = snprintf(ret_filter + length, FILTER_MAX - length, "%stcp port %u", length > 0 ? " or " : "",

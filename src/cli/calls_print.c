@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/calls_print.h"
 
+#include "cli/typing.h"
 #include "observe/calls/calls.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@ static void print(const struct sonde_probe_event *event, void *user)
     char line[CALLS_LINE_SIZE];
     size_t n = calls_render(event, *origin_ns, line, sizeof(line));
 
+    typing_make_room(STDERR_FILENO);
     /* A reader of standard error that stalls holds the program up, as it does for every program's messages. */
     while (n > 0 && write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
         continue;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Standard input, read through the loop. The descriptor is the user's, shared perhaps with a shell: it is read only
- * when it has something, and its flags are never changed.
+ * What is to be sent, read through the loop: from standard input, or from another source with the same interface. The
+ * descriptor of standard input is the user's, shared perhaps with a shell: it is read only when it has something, and
+ * its flags are never changed.
  *
  * The owner says what it wishes for. While it wishes for nothing, nothing is read, so that a writer into our standard
- * input feels the backpressure.
+ * input feels the backpressure. A source is read once in a turn of the loop at most, so that one that always has more
+ * leaves room for the rest.
  */
 #ifndef CLI_CONNECT_INPUT_H
 #define CLI_CONNECT_INPUT_H
@@ -13,6 +15,7 @@
 
 #include <sonde/poll.h>
 #include <sonde/timer.h>
+#include <sys/types.h>
 
 #define INPUT_CHUNK (128u * 1024u)
 
@@ -23,6 +26,26 @@ enum input_wish {
 };
 
 struct input;
+
+/* What has to come before a source is worth to be read again. */
+struct input_wait {
+    int fd;         /* not -1: this descriptor becomes readable; the source keeps it open until the loop has run out */
+    int64_t due_ns; /* else this time comes (sonde_loop_now_ns; 0: now); INT64_MAX: only input_wake */
+};
+
+/* Where the bytes come from. */
+struct input_source {
+    /* The next bytes, without waiting: how many; 0 at the end; -EAGAIN when there are none now; else a negative errno,
+     * which is the end too. *ret_wait, which is {-1, 0} before, is looked at after bytes and after -EAGAIN. draining:
+     * as input_drain says; a source that never ends begins nothing new. */
+    ssize_t (*read)(void *user, bool draining, void *ret_bytes, size_t size_bytes, struct input_wait *ret_wait);
+    /* Another connection begins: give the same again from the start. NULL: what was given is gone, and so is what was
+     * read and could not be given. */
+    void (*rewind)(void *user);
+};
+
+/* Standard input as it is; without a user. */
+extern const struct input_source input_stdin;
 
 struct input_handler {
     void (*looked)(bool has_bytes, void *user);
@@ -44,17 +67,21 @@ struct input_options {
 
 struct input {
     struct sonde_loop *loop;
-    struct sonde_poll *poll; /* NULL: never opened, or closed */
+    const struct input_source *source;
+    void *source_user;
+    struct sonde_poll *poll; /* on poll_fd; NULL: there was nothing to wait for yet */
+    int poll_fd;
     const struct input_handler *handler;
     void *user;
     struct input_options options;
-    int fd;
+    struct input_wait wait;
     enum input_wish wish;
+    bool open;      /* false once the owner has closed us, in a callback perhaps */
     bool reading;   /* the poll waits */
     bool giving;    /* inside a callback of handler */
     bool delayed;   /* a line was given, the next one has to wait */
     bool draining;  /* only what comes without waiting */
-    bool ended;     /* read(2) said so */
+    bool ended;     /* the source said so */
     bool in_line;   /* each_line: a piece of the line was given */
     bool told;      /* end was called */
     int error;      /* why it ended */
@@ -66,10 +93,10 @@ struct input {
     size_t begin, end;
 };
 
-/* Errors: -ENOMEM, -EBADF. handler must outlive the input. The memory must stay until the loop has run out, or has been
- * left for good, after input_close. */
-int input_open(struct input *input, struct sonde_loop *loop, int fd, const struct input_options *options,
-               const struct input_handler *handler, void *user);
+/* Errors: -ENOMEM, -EBADF (standard input). source and handler must outlive the input. The memory must stay until the
+ * loop has run out, or has been left for good, after input_close. */
+int input_open(struct input *input, struct sonde_loop *loop, const struct input_source *source, void *source_user,
+               const struct input_options *options, const struct input_handler *handler, void *user);
 
 /* Callbacks follow from the loop, never from inside this call. -ENOMEM: the wish is not heard. */
 int input_wish(struct input *input, enum input_wish wish);
@@ -77,7 +104,13 @@ int input_wish(struct input *input, enum input_wish wish);
 /* From now on give only what is there without waiting, lines without delay, and then call end. */
 int input_drain(struct input *input);
 
-/* Bytes wait for their delay: silence that is our own making. */
+/* The source has something, although it said that it had to be woken. The same errors as input_wish. */
+int input_wake(struct input *input);
+
+/* Another connection begins: the end is told again, and input_drain is over. */
+void input_restart(struct input *input);
+
+/* Bytes wait for their time: silence that is our own making. */
 bool input_is_delayed(const struct input *input);
 
 void input_close(struct input *input);

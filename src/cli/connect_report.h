@@ -5,9 +5,13 @@
 
 #include "cli/connect_talk.h"
 
-/* "connected LOCAL -> PEER", and "closed LOCAL -> PEER end of data, 5 bytes in, 3 out, 0.012000 s". */
-void report_connected(const struct connection_end *end);
-void report_closed(const struct connection_end *end);
+/* "listening tcp://127.0.0.1:7007". */
+void report_listening(const char *url);
+
+/* "connected LOCAL -> PEER", and "closed LOCAL -> PEER end of data, 5 bytes in, 3 out, 0.012000 s"; "<-" when the peer
+ * has connected to us. */
+void report_connected(const struct connection_end *end, bool accepted);
+void report_closed(const struct connection_end *end, bool accepted);
 
 /* The sentence for a talk that is over, if it failed. given is the address as the user gave it, name the same fit for a
  * terminal; file is the one of --output or NULL. Returns the exit status. */

@@ -20,12 +20,16 @@
 
 #define AT_A_TIME 64u
 #define FILES_KEPT 16u /* descriptors that are not for connections */
+#define FILES_EACH 4u  /* for a connection: addresses side by side, or a name server */
+
+static const struct attempts nothing_tried = {.n = 0};
 
 struct port {
     struct scan *scan;
     struct sonde_stream *stream; /* NULL: not asked, or closed */
     int error;                   /* 0: it accepted */
     bool known;
+    char *tried; /* the addresses, each with its failure, when there were several; else NULL */
     int64_t took_ns;
 };
 
@@ -96,8 +100,9 @@ static void tell(const struct scan *scan, unsigned index)
         tell_json(name, port);
     if (!scan->settings->verbose)
         return;
-    dprintf(STDERR_FILENO, "%s %s %s, %.6f s\n", word_for(port->error), name,
-            port->error == 0 ? "accepted" : sonde_strerror(port->error), (double)port->took_ns / NS_PER_SECOND);
+    const char *how = port->tried != NULL ? port->tried : sonde_strerror(port->error);
+    dprintf(STDERR_FILENO, "%s %s %s, %.6f s\n", word_for(port->error), name, port->error == 0 ? "accepted" : how,
+            (double)port->took_ns / NS_PER_SECOND);
 }
 
 static void stop(struct scan *scan)
@@ -129,7 +134,7 @@ static bool is_ours(const struct sonde_why *why)
     }
 }
 
-static void found(struct port *port, int error, const struct sonde_why *why)
+static void found(struct port *port, int error, const struct sonde_why *why, const struct attempts *attempts)
 {
     struct scan *scan = port->scan;
 
@@ -140,13 +145,17 @@ static void found(struct port *port, int error, const struct sonde_why *why)
     port->took_ns = port->stream != NULL ? sonde_loop_now_ns(scan->loop) - sonde_stream_since_ns(port->stream) : 0;
     if (error < 0)
         scan->status = EXIT_NETWORK;
-    if (why != NULL && is_ours(why)) {
-        scan->status = (int)say_why(scan->target->given, why);
+    if (why != NULL && is_ours(why) && !attempts_differ(attempts)) {
+        if (!attempts_say(attempts, scan->target->given, why))
+            scan->status = (int)say_why(scan->target->given, why);
         stop(scan);
         return;
     }
-    while (scan->n_told < scan->n_ports && scan->ports[scan->n_told].known)
-        tell(scan, scan->n_told++);
+    while (scan->n_told < scan->n_ports && scan->ports[scan->n_told].known) {
+        tell(scan, scan->n_told);
+        free(scan->ports[scan->n_told].tried);
+        scan->ports[scan->n_told++].tried = NULL;
+    }
     if (scan->n_told == scan->n_ports)
         stop(scan);
 }
@@ -155,7 +164,7 @@ static void ask_more(struct scan *scan);
 
 static void on_opened(struct sonde_stream *stream)
 {
-    found(sonde_stream_owner(stream), 0, NULL);
+    found(sonde_stream_owner(stream), 0, NULL, &nothing_tried);
     sonde_stream_close(stream);
 }
 
@@ -171,10 +180,16 @@ static void on_end(struct sonde_stream *stream)
 
 static void on_failed(struct sonde_stream *stream, int error)
 {
+    struct port *port = sonde_stream_owner(stream);
+    char tried[ATTEMPTS_TEXT];
+    struct attempts attempts;
     struct sonde_why why;
 
     sonde_stream_why(stream, &why);
-    found(sonde_stream_owner(stream), error, &why);
+    attempts_take(&attempts, stream);
+    if (!port->known && attempts_format(&attempts, tried, sizeof tried))
+        port->tried = strdup(tried); /* without it the last failure is told */
+    found(port, error, &why, &attempts);
     sonde_stream_close(stream);
 }
 
@@ -208,7 +223,7 @@ static void ask_more(struct scan *scan)
         if (error == 0)
             scan->n_running++;
         else
-            found(port, error, &why);
+            found(port, error, &why, &nothing_tried);
     }
 }
 
@@ -227,16 +242,23 @@ static unsigned at_a_time(const struct scan *scan)
     /* One local port cannot be bound twice at the same time. */
     if (scan->target->url.n_set & 1u << SONDE_OPT_BIND)
         return 1;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > AT_A_TIME + FILES_KEPT)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > AT_A_TIME * FILES_EACH + FILES_KEPT)
         return AT_A_TIME;
-    return limit.rlim_cur > FILES_KEPT ? (unsigned)limit.rlim_cur - FILES_KEPT : 1;
+    return limit.rlim_cur > FILES_KEPT + FILES_EACH ? ((unsigned)limit.rlim_cur - FILES_KEPT) / FILES_EACH : 1;
+}
+
+static void free_ports(struct scan *scan)
+{
+    for (unsigned i = 0; scan->ports != NULL && i < scan->n_ports; i++)
+        free(scan->ports[i].tried);
+    free(scan->ports);
 }
 
 int connect_scan(struct sonde_loop *loop, const struct connect_settings *settings, const struct connect_target *target)
 {
     struct scan scan = {.loop = loop, .settings = settings, .target = target, .status = EXIT_DONE};
 
-    scan.options = connect_options_of(settings);
+    scan.options = connect_options_of(settings, target);
     scan.n_ports = (unsigned)(target->ports.last - target->ports.first) + 1;
     scan.at_a_time = at_a_time(&scan);
     scan.ports = calloc(scan.n_ports, sizeof *scan.ports);
@@ -254,6 +276,6 @@ int connect_scan(struct sonde_loop *loop, const struct connect_settings *setting
     if (scan.status != EXIT_INTERRUPTED)
         sonde_loop_run(loop);
     if (scan.n_running == 0)
-        free(scan.ports);
+        free_ports(&scan);
     return scan.status;
 }

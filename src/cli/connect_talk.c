@@ -8,6 +8,7 @@
 
 #define ACKS_FIRST_NS NS_PER_MS
 #define ACKS_LONGEST_NS (50 * NS_PER_MS)
+#define QUIET_NS (20 * NS_PER_MS) /* nothing more comes for a moment */
 
 static void conclude(struct talk *talk)
 {
@@ -106,7 +107,8 @@ static void regulate(struct talk *talk)
         talk->queue_is_full = false;
     if (talk->state != TALK_OPEN || talk->input_ended)
         return;
-    bool waits = talk->queue_is_full || (stuck && view_shows_sent(talk->view));
+    bool waits = talk->queue_is_full || (stuck && view_shows_sent(talk->view)) ||
+                 (talk->rules->verify != NULL && verify_room(talk->rules->verify) < 2 * INPUT_CHUNK);
     error = input_wish(talk->input, waits ? INPUT_NOTHING : INPUT_GIVE);
     if (error < 0)
         leave(talk, END_OTHER, error);
@@ -137,6 +139,78 @@ static void on_idle(struct sonde_timer *timer)
         sonde_timer_start(timer, talk->active_ns + talk->rules->idle_ns);
 }
 
+static void on_within(struct sonde_timer *timer)
+{
+    struct talk *talk = timer->user;
+
+    if (talk->state == TALK_OPEN || talk->state == TALK_ENDING)
+        leave(talk, END_LATE, 0);
+}
+
+/* The expression has matched, and that is all that was waited for. */
+static void has_matched(struct talk *talk)
+{
+    uint64_t offset, n_bytes;
+
+    if (talk->view->kind == VIEW_JSON) {
+        expect_where(talk->rules->expect, &offset, &n_bytes);
+        view_matched(talk->view, offset, n_bytes);
+    }
+    leave(talk, END_HERE, 0);
+}
+
+static void on_quiet(struct sonde_timer *timer)
+{
+    struct talk *talk = timer->user;
+
+    if ((talk->state == TALK_OPEN || talk->state == TALK_ENDING) && expect_look(talk->rules->expect, false))
+        has_matched(talk);
+}
+
+/* The peer has ended, and what it still owes will never come back. */
+static bool is_cut_short(const struct talk *talk)
+{
+    return talk->peer_ended && talk->rules->verify != NULL && talk->rules->verify->n_bytes > 0;
+}
+
+/* No more will come: is that a line's end that was waited for? */
+static bool look_at_end(struct talk *talk)
+{
+    if (talk->state >= TALK_CLOSING || talk->rules->expect == NULL || !expect_look(talk->rules->expect, true))
+        return false;
+    has_matched(talk);
+    return true;
+}
+
+/* Is what has come what it should be? It may be the last that is wanted. */
+static void judge(struct talk *talk, const struct sonde_lent *bytes)
+{
+    const struct talk_rules *rules = talk->rules;
+
+    if (rules->verify != NULL && verify_received(rules->verify, bytes->data, bytes->n_bytes) != VERIFY_SAME) {
+        leave(talk, END_DIFFERS, 0);
+        return;
+    }
+    if (rules->expect == NULL)
+        return;
+    if (expect_received(rules->expect, bytes->data, bytes->n_bytes))
+        has_matched(talk);
+    else if (expect_is_behind(rules->expect))
+        sonde_timer_start_in(&talk->quiet, QUIET_NS);
+}
+
+static void start_judging(struct talk *talk)
+{
+    const struct talk_rules *rules = talk->rules;
+
+    if (rules->expect != NULL)
+        expect_restart(rules->expect);
+    if (rules->verify != NULL)
+        verify_restart(rules->verify);
+    if (rules->within_ns > 0)
+        sonde_timer_start_in(&talk->within, rules->within_ns);
+}
+
 static void on_opened(struct sonde_stream *stream)
 {
     struct talk *talk = sonde_stream_owner(stream);
@@ -146,9 +220,11 @@ static void on_opened(struct sonde_stream *stream)
     talk->state = TALK_OPEN;
     talk->number++;
     talk->end.opened = true;
+    attempts_take(&talk->attempts, stream);
     sonde_stream_local(stream, &talk->end.local);
     sonde_stream_peer(stream, &talk->end.peer);
-    view_opened(talk->view, talk->number, &talk->end.local, &talk->end.peer);
+    view_opened(talk->view, talk->number, &talk->end);
+    start_judging(talk);
     talk->opened(talk);
 
     something_moved(talk);
@@ -165,6 +241,7 @@ static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
         return;
     something_moved(talk);
     view_received(talk->view, bytes->data, bytes->n_bytes);
+    judge(talk, bytes);
     regulate(talk);
     if (talk->rules->once)
         leave(talk, END_HERE, 0);
@@ -176,8 +253,12 @@ static void on_end(struct sonde_stream *stream)
 
     something_moved(talk);
     talk->peer_ended = true;
-    if (talk->state != TALK_OPEN)
+    if (look_at_end(talk) || talk->state != TALK_OPEN)
         return;
+    if (is_cut_short(talk)) {
+        leave(talk, END_OF_DATA, 0);
+        return;
+    }
     if (talk->input_ended)
         finish(talk, INT64_MAX);
     else if (talk->rules->quit_at_peer_end && input_drain(talk->input) < 0)
@@ -214,6 +295,9 @@ static void on_failed(struct sonde_stream *stream, int error)
     struct talk *talk = sonde_stream_owner(stream);
 
     sonde_stream_why(stream, &talk->why);
+    attempts_take(&talk->attempts, stream);
+    if (talk->end.opened && look_at_end(talk))
+        return;
     if (talk->deadline_ns != 0 && error == -ETIMEDOUT && sonde_loop_now_ns(talk->loop) >= talk->deadline_ns)
         leave(talk, END_HERE, 0);
     else
@@ -233,6 +317,8 @@ static void on_closed(struct sonde_stream *stream)
     talk->state = TALK_CLOSED;
     sonde_timer_stop(&talk->idle);
     sonde_timer_stop(&talk->acks);
+    sonde_timer_stop(&talk->within);
+    sonde_timer_stop(&talk->quiet);
     input_wish(talk->input, INPUT_NOTHING);
     view_closed(talk->view, &talk->end);
     if (stopped || !view_is_stuck(talk->view))
@@ -254,9 +340,11 @@ void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, 
     *talk = (struct talk){.loop = loop, .input = input, .view = view, .rules = rules};
     sonde_timer_init(&talk->idle, loop, on_idle, talk);
     sonde_timer_init(&talk->acks, loop, on_acks, talk);
+    sonde_timer_init(&talk->within, loop, on_within, talk);
+    sonde_timer_init(&talk->quiet, loop, on_quiet, talk);
 }
 
-int talk_start(struct talk *talk, const struct sonde_url *url, const struct sonde_connect_options *options)
+static void start_afresh(struct talk *talk)
 {
     talk->state = TALK_CONNECTING;
     talk->input_ended = talk->peer_ended = talk->queue_is_full = false;
@@ -264,9 +352,18 @@ int talk_start(struct talk *talk, const struct sonde_url *url, const struct sond
     talk->deadline_ns = 0;
     talk->acks_delay_ns = ACKS_FIRST_NS;
     talk->n_sent_seen = talk->n_refused = 0;
-    talk->end = (struct connection_end){.reason = END_OF_DATA};
+    talk->end = (struct connection_end){
+        .reason = END_OF_DATA,
+        .local_name = talk->local_name,
+        .peer_name = talk->peer_name,
+    };
     talk->why = (struct sonde_why){.call = "connect"};
+    talk->attempts.n = 0;
+}
 
+int talk_start(struct talk *talk, const struct sonde_url *url, const struct sonde_connect_options *options)
+{
+    start_afresh(talk);
     int error = sonde_connect(talk->loop, url, options, &stream_handler, talk, &talk->stream, &talk->why);
     if (error < 0) {
         talk->state = TALK_NONE;
@@ -275,6 +372,14 @@ int talk_start(struct talk *talk, const struct sonde_url *url, const struct sond
         view_closed(talk->view, &talk->end);
     }
     return error;
+}
+
+void talk_adopt(struct talk *talk, struct sonde_stream *stream)
+{
+    start_afresh(talk);
+    talk->stream = stream;
+    sonde_stream_set_handler(stream, &stream_handler, talk);
+    on_opened(stream);
 }
 
 void talk_stop(struct talk *talk)
@@ -308,7 +413,11 @@ void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
         return;
     }
     something_moved(talk);
+    if (talk->rules->verify != NULL)
+        verify_sent(talk->rules->verify, data, n_bytes);
     view_sent(talk->view, data, n_bytes);
+    if (is_cut_short(talk))
+        leave(talk, END_OF_DATA, 0);
     regulate(talk);
 }
 

@@ -14,8 +14,11 @@
 #ifndef CLI_CONNECT_TALK_H
 #define CLI_CONNECT_TALK_H
 
+#include "cli/connect_attempts.h"
+#include "cli/connect_expect.h"
 #include "cli/connect_input.h"
 #include "cli/connect_parts.h"
+#include "cli/connect_verify.h"
 #include "cli/connect_view.h"
 
 #include <sonde/stream.h>
@@ -35,7 +38,10 @@ struct talk_rules {
     struct eof_rule eof;
     bool quit_at_peer_end; /* --peer-eof quit */
     bool once;
-    int64_t idle_ns; /* 0: for ever */
+    int64_t idle_ns;       /* 0: for ever */
+    struct expect *expect; /* what is received is to match; NULL: it is not */
+    int64_t within_ns;     /* so long after the connection stands at most; 0: until its end */
+    struct verify *verify; /* what is received is to be what was sent; NULL: it is not */
 };
 
 struct talk {
@@ -44,6 +50,7 @@ struct talk {
     struct input *input;
     struct view *view;
     /* It stands; and it is over, with everything shown: the talk may be started again. */
+    const char *local_name, *peer_name; /* as in struct connection_end; may be set after talk_init */
     void (*opened)(struct talk *talk);
     void (*done)(struct talk *talk);
     void *user;
@@ -56,13 +63,14 @@ struct talk {
     bool waits_for_acks; /* EOF_CLOSE */
     bool ends_by_clock;  /* EOF_AFTER */
     int64_t deadline_ns; /* of EOF_AFTER, once everything is sent: being cut then is as good as the peer's end */
-    struct sonde_timer idle, acks;
+    struct sonde_timer idle, acks, within, quiet;
     int64_t acks_delay_ns;
     int64_t active_ns;    /* when something last moved */
     uint64_t n_sent_seen; /* what sonde_stream_sent_bytes last said to the idle timer */
     uint64_t n_refused;   /* bytes of input that came when nothing could be sent any more */
     struct connection_end end;
     struct sonde_why why;
+    struct attempts attempts; /* what was tried on the way there */
 };
 
 /* Set it up, once. */
@@ -71,6 +79,9 @@ void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, 
 
 /* Connect. Returns what sonde_connect returns; done follows only when that is 0. */
 int talk_start(struct talk *talk, const struct sonde_url *url, const struct sonde_connect_options *options);
+
+/* Talk over a connection that was accepted. opened is called before this returns. */
+void talk_adopt(struct talk *talk, struct sonde_stream *stream);
 
 /* Close at once; done follows as soon as the stream is closed, whatever the view still holds. */
 void talk_stop(struct talk *talk);

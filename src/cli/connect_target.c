@@ -4,11 +4,14 @@
 #include "cli/say.h"
 #include "term/escape.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define BIND_URL_MAX 512
+#define LISTEN_DEFAULT "tcp://127.0.0.1:7007"
+#define LISTEN_DEFAULT_PORT "7007"
 
 static bool refuse(int *ret_status)
 {
@@ -90,14 +93,69 @@ static bool parse_two(const struct connect_settings *settings, const char *host,
     return true;
 }
 
-bool connect_target_make(const struct connect_settings *settings, int n_operands, char **operands,
-                         struct connect_target *ret_target, int *ret_status)
+/* -l: the address may also be given with -s and -p, as nc has it; without any it is the one that serve has. */
+static bool make_listening(const struct connect_settings *settings, int n_operands, char **operands,
+                           struct connect_target *target, int *ret_status)
 {
-    ret_target->ports = (struct port_range){0, 0};
+    const char *host = settings->source_address, *port = settings->source_port;
+    unsigned n_given = (unsigned)n_operands + (host != NULL) + (port != NULL);
+
+    if (n_given > 2) {
+        say(_("-l listens on one address: sonde connect -l PORT, -l HOST PORT, -l URL; -s and -p may name them, too."));
+        return refuse(ret_status);
+    }
+    if (n_operands == 1 && host != NULL)
+        port = operands[0];
+    else if (n_operands == 1 && port != NULL)
+        host = operands[0];
+    if (host == NULL && port == NULL)
+        return n_operands == 2 ? parse_two(settings, operands[0], operands[1], target, ret_status)
+                               : parse_one(n_operands == 1 ? operands[0] : LISTEN_DEFAULT, target, ret_status);
+    return parse_two(settings, host != NULL ? host : "", port != NULL ? port : LISTEN_DEFAULT_PORT, target, ret_status);
+}
+
+/* -n: a name would be looked up, and that is not wanted. */
+static bool is_number(const struct sonde_url *url)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST}, *found;
+
+    if (url->scheme != SONDE_SCHEME_TCP || url->host[0] == '\0' || strcmp(url->host, "*") == 0)
+        return true;
+    if (getaddrinfo(url->host, NULL, &hints, &found) != 0)
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
+static bool make_either(const struct connect_settings *settings, int n_operands, char **operands,
+                        struct connect_target *target, int *ret_status)
+{
+    if (settings->listen) {
+        if (!make_listening(settings, n_operands, operands, target, ret_status))
+            return false;
+        if (!settings->numeric || is_number(&target->url))
+            return true;
+        say(_("%s is a name, and -n looks none up: give a number."), target->name);
+        return refuse(ret_status);
+    }
     if (n_operands == 0) {
         say(_("connect to which address? For example: sonde connect tcp://127.0.0.1:%d"), SONDE_DEFAULT_PORT);
         return refuse(ret_status);
     }
+    if (n_operands == 1 ? !parse_one(operands[0], target, ret_status)
+                        : !parse_two(settings, operands[0], operands[1], target, ret_status))
+        return false;
+    if (target->url.scheme == SONDE_SCHEME_TCP && target->url.port == 0) {
+        say(_("%s has port 0, which lets a server take any: give the port that it has got."), target->name);
+        return refuse(ret_status);
+    }
+    return set_source(settings, &target->url, ret_status);
+}
+
+bool connect_target_make(const struct connect_settings *settings, int n_operands, char **operands,
+                         struct connect_target *ret_target, int *ret_status)
+{
+    *ret_target = (struct connect_target){.ports = {0, 0}};
     if (n_operands > 2) {
         say(_("connect takes one address, a URL or a host and a port, and this is more than that."));
         return refuse(ret_status);
@@ -106,24 +164,23 @@ bool connect_target_make(const struct connect_settings *settings, int n_operands
         say(_("-4 and -6 together leave no address: give one of them, or none."));
         return refuse(ret_status);
     }
-    if (n_operands == 1 ? !parse_one(operands[0], ret_target, ret_status)
-                        : !parse_two(settings, operands[0], operands[1], ret_target, ret_status))
-        return false;
-    if (ret_target->url.scheme == SONDE_SCHEME_TCP && ret_target->url.port == 0) {
-        say(_("%s has port 0, which lets a server take any: give the port that it has got."), ret_target->name);
-        return refuse(ret_status);
-    }
-    return set_source(settings, &ret_target->url, ret_status);
+    return make_either(settings, n_operands, operands, ret_target, ret_status) &&
+           connect_proxy_make(settings, ret_target, ret_status);
 }
 
-struct sonde_connect_options connect_options_of(const struct connect_settings *settings)
+int connect_family(const struct connect_settings *settings)
+{
+    return settings->only_ipv4 ? AF_INET : settings->only_ipv6 ? AF_INET6 : AF_UNSPEC;
+}
+
+struct sonde_connect_options connect_options_of(const struct connect_settings *settings,
+                                                const struct connect_target *target)
 {
     return (struct sonde_connect_options){
         .size = sizeof(struct sonde_connect_options),
         .timeout_ns = settings->wait_ns,
-        .family = settings->only_ipv4   ? AF_INET
-                  : settings->only_ipv6 ? AF_INET6
-                                        : AF_UNSPEC,
+        .family = connect_family(settings),
         .numeric = settings->numeric,
+        .proxy = target->has_proxy ? &target->proxy : NULL,
     };
 }

@@ -7,12 +7,22 @@
 
 #include <errno.h>
 #include <sonde/error.h>
-#include <sonde/url.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define TEXT_ROOM 16384u /* what is rendered at a time */
+
+/* To standard output: above the line that is being typed, if there is one. */
+static void put(struct view *view, const char *text, size_t n_bytes)
+{
+    if (view->edit != NULL)
+        edit_put(view->edit, text, n_bytes);
+    else
+        output_write(&view->out, text, n_bytes);
+}
 
 static void on_unstuck(void *user)
 {
@@ -77,6 +87,10 @@ const char *end_reason_text(const struct connection_end *end)
         return "stopped";
     case END_IDLE:
         return "idle";
+    case END_LATE:
+        return "no match in time";
+    case END_DIFFERS:
+        return "not what was sent";
     case END_RESET:
         return "reset by peer";
     case END_TIMEOUT:
@@ -91,8 +105,9 @@ const char *end_reason_text(const struct connection_end *end)
 }
 
 static const char *const reason_names[N_END_REASONS] = {
-    [END_OF_DATA] = "end", [END_HERE] = "here",       [END_STOPPED] = "stopped", [END_IDLE] = "idle",
-    [END_RESET] = "reset", [END_TIMEOUT] = "timeout", [END_OUTPUT] = "error",    [END_OTHER] = "error",
+    [END_OF_DATA] = "end",  [END_HERE] = "here",       [END_STOPPED] = "stopped", [END_IDLE] = "idle",
+    [END_LATE] = "late",    [END_DIFFERS] = "differs", [END_RESET] = "reset",     [END_TIMEOUT] = "timeout",
+    [END_OUTPUT] = "error", [END_OTHER] = "error",
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -111,18 +126,39 @@ static void event_begin(struct json *json, char *line, size_t size_bytes, const 
     json_number(json, "mono_ns", clock_ns(CLOCK_MONOTONIC));
 }
 
-static void add_address(struct json *json, const char *key, const struct sonde_address *address)
+static void format(const struct sonde_address *address, const char *name, char *ret_text, size_t size_bytes)
 {
-    char text[SONDE_ADDRESS_TEXT];
+    bool is_nobody = address->family == AF_UNIX && address->u.peer.pid == 0 && address->u.peer.uid == UINT32_MAX;
 
-    sonde_address_format(address, text, sizeof text);
-    json_string(json, key, text);
+    if ((address->family == 0 || is_nobody) && name != NULL)
+        snprintf(ret_text, size_bytes, "%s", name);
+    else
+        sonde_address_format(address, ret_text, size_bytes);
 }
 
-void view_opened(struct view *view, uint64_t number, const struct sonde_address *local,
-                 const struct sonde_address *peer)
+void end_format_local(const struct connection_end *end, char *ret_text, size_t size_bytes)
 {
-    char line[JSON_ROOM(2 * SONDE_ADDRESS_TEXT)];
+    format(&end->local, end->local_name, ret_text, size_bytes);
+}
+
+void end_format_peer(const struct connection_end *end, char *ret_text, size_t size_bytes)
+{
+    format(&end->peer, end->peer_name, ret_text, size_bytes);
+}
+
+static void add_addresses(struct json *json, const struct connection_end *end)
+{
+    char text[END_ADDRESS_TEXT];
+
+    end_format_local(end, text, sizeof text);
+    json_string(json, "local", text);
+    end_format_peer(end, text, sizeof text);
+    json_string(json, "peer", text);
+}
+
+void view_opened(struct view *view, uint64_t number, const struct connection_end *end)
+{
+    char line[JSON_ROOM(2 * END_ADDRESS_TEXT)];
     struct json json;
 
     view->connection = number;
@@ -132,25 +168,23 @@ void view_opened(struct view *view, uint64_t number, const struct sonde_address 
         return;
     event_begin(&json, line, sizeof line, "opened");
     json_number(&json, "connection", (int64_t)number);
-    add_address(&json, "local", local);
-    add_address(&json, "peer", peer);
-    output_write(&view->out, line, json_end(&json));
+    add_addresses(&json, end);
+    put(view, line, json_end(&json));
 }
 
 void view_closed(struct view *view, const struct connection_end *end)
 {
-    char line[JSON_ROOM(SONDE_URL_MAX)];
+    char line[JSON_ROOM(2 * END_ADDRESS_TEXT)];
     struct json json;
 
     if (view->kind == VIEW_TEXT)
-        output_write(&view->out, line, escape_finish(&view->escape, line, sizeof line));
+        put(view, line, escape_finish(&view->escape, line, sizeof line));
     if (view->kind != VIEW_JSON)
         return;
     event_begin(&json, line, sizeof line, "closed");
     if (end->opened) {
         json_number(&json, "connection", (int64_t)view->connection);
-        add_address(&json, "local", &end->local);
-        add_address(&json, "peer", &end->peer);
+        add_addresses(&json, end);
     } else {
         json_string(&json, "url", view->url);
     }
@@ -161,7 +195,33 @@ void view_closed(struct view *view, const struct connection_end *end)
     json_number(&json, "bytes_out", (int64_t)end->n_sent);
     json_number(&json, "unsent", (int64_t)end->n_unsent);
     json_number(&json, "duration_ns", end->duration_ns);
-    output_write(&view->out, line, json_end(&json));
+    put(view, line, json_end(&json));
+}
+
+void view_matched(struct view *view, uint64_t offset, uint64_t n_bytes)
+{
+    char line[JSON_ROOM(0)];
+    struct json json;
+
+    if (view->kind != VIEW_JSON)
+        return;
+    event_begin(&json, line, sizeof line, "matched");
+    json_number(&json, "connection", (int64_t)view->connection);
+    json_unsigned(&json, "offset", offset);
+    json_unsigned(&json, "length", n_bytes);
+    put(view, line, json_end(&json));
+}
+
+void view_listening(struct view *view, const char *url)
+{
+    char line[JSON_ROOM(SONDE_URL_MAX)];
+    struct json json;
+
+    if (view->kind != VIEW_JSON)
+        return;
+    event_begin(&json, line, sizeof line, "listening");
+    json_string(&json, "url", url);
+    put(view, line, json_end(&json));
 }
 
 static void show_json(struct view *view, const char *direction, const void *data, size_t n_bytes)
@@ -178,7 +238,7 @@ static void show_json(struct view *view, const char *direction, const void *data
     json_string(&json, "direction", direction);
     json_number(&json, "bytes", (int64_t)n_bytes);
     json_bytes(&json, data, n_bytes);
-    output_write(&view->out, line, json_end(&json));
+    put(view, line, json_end(&json));
     free(line);
 }
 
@@ -191,12 +251,12 @@ static void show_hex(struct view *view, const char *prefix, uint64_t offset, con
     for (size_t i = 0; i < n_bytes; i += HEX_PER_LINE) {
         size_t n_line = n_bytes - i < HEX_PER_LINE ? n_bytes - i : HEX_PER_LINE;
         if (sizeof text - n_text < HEX_LINE_SIZE) {
-            output_write(&view->out, text, n_text);
+            put(view, text, n_text);
             n_text = 0;
         }
         n_text += hex_line(prefix, offset + i, bytes + i, n_line, text + n_text, sizeof text - n_text);
     }
-    output_write(&view->out, text, n_text);
+    put(view, text, n_text);
 }
 
 static void show_text(struct view *view, const void *data, size_t n_bytes)
@@ -207,7 +267,7 @@ static void show_text(struct view *view, const void *data, size_t n_bytes)
     while (n_bytes > 0) {
         size_t n_taken = 0;
         size_t n_text = escape_bytes(&view->escape, bytes, n_bytes, text, sizeof text, &n_taken);
-        output_write(&view->out, text, n_text);
+        put(view, text, n_text);
         bytes += n_taken;
         n_bytes -= n_taken;
     }
@@ -222,12 +282,12 @@ void view_received(struct view *view, const void *data, size_t n_bytes)
         show_json(view, "in", data, n_bytes);
     else if (view->kind == VIEW_HEX)
         show_hex(view, "< ", view->n_received, data, n_bytes);
-    else if (view->has_file)
-        ; /* it goes to the file instead */
+    else if (view->has_file || view->kind == VIEW_NOTHING)
+        ; /* it goes to the file instead, or nowhere */
     else if (view->kind == VIEW_TEXT)
         show_text(view, data, n_bytes);
     else
-        output_write(&view->out, data, n_bytes);
+        put(view, data, n_bytes);
     view->n_received += n_bytes;
 }
 

@@ -155,6 +155,7 @@ static int say_bad_value(const struct given *given, const char *text)
         break;
     case OPTION_FLAG:
     case OPTION_TEXT:
+    case OPTION_LIST:
     case OPTION_REFUSED:
         break;
     }
@@ -217,6 +218,16 @@ static int set_choice(const struct given *given, const char *text, int *member)
     return say_bad_value(given, text);
 }
 
+static int add_to_list(const struct given *given, const char *text, struct option_list *list)
+{
+    if (list->n == OPTION_LIST_MAX) {
+        say(_("%s may be given %d times at most."), given->name, OPTION_LIST_MAX);
+        return misuse();
+    }
+    list->values[list->n++] = text ? text : "";
+    return 0;
+}
+
 /* text is NULL for a flag, and when an optional value was left out. */
 static int set(const struct given *given, const char *text, void *settings)
 {
@@ -232,6 +243,8 @@ static int set(const struct given *given, const char *text, void *settings)
     case OPTION_TEXT:
         *(const char **)member = text ? text : "";
         return 0;
+    case OPTION_LIST:
+        return add_to_list(given, text, member);
     case OPTION_CHOICE:
         return set_choice(given, text, member);
     case OPTION_REFUSED:
@@ -267,7 +280,8 @@ static int take(const struct verb *verb, void *settings, int code, const char *a
     }
 }
 
-int option_parse(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands)
+int option_parse_behind(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands,
+                        int *ret_n_behind)
 {
     struct tables tables = {.letters = ""};
     build_tables(&tables, verb->options);
@@ -284,8 +298,18 @@ int option_parse(const struct verb *verb, void *settings, int argc, char **argv,
         if (status != 0)
             return status;
     }
+    /* Without permutation nothing but "--" leaves arguments to be looked at. */
+    *ret_n_behind = argc - optind;
     while (optind < argc)
         argv[1 + n_operands++] = argv[optind++];
+    argv[1 + n_operands] = NULL;
     *ret_n_operands = n_operands;
     return 0;
+}
+
+int option_parse(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands)
+{
+    int n_behind;
+
+    return option_parse_behind(verb, settings, argc, argv, ret_n_operands, &n_behind);
 }

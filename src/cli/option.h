@@ -18,6 +18,7 @@ enum option_kind {
     OPTION_SIZE,     /* long long bytes; k, M, G are 1024-based */
     OPTION_DURATION, /* long long ns: "5", "0.5" seconds; "500ms", "2s", "1m" */
     OPTION_TEXT,     /* const char * */
+    OPTION_LIST,     /* struct option_list: may be given several times */
     OPTION_CHOICE,   /* int: index into choices */
     OPTION_REFUSED,  /* known from other tools, not built here: help is the sentence that says so; exit 2 */
 };
@@ -45,6 +46,13 @@ static inline bool option_is_row(const struct option_row *row)
     return row->letter != 0 || row->name;
 }
 
+/* The values of a repeated option, in order; they point into argv. */
+#define OPTION_LIST_MAX 64
+struct option_list {
+    unsigned n;
+    const char *values[OPTION_LIST_MAX];
+};
+
 struct example {
     const char *command, *what;
 };
@@ -64,6 +72,11 @@ struct verb {
  * at the front of argv+1, *ret_n_operands of them), or the exit status + 1 to return at once: -h and --help print to
  * stdout and give 1 (exit 0); misuse prints one sentence to stderr and gives 3 (exit 2). */
 int option_parse(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands);
+
+/* The same, for a verb to which "--" is more than the end of options: *ret_n_behind of the operands stood behind it, and
+ * NULL follows the last one. */
+int option_parse_behind(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands,
+                        int *ret_n_behind);
 
 /* Its examples and its options: the brief ones (-h), or all there is (--help). */
 void option_help(const struct verb *verb, bool whole, FILE *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/say.h"
 
+#include "cli/typing.h"
 #include "term/escape.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ void say(const char *format, ...)
     n += escape_finish(&escape, line + n, sizeof line - n);
     line[n++] = '\n';
     int error = errno;
+    typing_make_room(STDERR_FILENO);
     write_all(STDERR_FILENO, line, n);
     errno = error;
 }

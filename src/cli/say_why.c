@@ -307,7 +307,11 @@ static bool say_misunderstood(const struct failure *failure)
 static bool say_name(const struct failure *failure)
 {
     const char *url = failure->url, *name = failure->subject[0] != '\0' ? failure->subject : failure->url;
-    if (failure->error == SONDE_ENAMELATER)
+    if (failure->error == SONDE_ENAMELATER && failure->detail[0] != '\0')
+        say(_("%s: the name %s cannot be looked up: %s. Check the network and /etc/resolv.conf, try again, or give a "
+              "numeric address."),
+            url, name, failure->detail);
+    else if (failure->error == SONDE_ENAMELATER)
         say(_("%s: no name server answered for the name %s. Check the network and /etc/resolv.conf, try again, or give "
               "a numeric address."),
             url, name);

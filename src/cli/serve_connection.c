@@ -7,8 +7,7 @@
 #include "cli/serve_internal.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
+#include <inttypes.h>
 
 static void *own_of(const struct sonde_stream *stream)
 {
@@ -20,7 +19,7 @@ static void *own_of(const struct sonde_stream *stream)
 void serve_pause_listeners(struct worker *worker)
 {
     worker->paused = true;
-    for (unsigned i = 0; i < worker->serve->n_urls; i++)
+    for (unsigned i = 0; i < worker->n_places; i++)
         if (worker->places[i].listener != NULL)
             sonde_listener_pause(worker->places[i].listener);
 }
@@ -28,12 +27,12 @@ void serve_pause_listeners(struct worker *worker)
 static void resume_listeners(struct worker *worker)
 {
     worker->paused = false;
-    for (unsigned i = 0; i < worker->serve->n_urls; i++)
+    for (unsigned i = 0; i < worker->n_places; i++)
         if (worker->places[i].listener != NULL)
             sonde_listener_resume(worker->places[i].listener);
 }
 
-/* One more client than --max-clients, or than the end of the program has patience for. */
+/* One more client than --max-clients, one that may not be one, or one that comes after the end has begun. */
 static void refuse(struct worker *worker, struct sonde_stream *stream, enum serve_reason reason)
 {
     struct sonde_address peer;
@@ -45,17 +44,20 @@ static void refuse(struct worker *worker, struct sonde_stream *stream, enum serv
     sonde_stream_abort(stream);
 }
 
+void serve_say_limit(const struct serve *serve)
+{
+    say(_("%lld clients are connected, no more are let in: the others wait in the accept queue."),
+        serve->settings->max_clients);
+}
+
 /* As many as may be are here: the others wait in the accept queue. */
 static void full(struct worker *worker)
 {
     struct serve *serve = worker->serve;
 
     serve_pause_listeners(worker);
-    if (serve->settings->sequential || serve->limit_said)
-        return;
-    serve->limit_said = true;
-    say(_("%lld clients are connected, no more are let in: the others wait in the accept queue."),
-        serve->settings->max_clients);
+    if (!serve->settings->sequential && !atomic_exchange(&serve->limit_said, true))
+        serve_say_limit(serve);
 }
 
 static void accepted(struct sonde_listener *listener, struct sonde_stream *stream, void *owner)
@@ -73,13 +75,18 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
         refuse(worker, stream, SERVE_STOPPED);
         return;
     }
+    enum serve_reason why_not = serve_guard_admit(worker, stream);
+    if (why_not != SERVE_OPEN) {
+        refuse(worker, stream, why_not);
+        return;
+    }
     long long n = atomic_fetch_add(&worker->serve->n_clients, 1) + 1;
     if (settings->when_full == WHEN_FULL_REFUSE && settings->max_clients > 0 && n > settings->max_clients) {
         atomic_fetch_sub(&worker->serve->n_clients, 1);
         refuse(worker, stream, SERVE_LIMIT);
         return;
     }
-    connection->flags = CONNECTION_COUNTED;
+    connection->flags |= CONNECTION_COUNTED;
     if (settings->once)
         serve_stop_listening(worker);
     else if (settings->when_full == WHEN_FULL_WAIT &&
@@ -92,8 +99,13 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
         worker->service->opened(&worker->run, stream, own_of(stream));
 }
 
-static void say_trouble(int error)
+static void say_trouble(const struct serve *serve, int error)
 {
+    if (serve->n_direct > 0 && error == -ENFILE) {
+        say(_("accepting has stopped: the rings are full. Clients wait in the accept queue until others have gone. With "
+              "--max-clients N there are as many rings as N connections need."));
+        return;
+    }
     switch (error) {
     case -EMFILE:
         say(_(
@@ -110,16 +122,18 @@ static void say_trouble(int error)
     }
 }
 
-/* Several listeners run into the same limit: it is one episode, from the first that stops to the last that goes on. */
+/* Several listeners run into the same limit: it is one episode, from the first that stops to the last that goes on. With
+ * --direct each has a limit of its own, and it is one when all have stopped. */
 static void trouble(struct sonde_listener *listener, int error, void *owner)
 {
     struct place *place = owner;
     struct serve *serve = place->worker->serve;
+    unsigned n_before = serve->n_direct > 0 ? serve->n_listeners - 1 : 0;
     bool passing = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 
     (void)listener;
     if (error != 0 && !passing) {
-        say(_("accepting on %s has failed for good: %s."), serve->url_texts[place - place->worker->places],
+        say(_("accepting on %s has failed for good: %s."), serve->url_texts[place->url],
             sonde_strerror(error));
         serve_show_trouble(place->worker, error);
         serve_wish(serve, WISH_END);
@@ -128,13 +142,15 @@ static void trouble(struct sonde_listener *listener, int error, void *owner)
     if (place->troubled == passing)
         return;
     place->troubled = passing;
-    if (passing && atomic_fetch_add(&serve->n_troubled, 1) == 0) {
-        say_trouble(error);
-        serve_show_trouble(place->worker, error);
-    } else if (!passing && atomic_fetch_sub(&serve->n_troubled, 1) == 1) {
+    bool whole = passing ? atomic_fetch_add(&serve->n_troubled, 1) == n_before
+                         : atomic_fetch_sub(&serve->n_troubled, 1) == n_before + 1;
+    if (!whole || serve_direct_trouble(serve, error))
+        return;
+    if (passing)
+        say_trouble(serve, error);
+    else
         say(_("accepting goes on."));
-        serve_show_trouble(place->worker, 0);
-    }
+    serve_show_trouble(place->worker, error);
 }
 
 static void listener_closed(struct sonde_listener *listener, void *owner)
@@ -150,6 +166,7 @@ static void listener_closed(struct sonde_listener *listener, void *owner)
 const struct sonde_listener_handler serve_listener_handler = {
     .accepted = accepted,
     .trouble = trouble,
+    .refused = serve_guard_refused,
     .closed = listener_closed,
 };
 
@@ -189,9 +206,9 @@ static void on_drained(struct sonde_stream *stream)
 /* Has the peer's kernel acknowledged all that we sent? (For a UNIX socket: has the peer read it?) */
 static bool all_arrived(const struct sonde_stream *stream)
 {
-    int n_bytes;
+    uint64_t n_bytes;
 
-    return sonde_stream_unsent_bytes(stream) == 0 && ioctl(sonde_stream_fd(stream), SIOCOUTQ, &n_bytes) == 0 &&
+    return sonde_stream_unsent_bytes(stream) == 0 && sonde_stream_unacknowledged_bytes(stream, &n_bytes) == 0 &&
            n_bytes == 0;
 }
 
@@ -199,7 +216,8 @@ static enum serve_reason reason_of(const struct sonde_stream *stream, enum serve
 {
     if (error == -ETIMEDOUT) {
         /* The deadline of a polite close: what was to be done is done, if only the peer's end is missing. */
-        bool over = reason == SERVE_STOPPED || (reason == SERVE_SERVED && all_arrived(stream));
+        bool over = reason == SERVE_STOPPED || reason == SERVE_KICKED ||
+                    (reason == SERVE_SERVED && all_arrived(stream));
         return over ? reason : SERVE_TIMEOUT;
     }
     return error == -ECONNRESET || error == -EPIPE ? SERVE_RESET : SERVE_ERROR;
@@ -231,10 +249,12 @@ static void on_closed(struct sonde_stream *stream)
         worker->service->closed(&worker->run, stream, own_of(stream));
     serve_show_connection(worker, stream, SERVE_CLOSED);
     serve_local_release(worker, connection->local);
+    serve_guard_left(worker, stream);
     worker->n_streams--;
     if (counted)
         atomic_fetch_sub(&worker->serve->n_clients, 1);
-    if (worker->paused && !worker->listeners_closed)
+    /* One that was refused makes no room. */
+    if (counted && worker->paused && !worker->held && !worker->listeners_closed)
         resume_listeners(worker);
     serve_worker_check(worker);
 }
@@ -255,7 +275,8 @@ const struct sonde_stream_handler *serve_stream_handler(const struct serve *serv
         .failed = on_failed,
         .closed = on_closed,
     };
-    bool show = !serve->settings->quiet && (serve->settings->json || serve->print != SERVE_PRINT_NONE);
+    bool talks = serve->service->flags & SERVICE_TAKES_LINES; /* which is not to be had without being told */
+    bool show = (!serve->settings->quiet || talks) && (serve->settings->json || serve->print != SERVE_PRINT_NONE);
 
     return show ? &shown : &plain;
 }
@@ -270,11 +291,17 @@ static void unanswered(struct service_run *run, struct sonde_stream *stream, uin
 
 static void done(struct service_run *run, struct sonde_stream *stream, enum service_done how)
 {
+    static const uint8_t reasons[] = {
+        [SERVICE_ANSWERED] = SERVE_END,
+        [SERVICE_SAID_ALL] = SERVE_SERVED,
+        [SERVICE_KICKED] = SERVE_KICKED,
+        [SERVICE_NOT_READING] = SERVE_NOT_READING,
+    };
     struct connection *connection = connection_of(stream);
 
     (void)run;
     if (connection->reason == SERVE_OPEN)
-        connection->reason = how == SERVICE_ANSWERED ? SERVE_END : SERVE_SERVED;
+        connection->reason = reasons[how];
 }
 
 static void broken(struct service_run *run, struct sonde_stream *stream, int error)
@@ -284,6 +311,42 @@ static void broken(struct service_run *run, struct sonde_stream *stream, int err
     (void)run;
     connection->reason = SERVE_ERROR;
     connection->error = error;
+}
+
+static void tell(struct service_run *run, struct sonde_stream *stream, const char *sentence)
+{
+    serve_output_flush(run->host_data); /* what has happened before is told before */
+    if (stream != NULL)
+        say("[%" PRIu64 "] %s", serve_number_of(run->host_data, sonde_stream_id(stream)), sentence);
+    else
+        say("%s", sentence);
+}
+
+static void hold(struct service_run *run, bool wanted)
+{
+    struct worker *worker = run->host_data;
+    const struct serve_settings *settings = worker->serve->settings;
+    long long n = atomic_load(&worker->serve->n_clients), most = settings->sequential ? 1 : settings->max_clients;
+
+    worker->held = wanted;
+    if (wanted)
+        serve_pause_listeners(worker);
+    else if (!worker->listeners_closed && (settings->when_full != WHEN_FULL_WAIT || most == 0 || n < most))
+        resume_listeners(worker);
+}
+
+static void busy(struct service_run *run, bool wanted)
+{
+    struct worker *worker = run->host_data;
+
+    worker->busy = wanted;
+    if (!wanted)
+        serve_worker_check(worker);
+}
+
+static void ended(struct service_run *run, uint64_t id, const struct service_outcome *outcome)
+{
+    serve_show_ended(run->host_data, id, outcome);
 }
 
 static void queue(struct service_run *run, struct sonde_listener *listener, unsigned index, unsigned length,
@@ -308,6 +371,17 @@ const struct service_host serve_service_host = {
     .unanswered = unanswered,
     .done = done,
     .broken = broken,
+    .wants_lines = serve_lines_wanted,
+    .said = serve_lines_said,
+    .spoken = serve_lines_spoken,
+    .answer = serve_lines_answer,
+    .tell = tell,
+    .name_of = serve_lines_name,
+    .hold = hold,
+    .busy = busy,
+    .error_line = serve_error_line,
+    .ended = ended,
+    .quit = serve_lines_quit,
     .queue = queue,
     .queue_unknown = queue_unknown,
 };

@@ -11,15 +11,20 @@
  * too (ORDER_CUT). When a worker has neither listener nor stream left, its loop returns by itself; the main thread's is
  * kept running until the others have, by its poll on the signals.
  *
- * Files: serve.c options and their sense; serve_threads.c workers, listening, running; serve_stop.c signals and the
- * end; serve_connection.c what happens to connections; serve_idle.c --idle-timeout; serve_local.c their local names;
- * serve_show.c what is told of it; serve_report.c its words; serve_output.c standard output; serve_greeting.c the text
- * of greet.
+ * Files: serve.c what was asked for; serve_options.c the options; serve_urls.c the addresses; serve_threads.c workers,
+ * listening, running; serve_stop.c signals and the end; serve_notify.c what a service manager is told;
+ * serve_direct.c --direct; serve_connection.c what happens to connections; serve_guard.c who may connect; serve_idle.c --idle-timeout;
+ * serve_local.c their local names; serve_show.c what is told of it; serve_report.c its words; serve_output.c standard
+ * output; serve_greeting.c the text of greet.
  */
 #ifndef CLI_SERVE_INTERNAL_H
 #define CLI_SERVE_INTERNAL_H
 
+#include "cli/activation.h"
+#include "cli/notify.h"
 #include "cli/option.h"
+#include "cli/peers.h"
+#include "cli/prefix_list.h"
 #include "cli/say.h"
 #include "cli/serve_report.h"
 #include "cli/taps.h"
@@ -33,7 +38,7 @@
 #define SERVE_URLS_MAX 64
 
 struct serve_settings {
-    bool once, sequential, json, quiet, calls, trace, ipv4, ipv6;
+    bool once, sequential, json, quiet, calls, trace, ipv4, ipv6, pty, direct;
     int print;             /* index into the choices: enum serve_print, less one; -1: none */
     int engine;            /* enum sonde_engine */
     int when_full;         /* enum serve_when_full */
@@ -41,8 +46,15 @@ struct serve_settings {
     long long idle_ns;     /* 0: none */
     long long backlog;     /* 0: not given */
     long long threads, drain_ns;
-    const char *file, *trace_json;
+    const char *file, *trace_json, *sh;
+    long long max_per_peer; /* 0: any number */
+    long long rate;         /* bytes a second; 0: any */
+    long long max_children;
+    struct option_list allow, deny, proxy_from; /* comma-separated CIDRs */
 };
+
+extern const struct option_row serve_options[];
+extern const struct example serve_examples[];
 
 enum serve_when_full { WHEN_FULL_WAIT, WHEN_FULL_REFUSE };
 
@@ -55,6 +67,7 @@ enum serve_when_full { WHEN_FULL_WAIT, WHEN_FULL_REFUSE };
 #define WISH_END 1u      /* something is wrong: end now, with EXIT_NETWORK */
 #define WISH_FINISHED 2u /* a worker's loop has returned */
 #define WISH_FOOT 4u     /* the last worker has written its rows of the table */
+#define WISH_QUIT 8u     /* end as after a signal, with EXIT_DONE */
 
 /* A local address that connections have, kept here because a closed socket has none any more, and once for all of them
  * because there are few. */
@@ -64,14 +77,28 @@ struct local_name {
     uint32_t n_users;          /* connections; 0: free */
 };
 
+/* Who may be a client (serve_guard.c). */
+struct guard {
+    struct prefix_list allow, deny, trusted;
+    struct peers *peers; /* --max-per-peer; NULL: any number */
+};
+
 #define SERVE_LOCALS_MAX 65535 /* which is also the index of those that found no room */
 
 #define SERVE_UNIX_NAME 352 /* "unix:" and a path of which each byte may be percent-encoded */
+
+/* What exec runs (serve_program.c). */
+struct program {
+    struct service_program about;
+    char path[4096];
+    const char *shell[4]; /* --sh, as a command; ends with NULL */
+};
 
 /* A listener of a worker. */
 struct place {
     struct worker *worker;
     struct sonde_listener *listener; /* NULL: closed, or not of this worker */
+    unsigned url; /* which of serve's */
     bool troubled;
     char unix_name[SERVE_UNIX_NAME]; /* its connections have no local address; "" for TCP */
 };
@@ -84,7 +111,8 @@ struct worker {
     unsigned index;
     struct sonde_loop *loop;
     const struct sonde_stream_handler *handler;
-    struct place *places; /* serve->n_urls of them */
+    struct place *places;
+    unsigned n_places;    /* of the first worker, and of all without --direct: serve->n_urls, in their order */
     unsigned n_listeners; /* that are not closed yet */
     uint64_t n_streams;   /* that are not closed yet */
     bool listeners_closed, stopping, paused, started;
@@ -95,6 +123,10 @@ struct worker {
 
     struct local_name *locals;
     unsigned n_locals, last_local;
+
+    struct error_lines *errors; /* exec's; NULL: none yet */
+    bool held;                  /* the service lets nobody in */
+    bool busy;                  /* the service has more to wait for than its connections */
 
     char *output; /* lines that are not written yet */
     size_t n_output_bytes;
@@ -110,11 +142,17 @@ struct serve {
     const char *text; /* of greet */
     size_t n_text_bytes;
     unsigned n_urls;
-    const char *url_texts[SERVE_URLS_MAX]; /* as the user gave them */
+    const char *url_texts[SERVE_URLS_MAX]; /* as the user gave them, or in fd_texts */
+    char *fd_texts[SERVE_URLS_MAX];        /* of sockets that were passed; malloc; NULL: other addresses */
+    struct activation activation;
     struct sonde_url urls[SERVE_URLS_MAX];
+    struct guard guard;
+    struct program program;
     struct attach *attach; /* --trace; NULL: no */
     unsigned n_workers;
     struct worker *workers;
+    unsigned n_direct;    /* most places of a ring; 0: not --direct */
+    unsigned n_listeners; /* of all workers, when all listened */
     int64_t start_ns;
 
     /* Shared by the threads. */
@@ -123,6 +161,7 @@ struct serve {
     atomic_uint n_troubled;  /* listeners that cannot accept for want of something */
     atomic_uint n_running;   /* workers but the first whose loops run */
     atomic_bool ending;      /* the program's end has begun */
+    atomic_bool limit_said;
     atomic_int output_error; /* errno value: standard output is no more */
     pthread_mutex_t output_lock;
     bool output_is_file;          /* never blocks for long */
@@ -136,7 +175,10 @@ struct serve {
     enum exit_status status;
     int64_t stop_ns; /* when the end began; 0: not yet */
     int64_t cut_ns;  /* when patience ended early; 0: not yet */
-    bool limit_said, table_asked, table_busy;
+    bool table_asked, table_busy, stopping_said;
+    struct lines *lines; /* the operator's; NULL: none, or no more */
+    struct notify notify;
+    struct sonde_timer watchdog;
 };
 
 /* What serve keeps of a connection, in the room of its stream; the service's own follows. Together 40 bytes at most, so
@@ -155,6 +197,7 @@ _Static_assert(sizeof(struct connection) + SERVICE_CONNECTION_BYTES_MAX <= 40, "
 
 #define CONNECTION_COUNTED 1u /* is one of n_clients, and known to the service */
 #define CONNECTION_CUT 2u     /* is one of n_cut */
+#define CONNECTION_PEER 4u    /* is counted for its peer */
 
 static inline struct connection *connection_of(const struct sonde_stream *stream)
 {
@@ -166,6 +209,36 @@ extern const struct sonde_listener_handler serve_listener_handler; /* owner: the
 const struct sonde_stream_handler *serve_stream_handler(const struct serve *serve);
 extern const struct service_host serve_service_host;
 void serve_pause_listeners(struct worker *worker);
+void serve_say_limit(const struct serve *serve);
+
+/* serve_urls.c */
+enum exit_status serve_environment_take(struct serve *serve); /* before there are threads */
+void serve_environment_free(struct serve *serve);
+enum exit_status serve_find_urls(struct serve *serve, int n_operands, char **operands);
+
+/* serve_notify.c: on the main thread. stop takes its timer off the loop. */
+void serve_notify_ready(struct serve *serve);
+void serve_notify_stopping(struct serve *serve);
+void serve_notify_stop(struct serve *serve);
+
+/* serve_guard.c */
+enum exit_status serve_guard_init(struct serve *serve); /* what is wrong has been said */
+void serve_guard_free(struct serve *serve);
+/* May it be a client? SERVE_OPEN: yes, and it has its rate. serve_guard_left follows when it is closed, in any case. */
+enum serve_reason serve_guard_admit(struct worker *worker, struct sonde_stream *stream);
+void serve_guard_left(struct worker *worker, const struct sonde_stream *stream);
+void serve_guard_listen(const struct serve *serve, struct sonde_listen_options *options);
+/* A listener's `refused`. */
+void serve_guard_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner);
+
+/* serve_program.c: what is wrong has been said. */
+enum exit_status serve_program_check(const struct serve_settings *settings, const struct service *service);
+/* The words stood behind "--"; NULL follows them. */
+enum exit_status serve_program_find(struct serve *serve, unsigned n_words, char **words);
+void serve_program_warn(const struct serve *serve);
+
+/* serve_errors.c */
+bool serve_error_line(struct service_run *run, uint64_t id, const void *line, size_t n_bytes, bool cut);
 
 /* serve_local.c */
 uint16_t serve_local_take(struct worker *worker, const struct sonde_stream *stream, const struct place *place);
@@ -180,7 +253,18 @@ void serve_list_waiting(struct worker *worker, const char *url);
 void serve_idle_init(struct worker *worker);
 void serve_idle_opened(struct worker *worker, struct connection *connection);
 
+/* serve_direct.c: what is wrong has been said. */
+enum exit_status serve_direct_check(const struct serve_settings *settings, const struct service *service);
+enum exit_status serve_direct_size(struct serve *serve); /* n_workers and n_direct */
+enum exit_status serve_direct_join(struct worker *worker); /* all but the first */
+void serve_direct_tell(const struct serve *serve);
+unsigned serve_direct_places(const struct serve *serve, unsigned index); /* of this worker's ring; 0: not --direct */
+/* All rings are full, or not any more: is that what --max-clients wants? Then it has been said. */
+bool serve_direct_trouble(struct serve *serve, int error);
+
 /* serve_threads.c */
+void serve_listen_options(const struct worker *worker, const struct sonde_url *url,
+                          struct sonde_listen_options *ret_options);
 void serve_url_text(const struct sonde_listener *listener, unsigned index, char ret_text[SONDE_URL_MAX]);
 enum exit_status serve_run(struct serve *serve);
 /* Listener or stream closed: maybe that was all. */
@@ -196,16 +280,38 @@ void serve_check(struct serve *serve);
 void serve_stop_listening(struct worker *worker);
 void serve_drain_init(struct worker *worker);
 
+/* serve_lines.c: what an operator says, and is told */
+int serve_lines_open(struct serve *serve); /* does nothing for other services */
+void serve_lines_close(struct serve *serve);
+void serve_lines_wanted(struct service_run *run, bool wanted);
+void serve_lines_said(struct service_run *run, struct sonde_stream *stream, const void *data, size_t n_bytes);
+void serve_lines_spoken(struct service_run *run, struct sonde_stream *stream, unsigned n, const void *data,
+                        size_t n_bytes);
+void serve_lines_answer(struct service_run *run, const char *text);
+void serve_lines_name(struct service_run *run, struct sonde_stream *stream, char *ret_text, size_t size_bytes);
+void serve_lines_quit(struct service_run *run);
+
 /* serve_show.c */
+/* The number of a connection, from its sonde_stream_id. */
+uint64_t serve_number_of(const struct worker *worker, uint64_t id);
 void serve_show_listening(struct worker *worker);
 /* SERVE_OPENED, SERVE_CLOSED */
 void serve_show_connection(struct worker *worker, const struct sonde_stream *stream, enum serve_happening happening);
+/* The program of a connection that was closed before has ended. */
+void serve_show_ended(struct worker *worker, uint64_t id, const struct service_outcome *outcome);
 void serve_show_data(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes);
 void serve_show_queue(struct worker *worker, const char *url, unsigned length, unsigned limit);
 void serve_show_waiting(struct worker *worker, const char *local, const char *peer, const char *state,
                         unsigned n_unread);
 void serve_show_more_waiting(struct worker *worker, unsigned n_more);
 void serve_show_trouble(struct worker *worker, int error);
+/* A connection that never became one: see sonde_listener_handler, refused. */
+void serve_show_refused(struct worker *worker, const struct sonde_listener *listener, const struct sonde_address *peer,
+                        int error);
+/* talk: a line of a client's, or a piece of one; a line of the operator's, for one client or (NULL) for all n. */
+void serve_show_said(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes);
+void serve_show_spoken(struct worker *worker, const struct sonde_stream *stream, unsigned n, const void *data,
+                       size_t n_bytes);
 /* This worker's part of the table of connections: the first writes its head, serve_show_foot its end. */
 void serve_show_table(struct worker *worker);
 void serve_show_foot(struct serve *serve);

@@ -8,6 +8,7 @@
  * output is given up when nothing of it was taken for a second, and what is lost is said.
  */
 #include "cli/serve_internal.h"
+#include "cli/typing.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -81,6 +82,7 @@ static int write_all(struct serve *serve, const char *text, size_t *n_bytes)
                 return error;
             n = n < PIPE_BUF ? n : PIPE_BUF;
         }
+        typing_make_room(STDOUT_FILENO);
         ssize_t n_written = write(STDOUT_FILENO, text, n);
         if (n_written < 0 && errno != EINTR && errno != EAGAIN)
             return errno;

@@ -6,6 +6,8 @@
 #ifndef CLI_SERVE_REPORT_H
 #define CLI_SERVE_REPORT_H
 
+#include "service/service.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,9 +18,13 @@
     X(RESET, "reset", "reset by peer") /* also when it was found out by sending (EPIPE) */                             \
     X(IDLE, "idle", "idle")            /* --idle-timeout */                                                            \
     X(TIMEOUT, "timeout", "timed out")                                                                                 \
-    X(SERVED, "served", "served")    /* the service had said all */                                                    \
-    X(STOPPED, "stopped", "stopped") /* the program ended */                                                           \
-    X(LIMIT, "limit", "refused")     /* --max-clients with --when-full refuse */                                       \
+    X(SERVED, "served", "served")                                      /* the service had said all */                  \
+    X(KICKED, "kicked", "kicked")                                      /* talk: the operator has sent it away */       \
+    X(NOT_READING, "not_reading", "not reading")                       /* talk: it did not take what was said */       \
+    X(STOPPED, "stopped", "stopped")                                   /* the program ended */                         \
+    X(LIMIT, "limit", "refused")                                       /* --max-clients with --when-full refuse */     \
+    X(NOT_ALLOWED, "not_allowed", "refused: not allowed")              /* --allow, --deny */                           \
+    X(PEER_LIMIT, "peer_limit", "refused: too many from this address") /* --max-per-peer */                            \
     X(ERROR, "error", "error")
 
 enum serve_reason {
@@ -32,11 +38,15 @@ enum serve_happening {
     SERVE_LISTENING,
     SERVE_OPENED,
     SERVE_DATA,
+    SERVE_SAID,   /* talk: a line of the client's, or a piece of one; text alone tells it */
+    SERVE_SPOKEN, /* talk: a line of the operator's; JSON alone tells it */
     SERVE_CLOSED,
     SERVE_QUEUE,        /* hold */
     SERVE_WAITING,      /* hold: a connection in the queue */
     SERVE_MORE_WAITING, /* hold: `length` more of them */
+    SERVE_ENDED,        /* exec: the program of a connection that was closed before has */
     SERVE_TROUBLE,      /* accepting has stopped, or goes on */
+    SERVE_REFUSED,      /* ?proxy=in: reset before it was a connection of ours */
     /* The table of live connections: its first line, one for each, its last line. JSON has those for each alone. */
     SERVE_TABLE_HEAD,
     SERVE_TABLE_ROW,
@@ -52,23 +62,25 @@ struct serve_view {
     const char *local, *peer;
     enum serve_reason reason;
     int error;       /* RESET, TIMEOUT, ERROR: a negative errno */
-    long long limit; /* LIMIT: how many may be connected */
+    long long limit; /* LIMIT, PEER_LIMIT: how many may be connected */
     uint64_t in_bytes, out_bytes, unsent_bytes;
     size_t queued_bytes;
     bool paused;
-    int64_t age_ns; /* when closed: how long it lasted */
+    const struct service_outcome *outcome; /* CLOSED, ENDED: of its program; NULL: it has none */
+    int64_t age_ns;                        /* when closed: how long it lasted */
 };
 
 struct serve_event {
     enum serve_happening happening;
     int64_t realtime_ns, mono_ns; /* when; shown by JSON alone */
     struct serve_view view;
-    const char *url;        /* LISTENING, QUEUE */
+    const char *url;        /* LISTENING, QUEUE, REFUSED (with view.peer) */
     unsigned length, limit; /* QUEUE */
     const char *state;      /* WAITING, with view.local and view.peer */
     unsigned n_unread;      /* WAITING: bytes that nobody has read */
-    int error;              /* TROUBLE: a negative errno; 0: accepting goes on */
-    /* DATA */
+    int error;              /* TROUBLE: a negative errno; 0: accepting goes on. REFUSED: see sonde/listener.h */
+    unsigned n_clients;     /* SPOKEN: for how many; one that has a number of its own is the view's */
+    /* DATA, SAID, SPOKEN */
     enum serve_print print;
     const void *data;
     size_t n_bytes;

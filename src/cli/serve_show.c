@@ -2,11 +2,14 @@
 /* What serve tells of connections on standard output: facts gathered here, words in serve_report.c. */
 #include "cli/serve_internal.h"
 
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 /* An event of a connection, with what its pointers point to. */
 struct shown {
     struct serve_event event;
+    struct service_outcome outcome;
     char local[SERVE_UNIX_NAME], peer[SONDE_ADDRESS_TEXT];
 };
 
@@ -34,9 +37,9 @@ static void tell(struct worker *worker, struct serve_event *event)
 }
 
 /* The numbers of n workers interleave, so that they are 1, 2, 3 where there is one. */
-static uint64_t number_of(const struct worker *worker, const struct sonde_stream *stream)
+uint64_t serve_number_of(const struct worker *worker, uint64_t id)
 {
-    return (sonde_stream_id(stream) - 1) * worker->serve->n_workers + worker->index + 1;
+    return (id - 1) * worker->serve->n_workers + worker->index + 1;
 }
 
 static void add_peer(struct shown *shown, const struct worker *worker, const struct sonde_stream *stream)
@@ -45,7 +48,7 @@ static void add_peer(struct shown *shown, const struct worker *worker, const str
 
     sonde_stream_peer(stream, &address);
     sonde_address_format(&address, shown->peer, sizeof(shown->peer));
-    shown->event.view.number = number_of(worker, stream);
+    shown->event.view.number = serve_number_of(worker, sonde_stream_id(stream));
     shown->event.view.peer = shown->peer;
 }
 
@@ -56,7 +59,8 @@ static void fill(struct shown *shown, const struct worker *worker, const struct 
     shown->event.view = (struct serve_view){
         .reason = connection->reason,
         .error = connection->error,
-        .limit = worker->serve->settings->max_clients,
+        .limit = connection->reason == SERVE_PEER_LIMIT ? worker->serve->settings->max_per_peer
+                                                        : worker->serve->settings->max_clients,
         .in_bytes = sonde_stream_received_bytes(stream),
         .out_bytes = sonde_stream_sent_bytes(stream),
         .unsent_bytes = connection->unanswered_bytes + sonde_stream_unsent_bytes(stream),
@@ -64,6 +68,10 @@ static void fill(struct shown *shown, const struct worker *worker, const struct 
         .paused = sonde_stream_is_paused(stream) != 0,
         .age_ns = sonde_loop_now_ns(worker->loop) - sonde_stream_since_ns(stream),
     };
+    if (worker->service->outcome != NULL && connection->flags & CONNECTION_COUNTED) {
+        worker->service->outcome(connection + 1, &shown->outcome);
+        shown->event.view.outcome = &shown->outcome;
+    }
     add_peer(shown, worker, stream);
     serve_local_format(worker, stream, shown->local, sizeof(shown->local));
     shown->event.view.local = shown->local;
@@ -94,6 +102,17 @@ void serve_show_connection(struct worker *worker, const struct sonde_stream *str
     tell(worker, &shown.event);
 }
 
+void serve_show_ended(struct worker *worker, uint64_t id, const struct service_outcome *outcome)
+{
+    struct serve_event event = {.happening = SERVE_ENDED};
+
+    if (worker->serve->settings->quiet)
+        return;
+    event.view.number = serve_number_of(worker, id);
+    event.view.outcome = outcome;
+    tell(worker, &event);
+}
+
 void serve_show_data(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes)
 {
     struct shown shown;
@@ -111,6 +130,32 @@ void serve_show_data(struct worker *worker, const struct sonde_stream *stream, c
         shown.event.n_bytes = n_left < SERVE_SLICE_BYTES ? n_left : SERVE_SLICE_BYTES;
         tell(worker, &shown.event);
         shown.event.offset += shown.event.n_bytes;
+    }
+}
+
+void serve_show_said(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes)
+{
+    struct shown shown;
+
+    shown.event = (struct serve_event){.happening = SERVE_SAID, .data = data, .n_bytes = n_bytes};
+    add_peer(&shown, worker, stream);
+    tell(worker, &shown.event);
+}
+
+void serve_show_spoken(struct worker *worker, const struct sonde_stream *stream, unsigned n, const void *data,
+                       size_t n_bytes)
+{
+    struct serve_event event = {.happening = SERVE_SPOKEN, .n_clients = n, .data = data};
+
+    if (!worker->serve->settings->json)
+        return;
+    if (stream != NULL)
+        event.view.number = serve_number_of(worker, sonde_stream_id(stream));
+    /* A line of a pipe may be longer than one event. */
+    for (size_t i = 0; i < n_bytes; i += event.n_bytes) {
+        event.data = (const char *)data + i;
+        event.n_bytes = n_bytes - i < SERVE_SLICE_BYTES ? n_bytes - i : SERVE_SLICE_BYTES;
+        tell(worker, &event);
     }
 }
 
@@ -148,6 +193,32 @@ void serve_show_trouble(struct worker *worker, int error)
 
     if (!worker->serve->settings->quiet)
         tell(worker, &event);
+}
+
+/* Which of the listener's sockets such a peer has come to: of each family there is one. */
+static unsigned leg_of(const struct sonde_listener *listener, const struct sonde_address *peer)
+{
+    for (unsigned i = 0; i < sonde_listener_count(listener); i++) {
+        struct sonde_url url;
+        sonde_listener_address(listener, i, &url);
+        if ((strchr(url.host, ':') != NULL) == (peer->family == AF_INET6))
+            return i;
+    }
+    return 0;
+}
+
+void serve_show_refused(struct worker *worker, const struct sonde_listener *listener, const struct sonde_address *peer,
+                        int error)
+{
+    char url[SONDE_URL_MAX], text[SONDE_ADDRESS_TEXT];
+    struct serve_event event = {.happening = SERVE_REFUSED, .url = url, .error = error};
+
+    if (worker->serve->settings->quiet)
+        return;
+    serve_url_text(listener, leg_of(listener, peer), url);
+    sonde_address_format(peer, text, sizeof(text));
+    event.view.peer = text;
+    tell(worker, &event);
 }
 
 static bool is_live(enum serve_reason reason)

@@ -21,18 +21,21 @@ void serve_stop_listening(struct worker *worker)
     worker->listeners_closed = true;
     if (worker->started && worker->service->stop != NULL)
         worker->service->stop(&worker->run);
-    for (unsigned i = 0; i < worker->serve->n_urls; i++)
+    for (unsigned i = 0; i < worker->n_places; i++)
         if (worker->places[i].listener != NULL)
             sonde_listener_close(worker->places[i].listener);
 }
 
 static void cut(struct worker *worker)
 {
+    if (worker->service->ending != NULL)
+        worker->service->ending(&worker->run, sonde_loop_now_ns(worker->loop));
     for (struct sonde_stream *stream = sonde_stream_next(worker->loop, NULL); stream != NULL;
          stream = sonde_stream_next(worker->loop, stream)) {
         struct connection *connection = connection_of(stream);
         enum serve_reason reason = connection->reason;
-        bool closing = reason != SERVE_OPEN && reason != SERVE_SERVED && reason != SERVE_STOPPED;
+        bool closing = reason != SERVE_OPEN && reason != SERVE_SERVED && reason != SERVE_STOPPED &&
+                       reason != SERVE_KICKED;
         if (closing || (connection->flags & CONNECTION_CUT))
             continue;
         connection->reason = SERVE_STOPPED;
@@ -57,15 +60,20 @@ static void stop(struct worker *worker)
     int64_t deadline_ns = sonde_loop_now_ns(worker->loop) + worker->serve->settings->drain_ns;
 
     serve_stop_listening(worker);
+    if (worker->index == 0)
+        serve_lines_close(worker->serve);
     for (struct sonde_stream *stream = sonde_stream_next(worker->loop, NULL); stream != NULL;
          stream = sonde_stream_next(worker->loop, stream)) {
         if (connection_of(stream)->reason != SERVE_OPEN)
             continue;
         connection_of(stream)->reason = SERVE_STOPPED;
-        sonde_stream_finish(stream, deadline_ns);
+        if (worker->service->ending == NULL)
+            sonde_stream_finish(stream, deadline_ns);
     }
+    if (worker->service->ending != NULL)
+        worker->service->ending(&worker->run, deadline_ns);
     /* Those that were finishing already have deadlines of their own, which may be later. */
-    if (worker->n_streams > 0)
+    if (worker->n_streams > 0 || worker->busy)
         sonde_timer_start(&worker->drain, deadline_ns);
 }
 
@@ -112,6 +120,7 @@ static void end(struct serve *serve, enum exit_status status)
         serve->stop_ns = now_ns;
         atomic_store(&serve->ending, true);
         serve->status = status;
+        serve_notify_stopping(serve);
         order_all(serve, serve->settings->drain_ns > 0 ? ORDER_STOP : ORDER_STOP | ORDER_CUT);
     } else if (serve->cut_ns == 0) {
         serve->cut_ns = now_ns;
@@ -148,6 +157,8 @@ static void fulfil(void *user)
         end(serve, EXIT_NETWORK);
         serve->status = EXIT_NETWORK;
     }
+    if (wishes & WISH_QUIT)
+        end(serve, EXIT_DONE);
     serve_check(serve);
 }
 
@@ -161,11 +172,13 @@ void serve_check(struct serve *serve)
 {
     const struct worker *first = &serve->workers[0];
 
-    if (first->n_listeners > 0 || first->n_streams > 0 || atomic_load(&serve->n_running) > 0)
+    if (first->n_listeners > 0 || first->n_streams > 0 || first->busy || atomic_load(&serve->n_running) > 0)
         return;
+    serve_lines_close(serve);
     if (serve->signal_poll != NULL)
         sonde_poll_close(serve->signal_poll);
     serve->signal_poll = NULL;
+    serve_notify_stop(serve);
 }
 
 static void take_signal(struct serve *serve, unsigned signal)
@@ -219,6 +232,7 @@ int serve_signals_start(struct serve *serve)
 
 void serve_signals_stop(struct serve *serve)
 {
+    serve_notify_stop(serve);
     if (serve->signal_poll != NULL)
         sonde_poll_close(serve->signal_poll);
     serve->signal_poll = NULL;

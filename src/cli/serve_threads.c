@@ -16,7 +16,10 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { N_MAILBOX = 16 }; /* a worker has at most one message under way, and the main thread one more */
+enum {
+    N_MAILBOX = 16,           /* a worker has at most one message under way, and the main thread one more */
+    STACK_BYTES = 512 * 1024, /* of a thread; no line that is rendered on it is longer than some KiB */
+};
 
 void serve_url_text(const struct sonde_listener *listener, unsigned index, char ret_text[SONDE_URL_MAX])
 {
@@ -37,9 +40,10 @@ static unsigned listen_flags(const struct worker *worker, const struct sonde_url
     if (serve->service->flags & SERVICE_LISTENS_ONLY)
         flags |= SONDE_LISTEN_PAUSED;
     /* Who may wait is to wait in the kernel's queue, not here. */
-    if (settings->once || settings->sequential || (settings->max_clients > 0 && settings->when_full == WHEN_FULL_WAIT))
+    if (settings->once || settings->sequential || serve->service->flags & SERVICE_TAKES_PROGRAM ||
+        (settings->max_clients > 0 && settings->when_full == WHEN_FULL_WAIT))
         flags |= SONDE_LISTEN_ONE_BY_ONE;
-    if (serve->n_workers > 1 && url->scheme == SONDE_SCHEME_TCP)
+    if (serve->n_workers > 1 && serve->n_direct == 0 && url->scheme == SONDE_SCHEME_TCP)
         flags |= worker->index == 0 ? SONDE_LISTEN_SHARED : SONDE_LISTEN_JOIN;
     return flags;
 }
@@ -60,35 +64,57 @@ static int listen_patiently(struct place *place, const struct sonde_url *url,
     }
 }
 
+/* A socket that was passed turns out to be a UNIX one. */
+static void find_unix_name(struct place *place)
+{
+    struct sonde_url bound;
+
+    sonde_listener_address(place->listener, 0, &bound);
+    if (bound.scheme == SONDE_SCHEME_UNIX)
+        sonde_url_format(&bound, place->unix_name, sizeof(place->unix_name));
+}
+
+void serve_listen_options(const struct worker *worker, const struct sonde_url *url,
+                          struct sonde_listen_options *ret_options)
+{
+    const struct serve_settings *settings = worker->serve->settings;
+
+    *ret_options = (struct sonde_listen_options){
+        .size = sizeof(*ret_options),
+        .flags = listen_flags(worker, url),
+        .family = settings->ipv4   ? AF_INET
+                  : settings->ipv6 ? AF_INET6
+                                   : AF_UNSPEC,
+        .user_bytes = sizeof(struct connection) + worker->service->connection_bytes,
+    };
+    serve_guard_listen(worker->serve, ret_options);
+}
+
 /* This worker's listener for one of the URLs. Returns an exit status, having said what went wrong. */
 static enum exit_status listen_on(struct worker *worker, unsigned i)
 {
     const struct serve *serve = worker->serve;
-    const struct serve_settings *settings = serve->settings;
     struct place *place = &worker->places[i];
     struct sonde_url url = serve->urls[i];
+    struct sonde_listen_options options;
     struct sonde_why why;
 
     place->worker = worker;
+    place->url = i;
+    if (url.scheme != SONDE_SCHEME_TCP && worker->index > 0)
+        return EXIT_DONE;
     if (url.scheme == SONDE_SCHEME_UNIX) {
-        if (worker->index > 0)
-            return EXIT_DONE;
         sonde_url_format(&url, place->unix_name, sizeof(place->unix_name));
     } else if (worker->index > 0) {
         struct sonde_url first;
         sonde_listener_address(serve->workers[0].places[i].listener, 0, &first);
         url.port = first.port;
     }
-    const struct sonde_listen_options options = {
-        .size = sizeof(options),
-        .flags = listen_flags(worker, &url),
-        .family = settings->ipv4   ? AF_INET
-                  : settings->ipv6 ? AF_INET6
-                                   : AF_UNSPEC,
-        .user_bytes = sizeof(struct connection) + serve->service->connection_bytes,
-    };
+    serve_listen_options(worker, &url, &options);
     if (listen_patiently(place, &url, &options, &why) != 0)
         return say_why(serve->url_texts[i], &why);
+    if (url.scheme == SONDE_SCHEME_FD)
+        find_unix_name(place);
     worker->n_listeners++;
     return EXIT_DONE;
 }
@@ -98,8 +124,13 @@ static enum exit_status listen_on_all(struct serve *serve)
     enum exit_status status = EXIT_DONE;
 
     for (unsigned w = 0; w < serve->n_workers && status == EXIT_DONE; w++)
-        for (unsigned i = 0; i < serve->n_urls && status == EXIT_DONE; i++)
-            status = listen_on(&serve->workers[w], i);
+        if (serve->n_direct > 0 && w > 0)
+            status = serve_direct_join(&serve->workers[w]);
+        else
+            for (unsigned i = 0; i < serve->n_urls && status == EXIT_DONE; i++)
+                status = listen_on(&serve->workers[w], i);
+    for (unsigned w = 0; w < serve->n_workers; w++)
+        serve->n_listeners += serve->workers[w].n_listeners;
     return status;
 }
 
@@ -119,6 +150,7 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
         .size = sizeof(options),
         .engine = (enum sonde_engine)serve->settings->engine,
         .n_mailbox = N_MAILBOX,
+        .n_direct = serve_direct_places(serve, index),
     };
     struct sonde_why why;
 
@@ -126,9 +158,12 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
     worker->service = serve->service;
     worker->index = index;
     worker->handler = serve_stream_handler(serve);
-    worker->places = calloc(serve->n_urls, sizeof(*worker->places));
-    if (worker->places == NULL)
-        return fail(-ENOMEM, "malloc");
+    if (serve->n_direct == 0 || index == 0) {
+        worker->places = calloc(serve->n_urls, sizeof(*worker->places));
+        if (worker->places == NULL)
+            return fail(-ENOMEM, "malloc");
+        worker->n_places = serve->n_urls;
+    }
     if (sonde_loop_create(&options, &worker->loop, &why) != 0)
         return say_why("", &why);
     if (serve_output_init(worker) != 0)
@@ -146,6 +181,7 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
         .loop = worker->loop,
         .text = serve->text,
         .n_text_bytes = serve->n_text_bytes,
+        .program = &serve->program.about,
     };
     if (serve->service->start != NULL) {
         int error = serve->service->start(&worker->run);
@@ -160,6 +196,8 @@ static void loop_free(struct worker *worker)
 {
     /* A listener that is still open, because something failed, needs the loop to be closed. */
     serve_stop_listening(worker);
+    if (worker->index == 0)
+        serve_lines_close(worker->serve);
     sonde_loop_run(worker->loop);
     serve_output_flush(worker);
     if (worker->started && worker->service->release != NULL)
@@ -176,18 +214,21 @@ static void worker_free(struct worker *worker)
     serve_output_free(worker);
     free(worker->places);
     free(worker->locals);
+    free(worker->errors);
     worker->places = NULL;
+    worker->n_places = 0;
     worker->locals = NULL;
+    worker->errors = NULL;
 }
 
 void serve_worker_check(struct worker *worker)
 {
     /* What would wake the loop, or keep it running, for nothing. */
-    if (worker->n_streams == 0) {
+    if (worker->n_streams == 0 && !worker->busy) {
         sonde_timer_stop(&worker->sweep);
         sonde_timer_stop(&worker->drain);
     }
-    if (worker->n_listeners > 0 || worker->n_streams > 0)
+    if (worker->n_listeners > 0 || worker->n_streams > 0 || worker->busy)
         return;
     if (worker->index == 0)
         serve_check(worker->serve);
@@ -213,16 +254,21 @@ static void *run_thread(void *user)
 /* Those that could be started are counted. */
 static int start_threads(struct serve *serve, unsigned *ret_n_started)
 {
-    for (unsigned i = 1; i < serve->n_workers; i++) {
+    pthread_attr_t attributes;
+    int error = 0;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    for (unsigned i = 1; i < serve->n_workers && error == 0; i++) {
         atomic_fetch_add(&serve->n_running, 1);
-        int error = pthread_create(&serve->workers[i].thread, NULL, run_thread, &serve->workers[i]);
-        if (error != 0) {
+        error = pthread_create(&serve->workers[i].thread, &attributes, run_thread, &serve->workers[i]);
+        if (error != 0)
             atomic_fetch_sub(&serve->n_running, 1);
-            return -error;
-        }
-        ++*ret_n_started;
+        else
+            ++*ret_n_started;
     }
-    return 0;
+    pthread_attr_destroy(&attributes);
+    return -error;
 }
 
 /* --- all together ------------------------------------------------------------------------------------------------- */
@@ -235,7 +281,7 @@ static int tell_service(struct serve *serve)
     if (serve->service->listening == NULL)
         return 0;
     for (unsigned w = 0; w < serve->n_workers; w++)
-        for (unsigned i = 0; i < serve->n_urls && error == 0; i++)
+        for (unsigned i = 0; i < serve->workers[w].n_places && error == 0; i++)
             if (serve->workers[w].places[i].listener != NULL)
                 error = serve->service->listening(&serve->workers[w].run, serve->workers[w].places[i].listener);
     return error;
@@ -244,20 +290,25 @@ static int tell_service(struct serve *serve)
 /* Before anybody is told the address: nothing is to be missed. */
 static void begin_trace(struct serve *serve)
 {
+    struct sonde_url urls[SERVE_URLS_MAX];
     uint16_t ports[SERVE_URLS_MAX];
 
     for (unsigned i = 0; i < serve->n_urls; i++) {
         struct sonde_url bound;
         struct sonde_why why;
         char text[SONDE_URL_MAX];
+        urls[i] = serve->urls[i];
         ports[i] = serve->urls[i].port;
         if (serve->workers[0].places[i].listener == NULL)
             continue;
         serve_url_text(serve->workers[0].places[i].listener, 0, text);
-        if (sonde_url_parse(text, &bound, &why) == 0)
-            ports[i] = bound.port;
+        if (sonde_url_parse(text, &bound, &why) != 0)
+            continue;
+        ports[i] = bound.port;
+        if (urls[i].scheme == SONDE_SCHEME_FD)
+            urls[i] = bound;
     }
-    attach_begin(serve->attach, serve->urls, ports, serve->n_urls);
+    attach_begin(serve->attach, urls, ports, serve->n_urls);
 }
 
 /* From listening sockets to the end of the main thread's loop. */
@@ -268,15 +319,23 @@ static enum exit_status run_all(struct serve *serve, unsigned *ret_n_started)
         return fail(error, "signalfd");
     if (serve->attach != NULL)
         begin_trace(serve);
+    if (serve->n_direct > 0)
+        serve_direct_tell(serve);
     serve_show_listening(&serve->workers[0]);
+    serve_program_warn(serve);
     error = tell_service(serve);
     if (error != 0)
         return fail(error, "poll");
+    error = serve_lines_open(serve);
+    if (error != 0)
+        return fail(error, "malloc");
     error = start_threads(serve, ret_n_started);
     if (error != 0) {
         /* Those that run are to end again. */
         fail(error, "pthread_create");
         serve_wish(serve, WISH_END);
+    } else {
+        serve_notify_ready(serve);
     }
     error = sonde_loop_run(serve->workers[0].loop);
     if (error != 0)

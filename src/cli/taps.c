@@ -6,6 +6,12 @@
 static void fan_out(const struct sonde_probe_event *event, void *user)
 {
     const struct taps *taps = user;
+    struct sonde_probe_event bare;
+    if (taps->hides_sent && event->operation == SONDE_OP_SEND) {
+        bare = *event;
+        bare.data = NULL;
+        event = &bare;
+    }
     for (unsigned i = 0; i < taps->n; i++)
         taps->tap[i].function(event, taps->tap[i].user);
 }

@@ -4,6 +4,7 @@
 #define CLI_TAPS_H
 
 #include <sonde/probe.h>
+#include <stdbool.h>
 
 #define TAPS_MAX 4
 
@@ -13,6 +14,7 @@ struct taps {
         void *user;
     } tap[TAPS_MAX];
     unsigned n;
+    bool hides_sent; /* bytes that are sent are nobody's business now: a password is among them */
 };
 
 /* From now on this function hears the probe of the loop, too; at most TAPS_MAX of them. The taps (zeroed before the

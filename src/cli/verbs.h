@@ -5,6 +5,7 @@
 
 #include "cli/option.h"
 
+extern const struct verb completion_verb;
 extern const struct verb connect_verb;
 extern const struct verb serve_verb;
 extern const struct verb trace_verb;

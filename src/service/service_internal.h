@@ -6,7 +6,7 @@
 #include "service/service.h"
 
 extern const struct service service_echo, service_discard, service_chargen, service_daytime, service_time,
-    service_greet, service_hold;
+    service_greet, service_hold, service_exec, service_talk;
 
 /* How long a service that has said all waits for the peer's end. */
 #define SERVICE_FINISH_NS (5 * INT64_C(1000000000))

@@ -214,7 +214,7 @@ def take(bench, server, workload, number):
     return sample
 
 
-def _user_memory(pid):
+def user_memory(pid):
     """Bytes of user-space memory that don't come from a file, of the process and its children."""
     total = 0
     with contextlib.suppress(OSError):
@@ -225,7 +225,7 @@ def _user_memory(pid):
                     total += int(line.split()[1]) * 1024
         for task in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as children:
-                total += sum(_user_memory(int(child)) for child in children.read().split())
+                total += sum(user_memory(int(child)) for child in children.read().split())
     return total
 
 
@@ -260,10 +260,10 @@ def idle_bytes(bench, server, connections):
     with running(bench, server) as (pid, port):
         with _holding(bench, port, IDLE_WARM, "--exchanges=4", "--size=16384"):
             time.sleep(0.1)
-            before = _user_memory(pid)
+            before = user_memory(pid)
             with _holding(bench, port, connections):
                 time.sleep(0.2)
-                return (_user_memory(pid) - before) / connections, connections
+                return (user_memory(pid) - before) / connections, connections
 
 
 def start_times(command, count):

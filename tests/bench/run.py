@@ -20,13 +20,14 @@ import subprocess
 import sys
 import time
 
+import crowd
 import measure
 import report
 import see
 import see_report
 
 PEERS = ("bare_uring", "bare_epoll", "uv", "event", "ev")
-EXTRA = ("idle", "start", "watch", "trace", "capture", "cost")
+EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct")
 
 
 def all_servers(options):
@@ -130,6 +131,14 @@ def measure_seeing(bench, options):
     if "cost" in options.only:
         found.runs += see.cost(bench, options.sonde, 3 if quick else 8, say)
     return found
+
+
+def measure_direct(bench, options):
+    try:
+        return crowd.take(bench, options.sonde, options.quick, say)
+    except (measure.Failed, measure.Unavailable) as error:
+        say(f"direct: {error}")
+        return crowd.Found(0, 1)
 
 
 def library_versions():
@@ -239,7 +248,7 @@ def main():
     options = parse_arguments()
     bench = measure.Bench(options.programs, options.server_cpu, options.load_cpu, options.seconds, options.warmup,
                           options.far_ns, options.realtime)  # fmt: skip
-    for program in ("load", "c2c", "many", "packets", "took"):
+    for program in ("load", "c2c", "crowd", "many", "packets", "took"):
         if not os.path.exists(bench.program(program)):
             sys.exit(f"run.py: no {bench.program(program)}: meson compile -C build bench-programs")
     if options.realtime:
@@ -259,11 +268,14 @@ def main():
     idle = measure_idle(bench, servers, options.idle_connections) if "idle" in options.only else {}
     start = measure_start(options.sonde, options.starts) if "start" in options.only else {}
 
+    direct = measure_direct(bench, options) if "direct" in options.only else None
+
     names = [server.name for server in servers]
     peers = [name for name in names if name in PEERS]
     text = report.markdown(report.Results(samples), workloads, names, peers, idle, start,
                            conditions(options) + see_report.conditions(seen),
-                           see_report.verdicts(seen), see_report.sections(seen))  # fmt: skip
+                           see_report.verdicts(seen) + crowd.verdicts(direct, report.Verdict),
+                           see_report.sections(seen) + crowd.section(direct))  # fmt: skip
     if options.samples:
         with open(options.samples, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in samples)
@@ -273,7 +285,7 @@ def main():
             file.write(text)
         say(f"written: {options.write}")
     print(text, end="")
-    return 1 if seen.failed() or any(sample.dropped in ("failed", "errors") for sample in samples) else 0
+    return 1 if seen.failed() or crowd.failed(direct) or any(sample.dropped in ("failed", "errors") for sample in samples) else 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ enum {
     WATCHDOG_SECONDS = 30,
     UNTIL_SECONDS = 10,
     SKIPPED = 77,
+    PLACES = 4000,
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -29,12 +30,14 @@ struct engine_row {
     enum sonde_engine kind;
     const struct engine_ops *real;
     bool scripted;
+    bool direct; /* what is accepted has a place in the ring's table, and no descriptor */
 };
 
 static const struct engine_row engines[] = {
-    {"uring", SONDE_ENGINE_URING, &engine_uring, false},
-    {"epoll", SONDE_ENGINE_EPOLL, &engine_epoll, false},
-    {"scripted", SONDE_ENGINE_EPOLL, &engine_epoll, true},
+    {"uring", SONDE_ENGINE_URING, &engine_uring, false, false},
+    {"epoll", SONDE_ENGINE_EPOLL, &engine_epoll, false, false},
+    {"scripted", SONDE_ENGINE_EPOLL, &engine_epoll, true, false},
+    {"direct", SONDE_ENGINE_URING, &engine_uring, false, true},
 };
 
 enum { N_ENGINES = sizeof engines / sizeof *engines };
@@ -97,6 +100,7 @@ int contract_create_loop(struct contract *c, struct script *script, unsigned n_m
         .engine = row->kind,
         .allocator = &allocator,
         .n_mailbox = n_mailbox,
+        .n_direct = c->n_direct,
     };
     struct sonde_why why;
 
@@ -228,6 +232,8 @@ static void run_one(void **state)
     running_on = &c;
     contract_calling = 0;
     setrlimit(RLIMIT_NOFILE, &n_descriptors);
+    if (run->engine->direct)
+        c.n_direct = n_descriptors.rlim_cur < PLACES ? (unsigned)n_descriptors.rlim_cur : PLACES;
     unsigned n_fds = contract_n_fds();
     alarm(WATCHDOG_SECONDS * PATIENCE);
     contract_new_loop(&c);

@@ -35,9 +35,10 @@ struct memory {
 };
 
 struct contract {
-    const char *engine; /* "uring", "epoll", "scripted" */
+    const char *engine; /* "uring", "epoll", "scripted", "direct" */
     enum sonde_engine kind;
     bool scripted;
+    unsigned n_direct; /* places of the loop's table, for loops that are made from now on; 0: there is none */
     struct script script;
     struct memory memory;
     struct sonde_loop *loop;

@@ -152,7 +152,7 @@ static void options_are_inherited(struct contract *c)
     server_open_at(&server, c, 1, NULL, "tcp://127.0.0.1:0?keepalive=30s&backlog=7");
     int raw = raw_connect(server_port(&server));
     until(c, server.n_ends == 1);
-    int fd = sonde_stream_fd(server.ends[0].stream);
+    int fd = end_borrow_fd(&server.ends[0]);
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &n), 0);
     assert_int_equal(value, 1);
     assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &n), 0);
@@ -161,6 +161,7 @@ static void options_are_inherited(struct contract *c)
     assert_int_equal(value, 30);
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    end_return_fd(&server.ends[0], fd);
     assert_true(fcntl(sonde_listener_fd(server.listener, 0), F_GETFD) & FD_CLOEXEC);
     close(raw);
     server_wind_up(&server);

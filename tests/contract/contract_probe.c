@@ -25,7 +25,7 @@ struct record {
 static void on_event(const struct sonde_probe_event *event, void *user)
 {
     struct record *record = user;
-    bool ring = event->flags & SONDE_PROBE_RING;
+    bool ring = event->flags & SONDE_PROBE_RING, direct = event->flags & SONDE_PROBE_DIRECT;
 
     assert_true(record->n < MOST);
     struct seen *seen = &record->seen[record->n];
@@ -41,23 +41,27 @@ static void on_event(const struct sonde_probe_event *event, void *user)
         assert_true(ring);
     if (event->flags & SONDE_PROBE_MULTISHOT)
         assert_true(event->start_ns == 0);
+    assert_true(!direct || record->c->n_direct > 0);
     switch ((enum sonde_operation)event->operation) {
     case SONDE_OP_SOCKET:
         assert_int_equal(event->fd, -1);
         assert_false(ring);
         break;
     case SONDE_OP_ACCEPT:
-    case SONDE_OP_CONNECT:
-    case SONDE_OP_SEND:
-    case SONDE_OP_RECEIVE:
         assert_true(event->fd >= 0);
         assert_int_equal(ring, record->c->kind == SONDE_ENGINE_URING);
         break;
+    case SONDE_OP_CONNECT:
+    case SONDE_OP_SEND:
+    case SONDE_OP_RECEIVE:
+        assert_true(direct ? event->fd == -1 : event->fd >= 0);
+        assert_int_equal(ring, record->c->kind == SONDE_ENGINE_URING);
+        break;
     case SONDE_OP_CLOSE:
-        assert_true(event->fd >= 0);
+        assert_true(direct ? event->fd == -1 : event->fd >= 0);
         break;
     default:
-        assert_true(event->fd >= 0);
+        assert_true(direct ? event->fd == -1 : event->fd >= 0);
         assert_false(ring);
         break;
     }
@@ -124,6 +128,15 @@ static uint64_t cookie_of(int fd, int name)
     return cookie;
 }
 
+static uint64_t cookie_of_end(const struct end *end)
+{
+    int fd = end_borrow_fd(end);
+    uint64_t cookie = cookie_of(fd, SO_COOKIE);
+
+    end_return_fd(end, fd);
+    return cookie;
+}
+
 /* The calls of a server and of a client, in order, with their arguments and results. */
 static void a_conversation(struct contract *c)
 {
@@ -162,7 +175,7 @@ static void a_conversation(struct contract *c)
     end_connect(&client, c, &url);
     until(c, client.opened && server.n_ends == 1);
     int fds[2] = {sonde_stream_fd(client.stream), sonde_stream_fd(server.ends[0].stream)};
-    uint64_t calling = cookie_of(fds[0], SO_COOKIE), called = cookie_of(fds[1], SO_COOKIE);
+    uint64_t calling = cookie_of(fds[0], SO_COOKIE), called = cookie_of_end(&server.ends[0]);
     uint64_t ids[2] = {sonde_stream_id(client.stream), sonde_stream_id(server.ends[0].stream)};
     struct sonde_address local;
     sonde_stream_local(client.stream, &local);
@@ -205,12 +218,14 @@ static void a_conversation(struct contract *c)
 
     index = from;
     seen = expect(record, &index, SONDE_OP_ACCEPT, called);
-    assert_int_equal(seen->event.result, fds[1]);
+    assert_int_equal(seen->event.result, c->n_direct > 0 ? 0 : fds[1]);
+    assert_int_equal(seen->event.flags & SONDE_PROBE_DIRECT ? 1 : 0, c->n_direct > 0);
     assert_int_equal(seen->event.fd, record->seen[0].event.result);
     assert_int_equal(seen->event.address.family, AF_INET);
     assert_int_equal(seen->event.address.port, local.port);
     assert_int_equal(seen->event.stream, ids[1]);
-    assert_int_equal(seen->event.flags & SONDE_PROBE_MULTISHOT ? 1 : 0, c->kind == SONDE_ENGINE_URING);
+    assert_int_equal(seen->event.flags & SONDE_PROBE_MULTISHOT ? 1 : 0,
+                     c->kind == SONDE_ENGINE_URING && c->n_direct == 0);
     seen = expect(record, &index, SONDE_OP_RECEIVE, called);
     assert_int_equal(seen->event.result, 8);
     assert_int_equal(seen->event.stream, ids[1]);
@@ -222,6 +237,8 @@ static void a_conversation(struct contract *c)
     expect(record, &index, SONDE_OP_SHUTDOWN, called);
     while ((seen = expect(record, &index, SONDE_OP_CLOSE, 0))->event.stream != ids[1])
         ;
+    assert_int_equal(seen->event.flags & SONDE_PROBE_DIRECT ? 1 : 0, c->n_direct > 0);
+    assert_int_equal(seen->event.result, 0);
     assert_int_equal(count(record, SONDE_OP_SOCKET), 2);
     assert_int_equal(count(record, SONDE_OP_ACCEPT), 1);
     assert_int_equal(count(record, SONDE_OP_CONNECT), c->kind == SONDE_ENGINE_EPOLL ? 2 : 1);
@@ -246,7 +263,7 @@ static void cookies(struct contract *c)
         end_connect(&clients[i], c, &url);
         until(c, clients[i].opened && server.n_ends == i + 1);
         of_client[i] = cookie_of(sonde_stream_fd(clients[i].stream), SO_COOKIE);
-        of_server[i] = cookie_of(sonde_stream_fd(server.ends[i].stream), SO_COOKIE);
+        of_server[i] = cookie_of_end(&server.ends[i]);
         assert_int_equal(end_write(&clients[i], 100), 0);
     }
     for (unsigned i = 0; i < 4; i++)

@@ -429,7 +429,7 @@ static void who_and_where(struct contract *c)
     assert_null(sonde_stream_next(c->loop, accepted));
     assert_ptr_equal(sonde_stream_loop(accepted), c->loop);
     assert_null(sonde_stream_listener(client.stream));
-    assert_true(sonde_stream_fd(accepted) >= 0);
+    assert_int_equal(sonde_stream_fd(accepted) >= 0, c->n_direct == 0);
     assert_true(sonde_stream_since_ns(client.stream) >= before_ns - SECOND);
     assert_true(sonde_stream_since_ns(client.stream) <= clock_monotonic_ns());
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ends.h"
 
+#include "net/net_internal.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -179,6 +181,19 @@ void end_connect(struct end *end, struct contract *c, const struct sonde_url *ur
         fail_msg("connect: %s: %s %s", sonde_strerror(error), why.subject, why.detail);
 }
 
+int end_borrow_fd(const struct end *end)
+{
+    int fd = io_borrow_fd(end->c->loop, end->stream->io.fd);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+void end_return_fd(const struct end *end, int fd)
+{
+    io_return_fd(end->c->loop, end->stream->io.fd, fd);
+}
+
 int end_write(struct end *end, size_t n_bytes)
 {
     unsigned char *bytes = malloc(n_bytes);
@@ -221,6 +236,19 @@ static void on_trouble(struct sonde_listener *listener, int error, void *owner)
     server->trouble = error;
 }
 
+static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner)
+{
+    struct server *server = owner;
+
+    assert_int_equal(contract_calling, 0);
+    assert_ptr_equal(server->listener, listener);
+    assert_false(server->closed);
+    assert_true(error < 0);
+    server->n_refused++;
+    server->refusal = error;
+    server->refused_peer = *peer;
+}
+
 static void on_listener_closed(struct sonde_listener *listener, void *owner)
 {
     struct server *server = owner;
@@ -235,6 +263,7 @@ static void on_listener_closed(struct sonde_listener *listener, void *owner)
 const struct sonde_listener_handler server_handler = {
     .accepted = on_accepted,
     .trouble = on_trouble,
+    .refused = on_refused,
     .closed = on_listener_closed,
 };
 

@@ -54,6 +54,10 @@ void end_shutdown(struct end *end);
 
 void end_connect(struct end *end, struct contract *c, const struct sonde_url *url);
 
+/* A descriptor of the stream's socket, to ask, whether it has one or not; to be given back before the loop runs. */
+int end_borrow_fd(const struct end *end);
+void end_return_fd(const struct end *end, int fd);
+
 /* Write the next n bytes of the pattern. */
 int end_write(struct end *end, size_t n_bytes);
 
@@ -70,6 +74,9 @@ struct server {
     void (*on_accepted)(struct end *end); /* after the handler was set; may be NULL */
     unsigned n_troubles;
     int trouble; /* the last that was told */
+    unsigned n_refused;
+    int refusal; /* the last that was told */
+    struct sonde_address refused_peer;
     bool closed;
 };
 

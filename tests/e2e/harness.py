@@ -147,13 +147,15 @@ SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: Threa
 class Process:
     """A command that runs, with its output collected. Used as a context or registered for the test's end."""
 
-    def __init__(self, argv, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close=(), gentle=False):
+    def __init__(self, argv, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close=(), gentle=False, pass_fds=()):
         self.argv = [os.fspath(argument) for argument in argv]
         self.gentle = gentle
         if close:  # descriptors to be closed before the command starts
             closing = " ".join(f"{fd}>&-" for fd in close)
             self.argv = ["/bin/sh", "-c", f'exec "$0" "$@" {closing}', *self.argv]
-        self._popen = subprocess.Popen(self.argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+        self._popen = subprocess.Popen(
+            self.argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, pass_fds=pass_fds
+        )
         self.pid = self._popen.pid
         self.out = Capture(os.dup(self._popen.stdout.fileno()), "stdout") if self._popen.stdout else None
         self.err = Capture(os.dup(self._popen.stderr.fileno()), "stderr")
@@ -781,7 +783,7 @@ def one_sentence(err):
     sentence = lines[0][len("sonde: ") :]
     assert re.match(r"\S.* .*\S$", sentence), f"not a sentence: {sentence!r}"
     assert_printable(err.encode())
-    clauses = [clause.strip() for clause in re.split(r"[:;.,()] ?", sentence) if len(clause.strip()) > 15]
+    clauses = [clause.strip() for clause in re.split(r"[:;.,] |[()]", sentence) if len(clause.strip()) > 15]
     assert len(set(clauses)) == len(clauses), f"it says something twice: {sentence!r}"
     return sentence
 

@@ -65,15 +65,50 @@ def declared():
     return names
 
 
-@pytest.mark.parametrize("verb", ["serve", "connect", "trace", "watch"])
-def test_help_and_man_page_have_the_same_options(verb):
-    assert len(options_of_help(verb)) > 10, "the help was not understood"
-    assert sorted(options_of_page(f"sonde-{verb}.1")) == sorted(options_of_help(verb))
+def verbs_of_help():
+    verbs = re.findall(r"^  ([a-z]+)  +\S", run(SONDE, "--help"), re.MULTILINE)
+    assert {"serve", "connect", "version"} <= set(verbs), "the help was not understood"
+    return verbs
+
+
+def url_options_of_page():
+    """The options of addresses, each with whether it is for listening (L) and for connecting (C)."""
+    found = {}
+    section = read("man", "sonde-url.7.scd").split("\n# OPTIONS\n")[1].split("\n# ")[0]
+    for entry, marks in re.findall(r"^(\*\w+=\*.*) \(([LCU, ]+)\)$", section, re.MULTILINE):
+        for name in re.findall(r"\*(\w+)=\*", entry):
+            found[name] = set(marks.split(", ")) & {"L", "C"}
+    return found
+
+
+def url_options_of_command():
+    """The same as completion offers them, from the table that sonde_url_options returns."""
+    found = {}
+    script = run(SONDE, "completion", "bash")
+    for verb, mark in (("serve", "L"), ("connect", "C")):
+        names = re.search(rf"\n    {verb}\)\n(?:        .*\n)*?        url=1 url_options=\((.*)\)\n", script).group(1)
+        for name in re.findall(r"'(\w+)'", names):
+            found.setdefault(name, set()).add(mark)
+    return found
+
+
+def test_help_and_man_page_have_the_same_options():
+    """With their values. What has no page of its own is told in sonde(1), and has little to tell."""
+    pages = {verb: f"sonde-{verb}.1" for verb in verbs_of_help()}
+    with_page = [verb for verb in pages if os.path.exists(os.path.join(ROOT, "man", pages[verb] + ".scd"))]
+    assert {"serve", "connect", "trace", "watch"} <= set(with_page)
+    for verb in with_page:
+        assert len(options_of_help(verb)) > 10, "the help was not understood"
+        assert sorted(options_of_page(pages[verb])) == sorted(options_of_help(verb)), verb
+    for verb in set(pages) - set(with_page):
+        entry = re.search(rf"\n\*{verb}\*.*\n((?:\t.*\n)+)", read("man", "sonde.1.scd"))
+        assert entry, f"sonde(1) does not tell of {verb}"
+        names = set(re.findall(r"(?<![\w-])--?\w[\w-]*", " ".join(options_of_help(verb)))) - {"-h", "--help"}
+        assert names == set(re.findall(r"\*(--?\w[\w-]*)\*", entry.group(1))), verb
 
 
 def test_every_verb_is_in_the_man_page_and_the_readme():
-    verbs = re.findall(r"^  (?:sonde )?([a-z]+)  +\S", run(SONDE, "--help"), re.MULTILINE)
-    assert {"serve", "connect", "version"} <= set(verbs)
+    verbs = verbs_of_help()
     page, readme = read("man", "sonde.1.scd"), read("README.md")
     assert [verb for verb in verbs if f"\n*{verb}*\n" not in page] == []
     assert [verb for verb in verbs if f"| `sonde {verb}" not in readme] == []
@@ -87,8 +122,8 @@ def test_help_and_man_page_have_the_same_services():
 def test_every_option_of_a_url_is_in_the_man_page():
     rows = re.findall(r"^    SONDE_OPT_(\w+),", read("include", "sonde", "url.h"), re.MULTILINE)
     assert len(rows) > 10
-    page = read("man", "sonde-url.7.scd")
-    assert [name.lower() for name in rows if f"*{name.lower()}=*" not in page] == []
+    assert {name.lower() for name in rows} == set(url_options_of_page())
+    assert url_options_of_command() == url_options_of_page()
 
 
 def test_the_library_exports_what_its_headers_declare():

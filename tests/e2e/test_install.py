@@ -44,10 +44,26 @@ def test_the_files_are_where_they_belong(tree):
                  ["include", "sonde", "sonde.h"], ["include", "sonde", "stream.h"],
                  ["share", "man", "man1", "sonde.1"], ["share", "man", "man1", "sonde-serve.1"],
                  ["share", "man", "man1", "sonde-connect.1"], ["share", "man", "man7", "sonde-url.7"],
-                 ["share", "man", "man3", "libsonde.3"]):
+                 ["share", "man", "man3", "libsonde.3"],
+                 ["share", "bash-completion", "completions", "sonde"], ["share", "zsh", "site-functions", "_sonde"]):
         assert installed(tree, *path).is_file(), "/".join(path)
     public = {name for name in os.listdir(os.path.join(ROOT, "include", "sonde"))}
     assert {path.name for path in installed(tree, "include", "sonde").iterdir()} == public
+
+
+def test_the_completions_are_those_of_the_command(tree):
+    for shell, path in (("bash", ["bash-completion", "completions", "sonde"]), ("zsh", ["zsh", "site-functions", "_sonde"])):
+        script = run(str(installed(tree, "bin", "sonde")), "completion", shell, env={**os.environ, "LC_ALL": "C"})
+        assert script.count("\n") > 50
+        assert installed(tree, "share", *path).read_text() == script
+
+
+def test_the_example_units_run_the_installed_command(tree):
+    """They are there to be copied: installing them starts nothing."""
+    folder = installed(tree, "share", "sonde", "systemd")
+    assert {path.name for path in folder.iterdir()} == {"sonde-echo.service", "sonde-echo.socket"}
+    assert "\nExecStart=/opt/sonde/bin/sonde serve echo" in (folder / "sonde-echo.service").read_text()
+    assert not [path for path in tree.rglob("*.service") if path.parent != folder]
 
 
 def test_the_library_is_called_libsonde_so_0(tree):
@@ -86,16 +102,16 @@ def start(tree):
 
     def start_it(program):
         process = subprocess.Popen([program, "tcp://127.0.0.1:0"], env=environment(tree), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, text=True)
+                                   stderr=subprocess.PIPE, text=True)
         processes.append(process)
-        line = process.stdout.readline()
-        assert line.startswith("listening tcp://127.0.0.1:"), line
+        line = process.stderr.readline()
+        assert line.startswith(f"{os.path.basename(program)}: listening tcp://127.0.0.1:"), line
         return int(line.rsplit(":", 1)[1])
     yield start_it
     for process in processes:
         process.kill()
         process.wait()
-        process.stdout.close()
+        process.stderr.close()
 
 
 def exchange(port, data):
@@ -114,7 +130,7 @@ def test_the_echo_server_of_the_examples(compile_example, start):
 def test_the_echo_client_of_the_examples(compile_example, start, tree):
     port = start(compile_example("echo_server"))
     client = compile_example("echo_client")
-    assert run(client, f"tcp://127.0.0.1:{port}", "are you there?", env=environment(tree)) == "are you there?"
+    assert run(client, f"tcp://127.0.0.1:{port}", "are you there?", env=environment(tree)) == "are you there?\n"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
         refused = subprocess.run([client, f"tcp://127.0.0.1:{taken.getsockname()[1]}"], env=environment(tree),
@@ -129,6 +145,11 @@ def test_the_greeting_of_the_examples(compile_example, start):
     assert exchange(port, b"") == b"hello, and goodbye\n"
     # What the client says and nobody reads must not turn the close into a reset.
     assert exchange(port, b"x" * 100000) == b"hello, and goodbye\n"
+
+
+@pytest.mark.parametrize("name", ["iterative_server", "reconnecting_client", "two_terminals"])
+def test_the_other_examples_compile(compile_example, name):
+    assert os.access(compile_example(name), os.X_OK)
 
 
 def test_the_program_in_the_man_page(compile_example, tree, tmp_path):

@@ -82,7 +82,7 @@ static void check_understood(const struct sonde_url *url)
     struct sonde_url back;
     struct sonde_why why;
 
-    must(url->scheme == SONDE_SCHEME_TCP || url->scheme == SONDE_SCHEME_UNIX);
+    must(url->scheme == SONDE_SCHEME_TCP || url->scheme == SONDE_SCHEME_UNIX || url->scheme == SONDE_SCHEME_FD);
     must(url->path_bytes <= sizeof url->path);
     must_be_printable(url->host, sizeof url->host);
     size_t n = sonde_url_format(url, text, sizeof text);

@@ -9,6 +9,8 @@
 #include "cli/serve_report.h"
 
 #include <errno.h>
+#include <sonde/error.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,8 +126,40 @@ static void reasons(void **state)
     check_reason(SERVE_STOPPED, -ETIMEDOUT, " stopped, 5 bytes", ",\"reason\":\"stopped\",\"bytes_in\"");
     check_reason(SERVE_LIMIT, 0, " refused: 2 clients are connected already, 5 bytes",
                  ",\"reason\":\"limit\",\"limit\":2,\"bytes_in\"");
+    check_reason(SERVE_NOT_ALLOWED, 0, " refused: not allowed, 5 bytes", ",\"reason\":\"not_allowed\",\"bytes_in\"");
+    check_reason(SERVE_PEER_LIMIT, 0, " refused: too many from this address: 2 are connected already, 5 bytes",
+                 ",\"reason\":\"peer_limit\",\"limit\":2,\"bytes_in\"");
     check_reason(SERVE_ERROR, -ENOMEM, " out of memory, 5 bytes",
                  ",\"reason\":\"error\",\"error\":\"ENOMEM\",\"bytes_in\"");
+}
+
+static void refused(void **state)
+{
+    static const struct {
+        int error;
+        const char *name, *reason, *words;
+    } rows[] = {
+        {-EPERM, "EPERM", "not_trusted", "not trusted to send a PROXY header"},
+        {-SONDE_EPROXYHEAD, "SONDE_EPROXYHEAD", "no_header", "no PROXY header came first"},
+        {-ETIMEDOUT, "ETIMEDOUT", "timeout", "no PROXY header came in time"},
+        {-ENOBUFS, "ENOBUFS", "too_many", "too many have not sent their PROXY header yet"},
+        {-ECONNRESET, "ECONNRESET", "gone", "gone before its PROXY header"},
+        {-EPIPE, "EPIPE", "gone", "gone before its PROXY header"},
+    };
+    char expected[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct serve_event event = event_of(SERVE_REFUSED);
+        event.error = rows[i].error;
+        snprintf(expected, sizeof(expected), "refused " URL " <- 127.0.0.1:40488 %s\n", rows[i].words);
+        check_text(&event, expected);
+        snprintf(expected, sizeof(expected),
+                 "{\"event\":\"refused\"," WHEN ",\"url\":\"" URL
+                 "\",\"peer\":\"127.0.0.1:40488\",\"reason\":\"%s\",\"error\":\"%s\"}\n",
+                 rows[i].reason, rows[i].name);
+        check_json(&event, expected);
+    }
 }
 
 static void unsent(void **state)
@@ -265,6 +299,7 @@ int main(void)
         cmocka_unit_test(opened),
         cmocka_unit_test(closed_in_order),
         cmocka_unit_test(reasons),
+        cmocka_unit_test(refused),
         cmocka_unit_test(unsent),
         cmocka_unit_test(queues),
         cmocka_unit_test(troubles),

@@ -35,7 +35,7 @@ static void table(void **state)
 {
     static const char *const names[] = {"backlog",      "nodelay",      "keepalive", "sndbuf", "rcvbuf", "bind",
                                         "linger",       "user_timeout", "ttl",       "dscp",   "cc",     "quickack",
-                                        "defer_accept", "fastopen",     "mptcp",     "device", "mark"};
+                                        "defer_accept", "fastopen",     "mptcp",     "device", "mark",   "proxy"};
     const struct sonde_option_description *options = sonde_url_options();
 
     (void)state;
@@ -105,6 +105,7 @@ static const struct value_row good[SONDE_N_OPTIONS][12] = {
                         {"mark=0x2a", 42, 0},
                         {"mark=4294967295", 4294967295, 0},
                         {"mark=0xffffffff", 4294967295, 0}},
+    [SONDE_OPT_PROXY] = {{"proxy=in", 0, 0}, {"proxy=v1", 1, 0}, {"proxy=v2", 2, 0}, {"proxy=%76%32", 2, "v2"}},
 };
 
 /* What every option refuses, and what this one refuses beside it. */
@@ -130,6 +131,7 @@ static const char *const bad[SONDE_N_OPTIONS][12] = {
     [SONDE_OPT_MPTCP] = {"=2", "=x"},
     [SONDE_OPT_DEVICE] = {"=1234567890123456", "=a/b", "=a:b", "=a%20b", "=.", "=..", "=%c2%9b"},
     [SONDE_OPT_MARK] = {"=4294967296", "=0x100000000", "=0x", "=x", "=1k"},
+    [SONDE_OPT_PROXY] = {"=1", "=2", "=v3", "=V1", "=In", "=v1v2", "=out"},
 };
 
 static void good_values(void **state)
@@ -286,11 +288,13 @@ static void where_options_fit(void **state)
         int error = sonde_url_parse(text, &url, &why);
         assert_int_equal(error, (description->where & SONDE_FOR_UNIX) != 0 ? 0 : -SONDE_EOPTION);
         if (error < 0)
-            assert_non_null(strstr(why.detail, "backlog and sndbuf"));
+            assert_non_null(strstr(why.detail, "backlog, sndbuf and proxy"));
 
         snprintf(text, sizeof text, ":1?%s", good[option][0].text);
         url = parse(text);
         for (unsigned where = SONDE_FOR_LISTEN; where <= SONDE_FOR_CONNECT; where <<= 1) {
+            if (option == SONDE_OPT_PROXY)
+                break; /* which word fits where is below */
             memset(&why, 0, sizeof why);
             error = sockopt_check(&url, where, &why);
             assert_int_equal(error, (description->where & where) != 0 ? 0 : -SONDE_EOPTION);
@@ -301,6 +305,17 @@ static void where_options_fit(void **state)
             assert_non_null(strstr(why.detail, where == SONDE_FOR_LISTEN ? "listener" : "listening"));
         }
     }
+
+    for (int word = 0; word < 3; word++) {
+        struct sonde_url proxied = parse(word == 0 ? ":1?proxy=in" : word == 1 ? "unix:/x?proxy=v1" : "fd:3?proxy=v2");
+        assert_int_equal(sockopt_check(&proxied, SONDE_FOR_LISTEN, NULL), word == 0 ? 0 : -SONDE_EOPTION);
+        assert_int_equal(sockopt_check(&proxied, SONDE_FOR_CONNECT, NULL), word != 0 ? 0 : -SONDE_EOPTION);
+    }
+    struct sonde_url adopted = parse("fd:3?ttl=5&backlog=9");
+    assert_int_equal(sockopt_check_family(&adopted, AF_INET6, NULL), 0);
+    assert_int_equal(sockopt_check_family(&adopted, AF_UNIX, NULL), -SONDE_EOPTION);
+    adopted = parse("fd:3?sndbuf=5k&backlog=9&proxy=in");
+    assert_int_equal(sockopt_check_family(&adopted, AF_UNIX, NULL), 0);
 
     struct sonde_url url = parse(":1?fastopen=5");
     struct sonde_why why;

@@ -192,6 +192,35 @@ static void unix_addresses(void **state)
     }
 }
 
+static void descriptors(void **state)
+{
+    static const struct {
+        const char *text, *host, *canonical;
+    } rows[] = {
+        {"fd://3", "3", "fd://3"},
+        {"fd:3", "3", "fd://3"},
+        {"FD:0", "0", "fd://0"},
+        {"fd://007", "7", "fd://7"},
+        {"fd://2147483647", "2147483647", "fd://2147483647"},
+        {"fd://3?", "3", "fd://3"},
+        {"fd://3?proxy=in&backlog=5", "3", "fd://3"},
+        {"fd:3?nodelay=0", "3", "fd://3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sonde_url url;
+        struct sonde_why why;
+        if (sonde_url_parse(rows[i].text, &url, &why) < 0)
+            fail_msg("%s: %s", rows[i].text, why.detail);
+        assert_int_equal(url.scheme, SONDE_SCHEME_FD);
+        assert_string_equal(url.host, rows[i].host);
+        assert_int_equal(url.port, 0);
+        assert_int_equal(url.path_bytes, 0);
+        check_round_trip(&url, rows[i].canonical);
+    }
+}
+
 /* --- texts that are not ----------------------------------------------------------------------------------------- */
 
 struct bad_row {
@@ -219,9 +248,9 @@ static const struct bad_row bad_rows[] = {
     {"tcp:", SONDE_EURL, "two slashes"},
     {"tcp:7007", SONDE_EURL, "two slashes"},
     {"tcp:/localhost", SONDE_EURL, "two slashes"},
-    {"tpc://localhost", SONDE_EURL, "tcp:// and unix:"},
-    {"ftp://localhost", SONDE_EURL, "tcp:// and unix:"},
-    {"tcp6://localhost", SONDE_EURL, "tcp:// and unix:"},
+    {"tpc://localhost", SONDE_EURL, "tcp://, unix: and"},
+    {"ftp://localhost", SONDE_EURL, "tcp://, unix: and"},
+    {"tcp6://localhost", SONDE_EURL, "tcp://, unix: and"},
 
     {"::1:7007", SONDE_EURL, "[::1]:7007"},
     {"::1", SONDE_EURL, "[::1]:7007"},
@@ -323,8 +352,19 @@ static const struct bad_row bad_rows[] = {
     {"seqpacket:/x", SONDE_ESCHEME, "seqpacket:"},
     {"unixgram:/x", SONDE_ESCHEME, "unixgram:"},
     {"vsock://2:1024", SONDE_ESCHEME, "vsock://"},
-    {"fd://3", SONDE_ESCHEME, "fd://"},
-    {"fd:3", SONDE_ESCHEME, "fd://"},
+    {"fd:", SONDE_EURL, "fd://3"},
+    {"fd://", SONDE_EURL, "fd://3"},
+    {"fd:///3", SONDE_EURL, "fd://3"},
+    {"fd:/3", SONDE_EURL, "fd://3"},
+    {"fd:-1", SONDE_EURL, "fd://3"},
+    {"fd://name", SONDE_EURL, "fd://3"},
+    {"fd://3/", SONDE_EURL, "fd://3"},
+    {"fd://3#x", SONDE_EURL, "fd://3"},
+    {"fd://0x3", SONDE_EURL, "fd://3"},
+    {"fd://2147483648", SONDE_EURL, "fd://3"},
+    {"fd://3?bind=:5", SONDE_EOPTION, "when the socket was made"},
+    {"fd://3?mptcp=1", SONDE_EOPTION, "when the socket was made"},
+    {"fd://3?proxy=yes", SONDE_EOPTION, "in, to listen"},
     {"any:", SONDE_ESCHEME, "any:"},
 
     {"tcp://:1?nodelay=2", SONDE_EOPTION, "0 or 1"},
@@ -496,7 +536,7 @@ static void formats_anything(void **state)
 
     (void)state;
     for (unsigned byte = 0; byte < 256; byte++)
-        for (int scheme = 0; scheme < 4; scheme++) {
+        for (int scheme = 0; scheme < 5; scheme++) {
             memset(&url, (int)byte, sizeof url);
             url.scheme = (enum sonde_scheme)scheme;
             size_t n = sonde_url_format(&url, text, sizeof text);
@@ -668,11 +708,17 @@ static void addresses_as_text(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tcp_addresses),       cmocka_unit_test(unix_addresses),
-        cmocka_unit_test(bad_addresses),       cmocka_unit_test(long_addresses),
-        cmocka_unit_test(host_and_port_apart), cmocka_unit_test(formats_in_little_room),
-        cmocka_unit_test(formats_anything),    cmocka_unit_test(numeric_addresses),
-        cmocka_unit_test(local_addresses),     cmocka_unit_test(kernel_addresses),
+        cmocka_unit_test(tcp_addresses),
+        cmocka_unit_test(unix_addresses),
+        cmocka_unit_test(descriptors),
+        cmocka_unit_test(bad_addresses),
+        cmocka_unit_test(long_addresses),
+        cmocka_unit_test(host_and_port_apart),
+        cmocka_unit_test(formats_in_little_room),
+        cmocka_unit_test(formats_anything),
+        cmocka_unit_test(numeric_addresses),
+        cmocka_unit_test(local_addresses),
+        cmocka_unit_test(kernel_addresses),
         cmocka_unit_test(addresses_as_text),
     };
 
