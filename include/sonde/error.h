@@ -38,7 +38,7 @@ enum sonde_error {
 /* Why a call failed. Plain data, owned by the caller; safe to copy. */
 struct sonde_why {
     int code;          /* the negative error that was returned */
-    const char *call;  /* what failed: "bind", "connect", "setsockopt", "getaddrinfo", "parse"; static, never NULL */
+    const char *call;  /* what failed: "bind", "connect", "proxy", "getaddrinfo", "parse", ...; static, never NULL */
     char subject[160]; /* the address, option or name that it was about; "" when there is none */
     char detail[192];  /* further words where the code alone does not say it; "" when there are none */
 };

@@ -2,7 +2,9 @@
 /*
  * Proxies that connect for us: SOCKS5 (RFC 1928, with user and password: RFC 1929) and HTTP CONNECT (RFC 9110, 9.3.6,
  * with Basic authentication: RFC 7617). Given to sonde_connect in its options; the stream opens when the proxy says
- * that the far end stands, and its peer is then the far end as far as it is known.
+ * that the far end stands, and its peer is then the far end as far as it is known: of a name that the proxy looked up,
+ * the family is 0. Where no timeout is given, the proxy is waited for 150 seconds. In why, call is "proxy" when it was
+ * the proxy that refused or failed, and subject is the address of the leg in question: the proxy's or the far end's.
  */
 #ifndef SONDE_PROXY_H
 #define SONDE_PROXY_H

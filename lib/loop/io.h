@@ -13,10 +13,10 @@
 #ifndef LOOP_IO_H
 #define LOOP_IO_H
 
+#include <limits.h>
 #include <sonde/loop.h>
 #include <sonde/probe.h>
 #include <sonde/timer.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -75,8 +75,9 @@ struct io_handler {
     void (*recv)(struct io *io, int result, struct io_buffer *buffer);
     /* result >= 0: so many bytes were taken, perhaps fewer than given, perhaps none: try the rest again. */
     void (*send)(struct io *io, int result);
-    /* result: a new descriptor, CLOEXEC and non-blocking, or a place (io_is_file tells it from an error), and its peer's
-     * address when the engine has it for nothing (else NULL). Accepting goes on while IO_ACCEPT is set in io->active. */
+    /* result: a new descriptor, CLOEXEC and non-blocking, or a place (io_is_file tells it from an error), and its
+     * peer's address when the engine has it for nothing (else NULL). Accepting goes on while IO_ACCEPT is set in
+     * io->active. */
     void (*accept)(struct io *io, int result, const struct sockaddr *peer, socklen_t peer_bytes);
     void (*connect)(struct io *io, int result);
     /* result: POLL... bits, or a negative error. */
@@ -135,8 +136,8 @@ bool io_sends_at_once(const struct sonde_loop *loop);
 /* May a receive that is asked for often miss how the connection ended? */
 bool io_misses_ends(const struct sonde_loop *loop);
 
-/* `often`: any number of connections, otherwise one. -ENFILE when the loop accepts into places and none is free: then no
- * connection has been taken, and the next io that is closed makes room. */
+/* `often`: any number of connections, otherwise one. -ENFILE when the loop accepts into places and none is free: then
+ * no connection has been taken, and the next io that is closed makes room. */
 int io_accept_start(struct sonde_loop *loop, struct io *io, bool often);
 void io_accept_stop(struct sonde_loop *loop, struct io *io);
 
@@ -206,7 +207,7 @@ struct loop_net {
     struct sonde_listener *starved; /* those that ran out of descriptors: told when one is closed */
     const struct sonde_lent *lent;  /* what is being lent to data() at this moment */
     struct io_buffer *lent_buffer;
-    struct sonde_timer missed; /* see net/missed.c */
+    struct sonde_timer missed;     /* see net/missed.c */
     const struct net_watch *watch; /* see net/net_internal.h; NULL: nobody */
     void *watcher;
     const struct connecting *opening; /* of the stream that is being told `opened` at this moment */

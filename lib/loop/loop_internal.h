@@ -33,7 +33,7 @@ struct engine_ops {
     /* For engines with places; the others have NULL here. */
     int (*borrow_fd)(struct sonde_loop *loop, int place);
     void (*return_fd)(struct sonde_loop *loop, int borrowed);
-    void (*close_place)(struct sonde_loop *loop, int place); /* now */
+    void (*close_place)(struct sonde_loop *loop, int place);               /* now */
     int (*fault)(struct sonde_loop *loop, enum sonde_operation operation); /* NULL, but for scripted engines */
     size_t buffer_bytes;
     bool sends_at_once;

@@ -248,8 +248,8 @@ static void close_later(struct sonde_loop *loop, struct io *io)
     defer_io(loop, io, DEFER_ENGINE);
 }
 
-/* Each by its name. The kernel could find them by their descriptor, but to do so it looks at all that waits in the ring:
- * with thousands of connections that is a millisecond for each that is closed. */
+/* Each by its name. The kernel could find them by their descriptor, but to do so it looks at all that waits in the
+ * ring: with thousands of connections that is a millisecond for each that is closed. */
 static void cancel_all(struct sonde_loop *loop, struct io *io)
 {
     for (unsigned tag = TAG_RECV; tag <= TAG_POLL; tag++)

@@ -9,9 +9,10 @@
  * accept that is under way (n_taken), and none is begun without: with a full table connections stay in the accept
  * queue, for other rings that accept from the same socket.
  *
- * The ring can send to such a socket, receive from it, wait for it and close it. Whatever else needs a system call needs
- * a descriptor, which IORING_OP_FIXED_FD_INSTALL (Linux 6.8) makes and which is closed again at once. It is rare:
- * half-closing, resetting, options, TCP_INFO, a local address that nobody knows. Should there be no descriptor to be had
+ * The ring can send to such a socket, receive from it, wait for it and close it. Whatever else needs a system call
+ * needs a descriptor, which IORING_OP_FIXED_FD_INSTALL (Linux 6.8) makes and which is closed again at once. It is rare:
+ * half-closing, resetting, options, TCP_INFO, a local address that nobody knows. Should there be no descriptor to be
+ * had
  * (-EMFILE), one that is held for this is given up meanwhile.
  *
  * Such a question is asked through the ring, and its answer is waited for. These operations are done while they are

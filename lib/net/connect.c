@@ -10,6 +10,8 @@
  * and sonde_stream_attempts tells of each. What this needs (the URL, the addresses, a deadline) lives in a struct
  * connecting beside the stream, and goes when the connection stands.
  *
+ * What is said before the stream opens, to a proxy above all, is in through.c.
+ *
  * A connect that leads to itself (both ends on one ephemeral port: RFC 9293, 3.5, simultaneous open) is a connection
  * that nobody listens to: it counts as refused.
  */

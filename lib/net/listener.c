@@ -172,7 +172,7 @@ static void report(const struct leg *leg, const struct sonde_stream *stream, int
         event.flags &= (uint8_t)~SONDE_PROBE_MULTISHOT;
     if (stream != NULL)
         sonde_stream_peer(stream, &event.address);
-    event.args[0] = SOCK_CLOEXEC | SOCK_NONBLOCK;
+    event.args[0] = io_is_place(fd) ? SOCK_NONBLOCK : SOCK_CLOEXEC | SOCK_NONBLOCK;
     loop_probe_emit(loop, &event, io_is_file(fd) ? fd : leg->io.fd);
 }
 

@@ -41,11 +41,11 @@ static bool say_first(const struct contradiction *rows, size_t n, int *ret_statu
 
 static bool check_sending(const struct connect_settings *settings, int *ret_status)
 {
-    bool sends = settings->send.n > 0, repeats = settings->n_rounds > 0, spaced = settings->every_ns > 0;
+    bool sends = settings->send.n > 0, repeats = settings->n_rounds >= 0, spaced = settings->every_ns > 0;
     bool each_line = settings->each_line >= 0, expects = settings->expect != NULL;
     const struct contradiction rows[] = {
         {!sends && (repeats || spaced), N_("--repeat and --every are about what --send says: sonde connect --send TEXT "
-                                           "--repeat=3 --every 1s ADDRESS")},
+                                           "--repeat 3 --every 1s ADDRESS")},
         {spaced && !repeats && settings->send.n == 1,
          N_("--every has nothing to wait between: give --repeat, or more than one --send.")},
         {sends && each_line, N_("--each-line takes the lines of standard input, and --send is sent instead of it.")},
@@ -174,7 +174,7 @@ static int run_job(struct connect_job *job)
     if (attach != NULL)
         begin_trace(attach, job->target, job->listening);
     int status = settings->scan ? connect_scan(job->loop, settings, job->target) : connect_run(job);
-    /* -EBUSY after SIGINT, while a name is still being looked up: the process ends anyway. */
+    /* -EBUSY after SIGINT, while something is still being closed: the process ends anyway. */
     sonde_loop_destroy(job->loop);
     job->loop = NULL;
     attach_end(attach);
@@ -202,18 +202,20 @@ static int run_on_loop(struct connect_job *job)
 
 /* ---- what is sent and what is expected */
 
+_Static_assert(SEND_PIECES_MAX >= OPTION_LIST_MAX, "each --send is a piece");
+
 static bool make_send(const struct connect_settings *settings, struct send *send, int *ret_status)
 {
     for (unsigned i = 0; i < settings->send.n; i++) {
         if (!send_add(send, settings->send.values[i], settings->crlf))
             return misuse(ret_status);
     }
-    send->n_rounds = settings->n_rounds == 0           ? 1
-                     : settings->n_rounds == LLONG_MAX ? SEND_FOR_EVER
-                                                       : (uint64_t)settings->n_rounds;
+    send->n_rounds = settings->n_rounds < 0    ? 1
+                     : settings->n_rounds == 0 ? SEND_FOR_EVER
+                                               : (uint64_t)settings->n_rounds;
     send->schedule.every_ns = settings->every_ns;
     const char *stream = send_find_stream(send);
-    if (stream == NULL || (settings->n_rounds == 0 && !settings->keep_open))
+    if (stream == NULL || (settings->n_rounds < 0 && !settings->keep_open))
         return true;
     char shown[256];
     escape_short(stream, strlen(stream), shown, sizeof shown);
@@ -259,17 +261,15 @@ static int run_prepared(const struct connect_settings *settings, const struct co
     return status;
 }
 
-/* "--repeat 3 ADDRESS": the value of such an option is tied to it, and the 3 was taken for a host. */
+/* "--retry 3 ADDRESS": its value is tied to it, and the 3 was taken for a host. */
 static bool check_untied(int n_operands, int argc, char *const *argv, int *ret_status)
 {
     long long number;
 
     for (int i = 1; n_operands > 1 && i + 1 < argc && strcmp(argv[i], "--") != 0; i++) {
-        bool is_one = strcmp(argv[i], "--repeat") == 0 || strcmp(argv[i], "--retry") == 0;
-        if (!is_one || !option_parse_count(argv[i + 1], &number))
+        if (strcmp(argv[i], "--retry") != 0 || !option_parse_count(argv[i + 1], &number))
             continue;
-        say(_("%s %s: a number that belongs to %s is tied to it: %s=%s"), argv[i], argv[i + 1], argv[i], argv[i],
-            argv[i + 1]);
+        say(_("--retry %s: the number of attempts is tied to its option: --retry=%s"), argv[i + 1], argv[i + 1]);
         return misuse(ret_status);
     }
     return true;
@@ -277,7 +277,7 @@ static bool check_untied(int n_operands, int argc, char *const *argv, int *ret_s
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct connect_settings settings = {.each_line = -1};
+    struct connect_settings settings = {.n_rounds = -1, .each_line = -1};
     struct connect_target target;
     int n_operands, status = EXIT_DONE;
     /* Parsing moves the operands to the front, over options. */

@@ -33,7 +33,7 @@ struct connect_settings {
     long long wait_ns;   /* -w; 0: for ever */
     long long delay_ns;  /* -i */
     long long n_retries; /* 0: none */
-    long long n_rounds;  /* --repeat; 0: not given */
+    long long n_rounds;  /* --repeat; -1: not given; 0: for ever */
     long long every_ns;  /* 0: not given */
     long long within_ns; /* 0: not given */
     struct option_list send;

@@ -58,8 +58,7 @@ const struct option_row connect_options[] = {
     {0, "send", "WHAT", OPTION_LIST, MEMBER(send),
      N_("Send this instead of standard input: a text (\\n, \\r, \\t, \\0, \\\\ and \\xHH are undone), hex:48656c6c6f, or "
         "@FILE, a file as it is (@- is standard input). May be given again: in order."), .brief = true},
-    {0, "repeat", "[N]", OPTION_COUNT, MEMBER(n_rounds),
-     N_("Send what --send says N times, or for ever."), .minimum = 1, .without = LLONG_MAX},
+    {0, "repeat", "N", OPTION_COUNT, MEMBER(n_rounds), N_("Send what --send says N times; 0: for ever.")},
     {0, "every", "TIME", OPTION_DURATION, MEMBER(every_ns),
      N_("Send one --send each so often. A time that cannot be kept is left out, and never made up for."),
      .minimum = 1000000, .maximum = 24ll * 3600 * 1000000000},

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* After SIGINT a name look-up that hangs is not waited for. */
+/* After SIGINT nothing is waited for any longer than this. */
 #define GRACE_NS (200 * NS_PER_MS)
 
 struct run {

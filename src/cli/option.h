@@ -73,8 +73,8 @@ struct verb {
  * stdout and give 1 (exit 0); misuse prints one sentence to stderr and gives 3 (exit 2). */
 int option_parse(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands);
 
-/* The same, for a verb to which "--" is more than the end of options: *ret_n_behind of the operands stood behind it, and
- * NULL follows the last one. */
+/* The same, for a verb to which "--" is more than the end of options: *ret_n_behind of the operands stood behind it,
+ * and NULL follows the last one. */
 int option_parse_behind(const struct verb *verb, void *settings, int argc, char **argv, int *ret_n_operands,
                         int *ret_n_behind);
 

@@ -15,7 +15,7 @@
  * listening, running; serve_stop.c signals and the end; serve_notify.c what a service manager is told;
  * serve_direct.c --direct; serve_connection.c what happens to connections; serve_guard.c who may connect; serve_idle.c --idle-timeout;
  * serve_local.c their local names; serve_show.c what is told of it; serve_report.c its words; serve_output.c standard
- * output; serve_greeting.c the text of greet.
+ * output; serve_greeting.c the text of greet; serve_program.c what exec runs; serve_errors.c its standard error.
  */
 #ifndef CLI_SERVE_INTERNAL_H
 #define CLI_SERVE_INTERNAL_H

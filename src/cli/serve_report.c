@@ -74,8 +74,9 @@ static size_t text_closed(const struct serve_view *view, char *ret_text, size_t 
     if (view->unsent_bytes > 0)
         line(unsent, sizeof(unsent), ", %" PRIu64 " unsent", view->unsent_bytes);
     return line(ret_text, size_bytes,
-                "closed %" PRIu64 " %s <- %s %s%s%s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.6f s\n",
-                view->number, view->local, view->peer, reason, outcome[0] != '\0' ? ", " : "", outcome, view->in_bytes, view->out_bytes, unsent, seconds(view->age_ns));
+                "closed %" PRIu64 " %s <- %s %s%s%s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.6f s\n", view->number,
+                view->local, view->peer, reason, outcome[0] != '\0' ? ", " : "", outcome, view->in_bytes,
+                view->out_bytes, unsent, seconds(view->age_ns));
 }
 
 /* Why the other end's PROXY protocol header was not taken. */

@@ -119,8 +119,6 @@ void exec_output_finish(struct child *child)
     sonde_stream_resume(child->stream);
     if (exec->ending && exec->deadline_ns < deadline_ns)
         deadline_ns = exec->deadline_ns;
-    else if (!exec->ending && sonde_stream_fd(child->stream) < 0)
-        deadline_ns = SONDE_WHILE_MOVING; /* without a descriptor it is not known what has been acknowledged */
     exec->run->host->done(exec->run, child->stream, SERVICE_SAID_ALL);
     sonde_stream_finish(child->stream, deadline_ns);
 }

@@ -114,7 +114,8 @@ struct service_run {
 #define SERVICE_LISTENS_ONLY 2u /* accepts nobody: its listeners stay paused, and only start to stop are called */
 #define SERVICE_MANY_THREADS 4u /* may run on several loops at once */
 #define SERVICE_TAKES_LINES 8u  /* has an operator, whose lines it gets */
-#define SERVICE_TAKES_PROGRAM 16u /* runs one for each connection; SIGCHLD must not be ignored (waitid(2)) */
+/* Runs a program for each connection. SIGCHLD must not be ignored (waitid(2)). */
+#define SERVICE_TAKES_PROGRAM 16u
 
 /* A connection of ours has 40 bytes of room beside the library's stream: 24 for the host, these for the service. */
 #define SERVICE_CONNECTION_BYTES_MAX 16

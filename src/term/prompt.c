@@ -141,6 +141,7 @@ static void update(struct term_prompt *prompt)
 {
     struct editor_line line;
 
+    terminal_flush(&prompt->terminal);
     prompt->dirty = terminal_is_stuck(&prompt->terminal);
     if (!prompt->shown || prompt->ended || prompt->left || prompt->dirty)
         return;

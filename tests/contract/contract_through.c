@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Connecting through proxies. The proxy is a plain socket of the test, which says what a row says. */
 #include "ends.h"
+#include "names.h"
 
 #include "net/proxy_header.h"
 
@@ -190,6 +191,116 @@ static void names_known_here(struct contract *c)
     EXPECT(&proxy, HELLO);
     SAY(&proxy, NONE);
     EXPECT(&proxy, "\5\1\0\1\x7f\0\0\1\0\7");
+    SAY(&proxy, YES);
+    until(c, end.opened);
+    raw_close(proxy.raw);
+    proxy.raw = -1;
+    until(c, end.closed);
+    close_proxy(&proxy);
+}
+
+/* The far end's name is looked up while the proxy is connected to; whichever is first waits for the other. */
+static void names_looked_up_here(struct contract *c)
+{
+    for (int late = 0; late < 2; late++) {
+        struct end end = {.on_end = end_close};
+        struct proxy proxy;
+        char byte;
+        open_proxy(&proxy, c, "socks5://");
+        if (late)
+            names_hold();
+        through(&end, &proxy, late ? "tcp://slow.test:7" : "tcp://two.test:7");
+        if (late) {
+            until(c, names_waiting() > 0);
+            some_turns(c);
+            assert_int_equal(raw_read(proxy.raw, &byte, 1), -EAGAIN);
+            names_release();
+        }
+        EXPECT(&proxy, HELLO);
+        SAY(&proxy, NONE);
+        EXPECT(&proxy, "\5\1\0\1\x7f\0\0\1\0\7");
+        SAY(&proxy, YES);
+        until(c, end.opened);
+        raw_close(proxy.raw);
+        proxy.raw = -1;
+        until(c, end.closed);
+        close_proxy(&proxy);
+    }
+}
+
+static void far_name_fails(struct contract *c)
+{
+    struct end end = {.on_failed = end_close};
+    struct proxy proxy;
+
+    open_proxy(&proxy, c, "socks5://");
+    through(&end, &proxy, "tcp://fails.test:7");
+    until(c, end.closed);
+    assert_int_equal(end.error, -SONDE_ENAME);
+    assert_string_equal(end.why.call, "getaddrinfo");
+    assert_string_equal(end.why.subject, "fails.test");
+    assert_null(strstr(end.why.detail, "the proxy"));
+    close_proxy(&proxy);
+}
+
+static void proxy_name_fails(struct contract *c)
+{
+    struct end end = {.on_failed = end_close};
+    struct proxy proxy;
+    struct sonde_why why;
+
+    open_proxy(&proxy, c, "socks5h://");
+    strcpy(proxy.proxy.host, "fails.test");
+    assert_int_equal(try_through(&end, &proxy, "tcp://far:7", NULL, &why), 0);
+    until(c, end.closed);
+    assert_int_equal(end.error, -SONDE_ENAME);
+    assert_string_equal(end.why.call, "getaddrinfo");
+    assert_non_null(strstr(end.why.detail, "the proxy can't be reached"));
+    close_proxy(&proxy);
+}
+
+static void far_name_is_late(struct contract *c)
+{
+    for (int i = 0; i < 2; i++) {
+        struct sonde_connect_options options = {.size = sizeof options, .timeout_ns = 50 * MILLISECOND};
+        struct end end = {.on_failed = end_close};
+        struct proxy proxy;
+        struct sonde_why why;
+        open_proxy(&proxy, c, "socks5://");
+        names_hold();
+        if (i == 0) {
+            assert_int_equal(try_through(&end, &proxy, "tcp://slow.test:7", &options, &why), 0);
+            until(c, end.closed);
+            assert_int_equal(end.error, -ETIMEDOUT);
+            assert_string_equal(end.why.call, "getaddrinfo");
+            assert_string_equal(end.why.subject, "slow.test:7");
+        } else {
+            through(&end, &proxy, "tcp://slow.test:7");
+            until(c, names_waiting() > 0);
+            end_close(&end);
+            until(c, end.closed);
+        }
+        names_release();
+        close_proxy(&proxy);
+    }
+}
+
+/* Several addresses of the proxy: they are raced as those of anything else. */
+static void proxy_with_two_addresses(struct contract *c)
+{
+    struct sonde_attempt attempts[4];
+    struct end end = {.on_end = end_close};
+    struct proxy proxy;
+
+    open_proxy(&proxy, c, "socks5h://");
+    strcpy(proxy.proxy.host, "two.test");
+    through(&end, &proxy, "tcp://far:80");
+    EXPECT(&proxy, HELLO);
+    SAY(&proxy, NONE);
+    EXPECT(&proxy, "\5\1\0\3\3far\0\x50");
+    assert_int_equal(sonde_stream_attempts(end.stream, attempts, 4), 2);
+    assert_int_equal(attempts[0].error, -ECONNREFUSED);
+    assert_int_equal(attempts[1].error, 0);
     SAY(&proxy, YES);
     until(c, end.opened);
     raw_close(proxy.raw);
@@ -645,6 +756,11 @@ int main(int argc, char **argv)
         CONTRACT_TEST(any_split),
         CONTRACT_TEST(names_go_to_the_proxy),
         CONTRACT_TEST(names_known_here),
+        CONTRACT_TEST(names_looked_up_here),
+        CONTRACT_TEST(far_name_fails),
+        CONTRACT_TEST(proxy_name_fails),
+        CONTRACT_TEST(far_name_is_late),
+        CONTRACT_TEST(proxy_with_two_addresses),
         CONTRACT_TEST(login),
         CONTRACT_TEST(header_behind_it),
         CONTRACT_TEST(all_refusals),

@@ -31,7 +31,7 @@ def everything(peer):
         (["--send", ""], b""),
         (["--send", "ab", "--repeat=3"], b"ababab"),
         (["--send", "a", "--send", "b", "--repeat=2"], b"abab"),
-        (["--send", "", "--repeat"], b""),
+        (["--send", "", "--repeat", "0"], b""),
         (["--send", r"a\nb\r\n", "--send", "hex:0a", "--crlf"], b"a\r\nb\r\n\n"),
         (["--send", "größe"], "größe".encode()),
     ],
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there_is_found_out_before_connecting(sonde, echo_pee
 def test_for_ever_until_the_peer_has_enough(sonde, listen):
     """Its reset ends it; a slow reader is waited for."""
     sock = listen()
-    process = sonde.start_connect("--send", "abc", "--repeat", url_of(sock), stdin=subprocess.DEVNULL)
+    process = sonde.start_connect("--send", "abc", "--repeat", "0", url_of(sock), stdin=subprocess.DEVNULL)
     connection, _ = harness.accept(sock)
     data = receive_exactly(connection, harness.scaled(6 << 20, 3 << 20) // 3 * 3)
     assert data == b"abc" * (len(data) // 3)
@@ -116,7 +116,7 @@ def test_for_ever_until_the_peer_has_enough(sonde, listen):
 def test_for_ever_ends_with_the_peer_s_end(sonde, listen):
     """What is under way is sent whole; it does not go on for ever to a peer that still reads."""
     sock = listen()
-    process = sonde.start_connect("--send", "abc", "--repeat", url_of(sock), stdin=subprocess.DEVNULL)
+    process = sonde.start_connect("--send", "abc", "--repeat", "0", url_of(sock), stdin=subprocess.DEVNULL)
     connection, _ = harness.accept(sock)
     with connection:
         connection.sendall(b"enough")
@@ -161,14 +161,14 @@ class Arrivals:
 def test_every(sonde, peer):
     """Relations only: the pieces come apart, and all of it takes as long as the pauses at least."""
     server = Arrivals(peer)
-    result = sonde.connect("--send", "tick", "--repeat=5", "--every", "150ms", server.url, stdin=subprocess.DEVNULL)
+    result = sonde.connect("--send", "tick", "--repeat", "5", "--every", "150ms", server.url, stdin=subprocess.DEVNULL)
     assert (result.status, result.err) == (0, "")
     server.join()
     assert b"".join(chunk for _, chunk in server.pieces) == b"tick" * 5
     if len(server.pieces) == 5:  # on a loaded machine two may be read together
         assert all(chunk == b"tick" for _, chunk in server.pieces)
     assert len(server.pieces) > 1
-    closed = sonde.connect("-v", "--send", "t", "--repeat=5", "--every", "150ms", server.url, stdin=subprocess.DEVNULL)
+    closed = sonde.connect("-v", "--send", "t", "--repeat", "5", "--every", "150ms", server.url, stdin=subprocess.DEVNULL)
     seconds = float(closed.err.split(" s\n")[0].rsplit(" ", 1)[1])
     assert seconds >= 4 * 0.15
 
@@ -189,7 +189,7 @@ def test_every_sends_one_after_the_other(sonde, peer):
 def test_what_was_late_is_not_made_up_for(sonde, listen):
     """It is stopped for many intervals: what comes when it goes on is one piece, not all that were missed."""
     sock = listen()
-    process = sonde.start_connect("-v", "--send", "x", "--repeat", "--every", "100ms", url_of(sock))
+    process = sonde.start_connect("-v", "--send", "x", "--repeat", "0", "--every", "100ms", url_of(sock))
     connection, _ = harness.accept(sock)
     with connection:
         assert receive_exactly(connection, 2) == b"xx"
@@ -292,7 +292,7 @@ def test_json_and_hex_show_what_was_sent(sonde, echo_peer):
 
 def test_interrupt_while_waiting_for_the_next(sonde, listen):
     sock = listen()
-    process = sonde.start_connect("--send", "x", "--repeat", "--every", "1h", url_of(sock))
+    process = sonde.start_connect("--send", "x", "--repeat", "0", "--every", "1h", url_of(sock))
     connection, _ = harness.accept(sock)
     with connection:
         assert receive_exactly(connection, 1) == b"x"

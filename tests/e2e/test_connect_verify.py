@@ -188,7 +188,7 @@ def test_a_reset(sonde, listen):
 def test_what_does_not_come_back_is_not_sent_without_end(sonde, listen):
     """1 MiB is kept, no more: input waits until something comes back."""
     sock = listen()
-    process = sonde.start_connect("--verify-echo", "--send", "x", "--repeat", url_of(sock), stdin=subprocess.DEVNULL)
+    process = sonde.start_connect("--verify-echo", "--send", "x", "--repeat", "0", url_of(sock), stdin=subprocess.DEVNULL)
     connection, _ = harness.accept(sock)
     with connection:
         n_bytes = 0

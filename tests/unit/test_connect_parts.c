@@ -189,6 +189,8 @@ static void test_half_close_is_last(void **state)
     assert_false(is_last(4, (char *[]){connect, half_close, other, long_form}, 3, 6));
     assert_false(is_last(4, (char *[]){connect, long_form, dashes, half_close}, 1, 6));
     assert_true(half_close_is_last(2, (char *[]){connect, half_close}, NULL));
+    char listen_cluster[] = "-lkN";
+    assert_true(is_last(4, (char *[]){connect, quit, five, listen_cluster}, 2, 0));
 }
 
 /* ---- retry */

@@ -367,7 +367,9 @@ static void add_took(struct line *line, const struct sonde_probe_event *event)
 
 static void format_arguments(struct line *line, const struct sonde_probe_event *event)
 {
-    if (event->operation != SONDE_OP_SOCKET)
+    if (event->flags & SONDE_PROBE_DIRECT && event->fd < 0)
+        add(line, "#%" PRIu64, event->stream); /* it has no descriptor: its stream's number */
+    else if (event->operation != SONDE_OP_SOCKET)
         add(line, "%" PRId32, event->fd);
     add_arguments(line, event);
 }
