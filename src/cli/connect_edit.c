@@ -92,8 +92,7 @@ static bool may_show(void *user)
 
 static const struct typing_handler typing_handler = {.line = on_line, .end = on_end, .may_show = may_show};
 
-/* --- what comes
- * ------------------------------------------------------------------------------------------------------- */
+/* --- what comes --------------------------------------------------------------------------------------------------- */
 
 /* Whole lines, which begin with what was there already. */
 static void put_lines(struct edit *edit, const char *text, size_t n_bytes)
@@ -129,8 +128,15 @@ void edit_put(struct edit *edit, const char *text, size_t n_bytes)
     typing_set_text(edit->typing, edit->tail);
 }
 
-/* --- its life
- * --------------------------------------------------------------------------------------------------------- */
+void edit_end_line(struct edit *edit)
+{
+    if (edit->typing == NULL || edit->n_tail == 0)
+        return;
+    put_lines(edit, "\n", 1);
+    typing_set_text(edit->typing, "");
+}
+
+/* --- its life ----------------------------------------------------------------------------------------------------- */
 
 bool edit_open(struct edit *edit, struct sonde_loop *loop, struct input *input, struct output *out)
 {

@@ -35,6 +35,9 @@ bool edit_open(struct edit *edit, struct sonde_loop *loop, struct input *input, 
 /* What the peer has sent, fit for a terminal. */
 void edit_put(struct edit *edit, const char *text, size_t n_bytes);
 
+/* No more will come of the line that has not ended: it is one. */
+void edit_end_line(struct edit *edit);
+
 /* Give the terminal back. */
 void edit_close(struct edit *edit);
 

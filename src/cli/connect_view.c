@@ -179,6 +179,8 @@ void view_closed(struct view *view, const struct connection_end *end)
 
     if (view->kind == VIEW_TEXT)
         put(view, line, escape_finish(&view->escape, line, sizeof line));
+    if (view->edit != NULL)
+        edit_end_line(view->edit);
     if (view->kind != VIEW_JSON)
         return;
     event_begin(&json, line, sizeof line, "closed");

@@ -156,8 +156,7 @@ static void on_closed(void *user)
 
 static const struct sonde_poll_handler poll_handler = {.ready = on_ready, .closed = on_closed};
 
-/* --- edited
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- edited ------------------------------------------------------------------------------------------------------- */
 
 static void on_line(const char *text, size_t n_bytes, void *user)
 {
@@ -171,8 +170,7 @@ static void on_end(void *user)
 
 static const struct typing_handler typing_handler = {.line = on_line, .end = on_end};
 
-/* --- its life
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- its life ----------------------------------------------------------------------------------------------------- */
 
 static int open_input(struct lines *lines)
 {
@@ -230,8 +228,7 @@ void serve_lines_close(struct serve *serve)
         free(lines);
 }
 
-/* --- what the service asks and tells
- * ---------------------------------------------------------------------------------- */
+/* --- what the service asks and tells ------------------------------------------------------------------------------ */
 
 void serve_lines_wanted(struct service_run *run, bool wanted)
 {

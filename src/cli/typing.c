@@ -133,8 +133,7 @@ static void keys_ready(struct sonde_poll *poll, unsigned events, void *user)
     try_again(typing);
 }
 
-/* --- signals
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------------------------------------------------ */
 
 /* Do what the signal does when nobody has taken it. Returns if the process goes on. */
 static void let_through(unsigned signal)
@@ -217,8 +216,7 @@ static int open_signals(struct typing *typing, bool ends_by_signal)
     return 0;
 }
 
-/* --- its life
- * --------------------------------------------------------------------------------------------------------- */
+/* --- its life ----------------------------------------------------------------------------------------------------- */
 
 static void free_when_closed(struct typing *typing)
 {

@@ -176,8 +176,7 @@ static void look(struct sonde_timer *timer)
     talk_want(talk);
 }
 
-/* --- clients come and go
- * ---------------------------------------------------------------------------------------------- */
+/* --- clients come and go ------------------------------------------------------------------------------------------ */
 
 static struct talk_client *client_of(void *own)
 {
@@ -298,7 +297,7 @@ static void lines_end(struct service_run *run)
         run->host->quit(run);
 }
 
-/* --- */
+/* --- its life ---------------------------------------------------------------------------------------------------- */
 
 static int start(struct service_run *run)
 {

@@ -19,8 +19,7 @@ static void tell(struct talk *talk, const char *sentence)
     talk->run->host->tell(talk->run, NULL, sentence);
 }
 
-/* --- saying
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- saying ------------------------------------------------------------------------------------------------------- */
 
 static void say_to(struct talk *talk, struct talk_client *client, const char *text, size_t n_bytes)
 {
@@ -116,8 +115,7 @@ static void say_line(struct talk *talk, const struct talk_command *command)
     free(line);
 }
 
-/* --- asking
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 /* When it came, by the clock on the wall. */
 static void format_since(const struct talk *talk, const struct talk_client *client, char ret_text[16])

@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <wchar.h>
 
-/* --- keys: pure ------------------------------------------------------------------------------------------------- */
+/* --- keys: pure --------------------------------------------------------------------------------------------------- */
 
 /* A byte that is not part of a character, or that came by a paste and must not be obeyed, goes through the editor as a
  * character of this block: half a surrogate pair, which UTF-8 never brings. */
@@ -65,7 +65,7 @@ unsigned layout_row(const wchar_t *shown, size_t n, size_t begin, unsigned colum
  * what was drawn? widths: of the rows drawn; the cursor stands in row cursor_row, before cell cursor_column. */
 unsigned layout_rows_above(const unsigned short *widths, unsigned cursor_row, unsigned cursor_column, unsigned columns);
 
-/* --- editor: libedit -------------------------------------------------------------------------------------------- */
+/* --- editor: libedit ---------------------------------------------------------------------------------------------- */
 
 struct editor;
 
@@ -96,7 +96,7 @@ void editor_remember(struct editor *editor, const struct editor_line *line);
 size_t editor_dropped(struct editor *editor);
 bool editor_wants_clear(struct editor *editor);
 
-/* --- terminal --------------------------------------------------------------------------------------------------- */
+/* --- terminal ----------------------------------------------------------------------------------------------------- */
 
 #define TERMINAL_STRING 32
 

@@ -203,5 +203,5 @@ def section(found):
         f"| user space | {found.user_bytes:,.0f} |",
         f"| kernel, the server's end: slab objects | {found.kernel_bytes:,.0f} |",
         f"| of these the ring's, which a descriptor and epoll would not have | {found.ring_bytes:,.0f} |",
-        f"| kernel, socket buffers of both ends | {found.buffer_bytes:,.0f} |",
+        f"| kernel, socket buffers of both ends | {max(0, found.buffer_bytes):,.0f} |",
     ]

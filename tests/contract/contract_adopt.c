@@ -306,6 +306,7 @@ static void written_before_opened(struct contract *c)
     assert_string_equal(all, "PROXY UNKNOWN\r\nhello");
     raw_close(pair[1]);
     until(c, end.closed);
+    contract_run(c);
 }
 
 /* No memory for it, or an option that fails: the descriptor stays the caller's. */

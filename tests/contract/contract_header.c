@@ -562,6 +562,7 @@ static void sends_header(struct contract *c)
         raw_close(raw);
         until(c, end.closed);
         raw_close(listener);
+        contract_run(c);
     }
 }
 

@@ -50,6 +50,8 @@ static void close_proxy(struct proxy *proxy)
     if (proxy->raw >= 0)
         raw_close(proxy->raw);
     raw_close(proxy->listener);
+    if (proxy->c->loop != NULL)
+        contract_run(proxy->c); /* nothing is left open */
 }
 
 static int try_through(struct end *end, struct proxy *proxy, const char *url_text,
@@ -511,6 +513,7 @@ static void proxy_not_there(struct contract *c)
     assert_string_equal(end.why.detail, "the proxy can't be reached");
     snprintf(address, sizeof address, "127.0.0.1:%u", proxy.port);
     assert_string_equal(end.why.subject, address);
+    contract_run(c);
 }
 
 static void proxy_is_silent(struct contract *c)

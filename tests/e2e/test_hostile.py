@@ -46,7 +46,8 @@ def visible(data):
 def talk(sonde, listen, *options):
     """`sonde connect` on a terminal, connected: (terminal, connection)."""
     sock = listen()
-    terminal = sonde.on_terminal("connect", *options, url_of(sock))
+    # Without the line editor every byte that is written is the program's answer to the peer's.
+    terminal = sonde.on_terminal("connect", "--no-edit", *options, url_of(sock))
     connection, _ = harness.accept(sock)
     return terminal, connection
 

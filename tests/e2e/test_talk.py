@@ -626,6 +626,17 @@ def test_a_prompt_of_the_peer_s(connected):
     terminal.assert_terminal_is_as_before()
 
 
+def test_a_last_line_without_an_end(connected):
+    terminal, peer = connected("-v", size=(120, 24))
+    terminal.type("typing")
+    peer.say("that was ")
+    terminal.wait_line("typing", "that was ")
+    peer.say("all")
+    peer.close()
+    assert terminal.wait_status() == 0
+    terminal.wait(r"^that was all\nclosed ")
+
+
 def test_connect_ends_its_input(connected):
     terminal, peer = connected()
     peer.say("name: ")
@@ -809,6 +820,7 @@ def test_json(command, client):
 def test_threads_are_not_used(command, client):
     process = command.start(command.serve_argv("talk", "--threads", "2"))
     process.out.wait_match(r"^listening ")
+    process.err.wait_match(r"\n\Z")
     assert "with talk one thread serves" in one_sentence(process.err.text)
     process.signal(signal.SIGTERM)
     assert process.wait() == 0
@@ -833,7 +845,7 @@ def test_a_client_that_does_not_read(sonde, client):
     closed = process.out.wait_match(r"^closed 1 .* not reading, 0 bytes in, (\d+) out, (\d+) unsent")
     lost = int(closed.group(2))
     assert lost > 128 * 1024
-    assert f"[1] does not read, and is dropped: {lost:,} bytes did not reach it." in process.err.text
+    process.err.wait_match(rf"\[1\] does not read, and is dropped: {lost:,} bytes did not reach it\.")
     process.feed(b"and on\n")
     assert good.hear() == "and on\n"
     with pytest.raises(ConnectionResetError):

@@ -267,6 +267,39 @@ static void data_that_is_only_counted(void **state)
     check_json(&event, "{\"event\":\"data\"," WHEN ",\"connection\":1,\"bytes\":5}\n");
 }
 
+static void said(const char *data, size_t n_bytes, const char *expected)
+{
+    struct serve_event event = event_of(SERVE_SAID);
+
+    event.data = data;
+    event.n_bytes = n_bytes;
+    check_text(&event, expected);
+    check_json(&event, "");
+}
+
+static void what_is_said(void **state)
+{
+    struct serve_event event = event_of(SERVE_SPOKEN);
+
+    (void)state;
+    said("hello\n", 6, "[1] 127.0.0.1:40488: hello\n");
+    said("\n", 1, "[1] 127.0.0.1:40488: \n");
+    said("a\\b\tc \xe4\xb8\xad\n", 10, "[1] 127.0.0.1:40488: a\\b\tc \xe4\xb8\xad\n");
+    said("\033[2J\r\xff\xe4\xb8\n", 9, "[1] 127.0.0.1:40488: \\x1b[2J\\r\\xff\\xe4\\xb8\n");
+    said("login: ", 7, "[1] 127.0.0.1:40488: login: \u2026\n");
+    event.view.number = 0;
+    event.n_clients = 3;
+    event.data = "hello\n";
+    event.n_bytes = 6;
+    check_text(&event, "");
+    check_json(&event, "{\"event\":\"said\"," WHEN ",\"clients\":3,\"bytes\":6,\"text\":\"hello\\n\"}\n");
+    event.view.number = 2;
+    event.n_clients = 1;
+    check_json(&event,
+               "{\"event\":\"said\"," WHEN
+               ",\"connection\":2,\"clients\":1,\"bytes\":6,\"text\":\"hello\\n\"}\n");
+}
+
 static void room_is_enough_for_any_data(void **state)
 {
     static unsigned char data[3000];
@@ -307,6 +340,7 @@ int main(void)
         cmocka_unit_test(data_as_text),
         cmocka_unit_test(data_as_hex),
         cmocka_unit_test(data_that_is_only_counted),
+        cmocka_unit_test(what_is_said),
         cmocka_unit_test(room_is_enough_for_any_data),
     };
 

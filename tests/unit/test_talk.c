@@ -27,8 +27,7 @@
 #define MILLISECOND INT64_C(1000000)
 #define DEADLINE_NS (20000 * MILLISECOND)
 
-/* --- the host
- * --------------------------------------------------------------------------------------------------------- */
+/* --- the host ----------------------------------------------------------------------------------------------------- */
 
 struct host {
     enum sonde_engine engine;
@@ -157,8 +156,7 @@ static const struct service_host service_host = {
     .quit = quit,
 };
 
-/* --- streams
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------------------------------------------------ */
 
 static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
 {
@@ -219,8 +217,7 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
 
 static const struct sonde_listener_handler listener_handler = {.accepted = accepted};
 
-/* --- running
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 static void turn_over(struct sonde_timer *timer)
 {
@@ -365,8 +362,7 @@ static void on_each(void (*test)(struct host *host))
     }
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- tests -------------------------------------------------------------------------------------------------------- */
 
 static void all_and_one(struct host *host)
 {
