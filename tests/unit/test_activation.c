@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "cli/activation.h"
-#include "cli/notify.h"
+#include "cli/serve/activation.h"
+#include "cli/serve/sd_notify.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "cli/connect_attempts.h"
+#include "cli/connect/attempts.h"
 
 #include "cli/say.h"
 

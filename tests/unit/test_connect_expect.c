@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/connect_expect.h"
+#include "cli/connect/expect.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/connect_parts.h"
+#include "cli/connect/parts.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/connect_send.h"
+#include "cli/connect/send.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/connect_verify.h"
+#include "cli/connect/verify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "cli/option.h"
-#include "cli/serve_report.h"
+#include "cli/serve/report.h"
 #include "service/exec_internal.h"
 
 #include <errno.h>

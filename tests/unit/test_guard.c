@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "cli/peers.h"
-#include "cli/prefix_list.h"
+#include "cli/serve/peers.h"
+#include "cli/serve/prefix_list.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

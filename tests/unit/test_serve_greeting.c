@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "cli/serve_greeting.h"
+#include "cli/serve/greeting.h"
 
 #include <errno.h>
 #include <stdio.h>

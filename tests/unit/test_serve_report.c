@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "cli/serve_report.h"
+#include "cli/serve/report.h"
 
 #include <errno.h>
 #include <sonde/error.h>

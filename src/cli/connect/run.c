@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One run of connect that carries data: attempts until a connection stands, the talk, and with --each-line the next one
+ * for the next line; or, with -l, the wait for who comes.
+ */
+#include "cli/connect/connect_internal.h"
+#include "cli/connect/report.h"
+#include "cli/say.h"
+#include "cli/taps.h"
+#include "term/escape.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* After SIGINT nothing is waited for any longer than this. */
+#define GRACE_NS (200 * NS_PER_MS)
+
+struct run {
+    const struct connect_job *job;
+    const struct connect_settings *settings;
+    const struct connect_target *target;
+    struct sonde_loop *loop;
+    struct sonde_connect_options options;
+    struct talk_rules rules;
+    struct talk talk;
+    struct input input;
+    struct edit edit;
+    struct view view;
+    struct interrupt interrupt;
+    struct sonde_timer again; /* the next attempt, or the end of the grace */
+    unsigned long long n_failed;
+    bool interrupted, over;
+    int input_status; /* EXIT_NETWORK once standard input could not be read */
+    int status;
+};
+
+static void stop(struct run *run, int status)
+{
+    run->status = run->interrupted ? EXIT_INTERRUPTED : status != EXIT_DONE ? status : run->input_status;
+    run->over = true;
+    sonde_loop_stop(run->loop);
+}
+
+static void next(struct run *run)
+{
+    if (input_wish(&run->input, INPUT_LOOK) < 0) {
+        say(_("memory is short."));
+        stop(run, EXIT_NETWORK);
+    }
+}
+
+/* The client has gone: is the next one waited for? Not when it brought what was waited for, and not when the trouble
+ * is ours. */
+static bool takes_another(const struct run *run)
+{
+    const struct connection_end *end = &run->talk.end;
+    bool matched = run->rules.expect != NULL && run->rules.expect->matched;
+    bool is_ours = end->reason == END_OUTPUT || end->error == -ENOMEM || end->error == -ENOBUFS;
+
+    bool was_once = run->settings->once && end->n_received > 0;
+
+    return run->settings->keep_open && !was_once && !run->interrupted && !matched && !is_ours;
+}
+
+/* Who it is in sentences: the address that was given, or who has come. */
+static void name_peer(const struct run *run, char *ret_name, size_t size_bytes)
+{
+    if (run->settings->listen)
+        end_format_peer(&run->talk.end, ret_name, size_bytes);
+    else
+        snprintf(ret_name, size_bytes, "%s", run->target->name);
+}
+
+/* The talk is over, or could not even start. */
+static void after_talk(struct run *run)
+{
+    const struct connection_end *end = &run->talk.end;
+    bool each_line = run->settings->each_line >= 0;
+    char name[SONDE_URL_MAX];
+
+    if (!end->opened && run->settings->verbose && !run->settings->calls)
+        attempts_tell(&run->talk.attempts);
+    if (!end->opened && !run->interrupted && retry_may_help(end->error) &&
+        run->n_failed < (unsigned long long)run->settings->n_retries) {
+        int64_t delay_ns = retry_delay_ns(++run->n_failed);
+        if (run->settings->verbose)
+            say(_("%s: %s; the next attempt is in %.1f s."), run->target->name, sonde_strerror(end->error),
+                (double)delay_ns / NS_PER_SECOND);
+        sonde_timer_start_in(&run->again, delay_ns);
+        return;
+    }
+    if (end->opened && run->settings->verbose)
+        report_closed(end, run->settings->listen);
+    name_peer(run, name, sizeof name);
+    int status = connect_proxy_say(run->target, &run->talk)
+                     ? EXIT_NETWORK
+                     : report_end(run->target->given, name, run->settings->output, &run->talk, run->settings->verbose);
+    if (each_line && status == EXIT_DONE && !run->settings->once && !run->interrupted)
+        next(run);
+    else if (takes_another(run))
+        listening_next(run->job->listening);
+    else
+        stop(run, status);
+}
+
+static void on_came(struct sonde_stream *stream, void *user)
+{
+    struct run *run = user;
+
+    if (!run->settings->keep_open)
+        listening_close(run->job->listening);
+    if (run->talk.number > 0)
+        input_restart(&run->input);
+    talk_adopt(&run->talk, stream);
+}
+
+static void attempt(struct run *run)
+{
+    run->job->taps->hides_sent = run->target->has_proxy && run->target->proxy.user[0] != '\0';
+    if (talk_start(&run->talk, &run->target->url, &run->options) < 0)
+        after_talk(run);
+}
+
+static void on_again(struct sonde_timer *timer)
+{
+    struct run *run = timer->user;
+
+    if (run->interrupted)
+        stop(run, EXIT_INTERRUPTED);
+    else
+        attempt(run);
+}
+
+static void on_interrupt(void *user)
+{
+    struct run *run = user;
+
+    run->interrupted = true;
+    sonde_timer_start_in(&run->again, GRACE_NS);
+    if (run->talk.state != TALK_NONE)
+        talk_stop(&run->talk);
+    else
+        stop(run, EXIT_INTERRUPTED);
+}
+
+/* ---- what the parts tell */
+
+static void on_opened(struct talk *talk)
+{
+    struct run *run = talk->user;
+
+    if (run->settings->verbose && !run->settings->calls)
+        attempts_tell(&talk->attempts);
+    run->job->taps->hides_sent = false;
+    run->n_failed = 0;
+    if (talk->number == 1)
+        view_empty_file(&run->view);
+    if (run->settings->verbose || (isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
+        report_connected(&talk->end, run->settings->listen);
+}
+
+static void on_done(struct talk *talk)
+{
+    after_talk(talk->user);
+}
+
+static void note_input_error(struct run *run, int error)
+{
+    char shown[256];
+
+    if (error == 0)
+        return;
+    run->input_status = EXIT_NETWORK;
+    if (run->job->send->n_pieces == 0) {
+        say(_("standard input cannot be read: %s."), sonde_strerror(error));
+        return;
+    }
+    const char *name = send_file_name(run->job->send);
+    escape_short(name, strlen(name), shown, sizeof shown);
+    say(_("%s cannot be read for --send: %s."), shown, sonde_strerror(error));
+}
+
+static void on_looked(bool has_bytes, void *user)
+{
+    struct run *run = user;
+
+    if (has_bytes) {
+        attempt(run);
+        return;
+    }
+    note_input_error(run, run->input.error);
+    stop(run, EXIT_DONE);
+}
+
+static void on_bytes(const void *data, size_t n_bytes, void *user)
+{
+    struct run *run = user;
+    talk_bytes(&run->talk, data, n_bytes);
+}
+
+static void on_line_end(void *user)
+{
+    struct run *run = user;
+    talk_input_end(&run->talk);
+}
+
+static void on_input_end(int error, void *user)
+{
+    struct run *run = user;
+
+    note_input_error(run, error);
+    talk_input_end(&run->talk);
+}
+
+static void on_unstuck(void *user)
+{
+    struct run *run = user;
+    talk_view_unstuck(&run->talk);
+}
+
+static const struct input_handler input_handler = {
+    .looked = on_looked,
+    .bytes = on_bytes,
+    .line_end = on_line_end,
+    .end = on_input_end,
+};
+
+/* ---- */
+
+static enum view_kind view_kind_of(const struct connect_settings *settings)
+{
+    if (settings->json)
+        return VIEW_JSON;
+    if (settings->hex)
+        return VIEW_HEX;
+    if (settings->verify_echo)
+        return VIEW_NOTHING; /* the verdict is what is asked for */
+    return isatty(STDOUT_FILENO) ? VIEW_TEXT : VIEW_RAW;
+}
+
+/* Lines are edited on a terminal, if the ladder does not draw there. */
+static bool edits(struct run *run)
+{
+    const struct connect_settings *settings = run->settings;
+
+    return !settings->no_edit && isatty(STDIN_FILENO) == 1 && !(settings->trace && isatty(STDERR_FILENO)) &&
+           edit_open(&run->edit, run->loop, &run->input, &run->view.out);
+}
+
+static int open_input(struct run *run)
+{
+    struct send *send = run->job->send;
+    bool sends = send->n_pieces > 0;
+    const struct input_options options = {
+        .crlf = run->settings->crlf && !sends, /* what is text among them is converted already */
+        .each_line = run->settings->each_line >= 0,
+        .line_delay_ns = run->settings->delay_ns,
+    };
+
+    send->loop = run->loop;
+    if (sends || !edits(run))
+        return input_open(&run->input, run->loop, sends ? &send_source : &input_stdin, send, &options, &input_handler,
+                          run);
+    run->view.edit = &run->edit;
+    return input_open(&run->input, run->loop, &edit_source, &run->edit, &options, &input_handler, run);
+}
+
+static int open_parts(struct run *run)
+{
+    const struct connect_settings *settings = run->settings;
+
+    eof_rule_parse(settings->eof, &run->rules.eof);
+    run->rules.quit_at_peer_end = settings->peer_eof == PEER_EOF_QUIT && settings->each_line < 0;
+    run->rules.once = settings->once;
+    run->rules.idle_ns = settings->wait_ns;
+    run->rules.expect = run->job->expect;
+    run->rules.within_ns = settings->within_ns;
+    run->rules.verify = run->job->verify;
+    run->options = connect_options_of(settings, run->target);
+
+    sonde_timer_init(&run->again, run->loop, on_again, run);
+    int error =
+        view_open(&run->view, run->loop, view_kind_of(settings), run->job->file_fd, run->target->name, on_unstuck, run);
+    if (error == 0)
+        error = interrupt_open(&run->interrupt, run->loop, on_interrupt, run);
+    if (error == 0)
+        error = open_input(run);
+    talk_init(&run->talk, run->loop, &run->input, &run->view, &run->rules);
+    run->talk.opened = on_opened;
+    run->talk.done = on_done;
+    run->talk.user = run;
+    /* A UNIX socket's clients have no local address, and what is behind a proxy may be known by its name alone. */
+    if (settings->listen)
+        run->talk.local_name = run->target->name;
+    else if (run->target->has_proxy)
+        run->talk.peer_name = run->target->name;
+    return error;
+}
+
+static void close_parts(struct run *run)
+{
+    sonde_timer_stop(&run->again);
+    edit_close(&run->edit);
+    input_close(&run->input);
+    view_close(&run->view);
+    interrupt_close(&run->interrupt);
+    if (run->job->listening != NULL)
+        listening_close(run->job->listening);
+}
+
+/* Say where, and wait for who comes. */
+static void await_client(struct run *run)
+{
+    struct listening *listening = run->job->listening;
+    char url[SONDE_URL_MAX];
+
+    for (unsigned i = 0; i < listening->n_urls; i++) {
+        sonde_url_format(&listening->urls[i], url, sizeof url);
+        report_listening(url);
+        view_listening(&run->view, url);
+    }
+    listening->came = on_came;
+    listening->user = run;
+    listening_next(listening);
+}
+
+static void begin(struct run *run)
+{
+    if (run->job->listening != NULL)
+        await_client(run);
+    else if (run->settings->each_line >= 0)
+        next(run);
+    else
+        attempt(run);
+}
+
+/* Times that could not be kept: it was not sent as often as was asked for. */
+static void report_missed(const struct run *run)
+{
+    uint64_t n_missed = run->job->send->schedule.n_missed;
+
+    if (n_missed > 0 && run->settings->verbose)
+        say(ngettext("--every: at %llu time nothing could be sent yet.",
+                     "--every: at %llu times nothing could be sent yet.", n_missed),
+            (unsigned long long)n_missed);
+}
+
+int connect_run(const struct connect_job *job)
+{
+    struct sonde_loop *loop = job->loop;
+    struct run run = {
+        .job = job,
+        .settings = job->settings,
+        .target = job->target,
+        .loop = loop,
+        .status = EXIT_NETWORK,
+    };
+
+    int error = open_parts(&run);
+    if (error == 0) {
+        begin(&run);
+        /* A failure that is known at once comes before the loop runs. */
+        if (!run.over)
+            error = sonde_loop_run(loop);
+    }
+    report_missed(&run);
+    if (error < 0)
+        say(_("the connection cannot be watched: %s."), sonde_strerror(error));
+    close_parts(&run);
+    /* The closed callbacks reach into run, so they have to come before it goes. */
+    if (run.talk.state == TALK_NONE)
+        sonde_loop_run(loop);
+    return run.status;
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/connect/talk.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#define ACKS_FIRST_NS NS_PER_MS
+#define ACKS_LONGEST_NS (50 * NS_PER_MS)
+#define QUIET_NS (20 * NS_PER_MS) /* nothing more comes for a moment */
+
+static void conclude(struct talk *talk)
+{
+    bool is_file;
+    int error = view_error(talk->view, &is_file);
+
+    if (error < 0 && (talk->end.reason == END_OF_DATA || talk->end.reason == END_HERE)) {
+        talk->end.reason = END_OUTPUT;
+        talk->end.error = error;
+    }
+    talk->state = TALK_NONE;
+    talk->done(talk);
+}
+
+/* The stream is to close now, for this reason. */
+static void leave(struct talk *talk, enum end_reason reason, int error)
+{
+    if (talk->state >= TALK_CLOSING)
+        return;
+    talk->state = TALK_CLOSING;
+    talk->end.reason = reason;
+    talk->end.error = error;
+    input_wish(talk->input, INPUT_NOTHING);
+    sonde_stream_close(talk->stream);
+}
+
+static void finish(struct talk *talk, int64_t deadline_ns)
+{
+    talk->state = TALK_ENDING;
+    sonde_stream_finish(talk->stream, deadline_ns);
+}
+
+/* The patience begins once everything is on its way: a slow peer's reading is not counted. */
+static void finish_by_clock(struct talk *talk)
+{
+    talk->deadline_ns = sonde_loop_now_ns(talk->loop) + talk->rules->eof.patience_ns;
+    finish(talk, talk->deadline_ns);
+}
+
+/* Bytes that the peer's kernel has not acknowledged. */
+static int unacknowledged(const struct talk *talk)
+{
+    int n_bytes = 0;
+
+    /* What a UNIX socket has sent is in the peer's queue already; there the call counts what the peer has not read. */
+    if (talk->end.peer.family == AF_UNIX)
+        return 0;
+    if (ioctl(sonde_stream_fd(talk->stream), SIOCOUTQ, &n_bytes) < 0)
+        return 0;
+    return n_bytes;
+}
+
+static void check_acks(struct talk *talk)
+{
+    if (talk->state != TALK_ENDING || sonde_stream_queued_bytes(talk->stream) > 0)
+        return; /* drained comes back here */
+    if (unacknowledged(talk) == 0) {
+        leave(talk, END_HERE, 0);
+        return;
+    }
+    /* The kernel has no event for it. */
+    sonde_timer_start_in(&talk->acks, talk->acks_delay_ns);
+    if (talk->acks_delay_ns < ACKS_LONGEST_NS)
+        talk->acks_delay_ns *= 2;
+}
+
+static void on_acks(struct sonde_timer *timer)
+{
+    check_acks(timer->user);
+}
+
+/* Let each side go on or wait, as things stand. */
+static void regulate(struct talk *talk)
+{
+    bool is_file;
+    int error = view_error(talk->view, &is_file);
+
+    if (talk->state != TALK_OPEN && talk->state != TALK_ENDING)
+        return;
+    if (error < 0) {
+        leave(talk, END_OUTPUT, error);
+        return;
+    }
+    bool stuck = view_is_stuck(talk->view);
+    if (stuck != (bool)sonde_stream_is_paused(talk->stream)) {
+        if (stuck)
+            sonde_stream_pause(talk->stream);
+        else
+            sonde_stream_resume(talk->stream);
+    }
+
+    size_t n_queued = sonde_stream_queued_bytes(talk->stream);
+    if (n_queued > TALK_QUEUE_HIGH)
+        talk->queue_is_full = true;
+    else if (n_queued == 0)
+        talk->queue_is_full = false;
+    if (talk->state != TALK_OPEN || talk->input_ended)
+        return;
+    bool waits = talk->queue_is_full || (stuck && view_shows_sent(talk->view)) ||
+                 (talk->rules->verify != NULL && verify_room(talk->rules->verify) < 2 * INPUT_CHUNK);
+    error = input_wish(talk->input, waits ? INPUT_NOTHING : INPUT_GIVE);
+    if (error < 0)
+        leave(talk, END_OTHER, error);
+}
+
+/* ---- the stream */
+
+static void something_moved(struct talk *talk)
+{
+    talk->active_ns = sonde_loop_now_ns(talk->loop);
+    talk->n_sent_seen = sonde_stream_sent_bytes(talk->stream);
+}
+
+static void on_idle(struct sonde_timer *timer)
+{
+    struct talk *talk = timer->user;
+    int64_t now_ns = sonde_loop_now_ns(talk->loop);
+
+    if (talk->state != TALK_OPEN && talk->state != TALK_ENDING)
+        return;
+    /* Silence that we make ourselves is not the peer's. */
+    if (sonde_stream_sent_bytes(talk->stream) != talk->n_sent_seen || view_is_stuck(talk->view) ||
+        input_is_delayed(talk->input))
+        something_moved(talk);
+    if (now_ns - talk->active_ns >= talk->rules->idle_ns)
+        leave(talk, END_IDLE, 0);
+    else
+        sonde_timer_start(timer, talk->active_ns + talk->rules->idle_ns);
+}
+
+static void on_within(struct sonde_timer *timer)
+{
+    struct talk *talk = timer->user;
+
+    if (talk->state == TALK_OPEN || talk->state == TALK_ENDING)
+        leave(talk, END_LATE, 0);
+}
+
+/* The expression has matched, and that is all that was waited for. */
+static void has_matched(struct talk *talk)
+{
+    uint64_t offset, n_bytes;
+
+    if (talk->view->kind == VIEW_JSON) {
+        expect_where(talk->rules->expect, &offset, &n_bytes);
+        view_matched(talk->view, offset, n_bytes);
+    }
+    leave(talk, END_HERE, 0);
+}
+
+static void on_quiet(struct sonde_timer *timer)
+{
+    struct talk *talk = timer->user;
+
+    if ((talk->state == TALK_OPEN || talk->state == TALK_ENDING) && expect_look(talk->rules->expect, false))
+        has_matched(talk);
+}
+
+/* The peer has ended, and what it still owes will never come back. */
+static bool is_cut_short(const struct talk *talk)
+{
+    return talk->peer_ended && talk->rules->verify != NULL && talk->rules->verify->n_bytes > 0;
+}
+
+/* No more will come: is that a line's end that was waited for? */
+static bool look_at_end(struct talk *talk)
+{
+    if (talk->state >= TALK_CLOSING || talk->rules->expect == NULL || !expect_look(talk->rules->expect, true))
+        return false;
+    has_matched(talk);
+    return true;
+}
+
+/* Is what has come what it should be? It may be the last that is wanted. */
+static void judge(struct talk *talk, const struct sonde_lent *bytes)
+{
+    const struct talk_rules *rules = talk->rules;
+
+    if (rules->verify != NULL && verify_received(rules->verify, bytes->data, bytes->n_bytes) != VERIFY_SAME) {
+        leave(talk, END_DIFFERS, 0);
+        return;
+    }
+    if (rules->expect == NULL)
+        return;
+    if (expect_received(rules->expect, bytes->data, bytes->n_bytes))
+        has_matched(talk);
+    else if (expect_is_behind(rules->expect))
+        sonde_timer_start_in(&talk->quiet, QUIET_NS);
+}
+
+static void start_judging(struct talk *talk)
+{
+    const struct talk_rules *rules = talk->rules;
+
+    if (rules->expect != NULL)
+        expect_restart(rules->expect);
+    if (rules->verify != NULL)
+        verify_restart(rules->verify);
+    if (rules->within_ns > 0)
+        sonde_timer_start_in(&talk->within, rules->within_ns);
+}
+
+static void on_opened(struct sonde_stream *stream)
+{
+    struct talk *talk = sonde_stream_owner(stream);
+
+    if (talk->state != TALK_CONNECTING)
+        return;
+    talk->state = TALK_OPEN;
+    talk->number++;
+    talk->end.opened = true;
+    attempts_take(&talk->attempts, stream);
+    sonde_stream_local(stream, &talk->end.local);
+    sonde_stream_peer(stream, &talk->end.peer);
+    view_opened(talk->view, talk->number, &talk->end);
+    start_judging(talk);
+    talk->opened(talk);
+
+    something_moved(talk);
+    if (talk->rules->idle_ns > 0)
+        sonde_timer_start_in(&talk->idle, talk->rules->idle_ns);
+    regulate(talk);
+}
+
+static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    struct talk *talk = sonde_stream_owner(stream);
+
+    if (talk->state >= TALK_CLOSING)
+        return;
+    something_moved(talk);
+    view_received(talk->view, bytes->data, bytes->n_bytes);
+    judge(talk, bytes);
+    regulate(talk);
+    if (talk->rules->once)
+        leave(talk, END_HERE, 0);
+}
+
+static void on_end(struct sonde_stream *stream)
+{
+    struct talk *talk = sonde_stream_owner(stream);
+
+    something_moved(talk);
+    talk->peer_ended = true;
+    if (look_at_end(talk) || talk->state != TALK_OPEN)
+        return;
+    if (is_cut_short(talk)) {
+        leave(talk, END_OF_DATA, 0);
+        return;
+    }
+    if (talk->input_ended)
+        finish(talk, INT64_MAX);
+    else if (talk->rules->quit_at_peer_end && input_drain(talk->input) < 0)
+        leave(talk, END_OTHER, -ENOMEM);
+}
+
+static void on_drained(struct sonde_stream *stream)
+{
+    struct talk *talk = sonde_stream_owner(stream);
+
+    something_moved(talk);
+    if (talk->waits_for_acks)
+        check_acks(talk);
+    else if (talk->ends_by_clock && talk->deadline_ns == 0 && talk->state == TALK_ENDING)
+        finish_by_clock(talk);
+    regulate(talk);
+}
+
+static enum end_reason reason_of(int error)
+{
+    switch (-error) {
+    case ECONNRESET:
+    case EPIPE:
+        return END_RESET;
+    case ETIMEDOUT:
+        return END_TIMEOUT;
+    default:
+        return END_OTHER;
+    }
+}
+
+static void on_failed(struct sonde_stream *stream, int error)
+{
+    struct talk *talk = sonde_stream_owner(stream);
+
+    sonde_stream_why(stream, &talk->why);
+    attempts_take(&talk->attempts, stream);
+    if (talk->end.opened && look_at_end(talk))
+        return;
+    if (talk->deadline_ns != 0 && error == -ETIMEDOUT && sonde_loop_now_ns(talk->loop) >= talk->deadline_ns)
+        leave(talk, END_HERE, 0);
+    else
+        leave(talk, reason_of(error), error);
+}
+
+static void on_closed(struct sonde_stream *stream)
+{
+    struct talk *talk = sonde_stream_owner(stream);
+    bool stopped = talk->end.reason == END_STOPPED;
+
+    talk->end.n_received = sonde_stream_received_bytes(stream);
+    talk->end.n_sent = sonde_stream_sent_bytes(stream);
+    talk->end.n_unsent = sonde_stream_unsent_bytes(stream) + talk->n_refused;
+    talk->end.duration_ns = sonde_loop_now_ns(talk->loop) - sonde_stream_since_ns(stream);
+    talk->stream = NULL;
+    talk->state = TALK_CLOSED;
+    sonde_timer_stop(&talk->idle);
+    sonde_timer_stop(&talk->acks);
+    sonde_timer_stop(&talk->within);
+    sonde_timer_stop(&talk->quiet);
+    input_wish(talk->input, INPUT_NOTHING);
+    view_closed(talk->view, &talk->end);
+    if (stopped || !view_is_stuck(talk->view))
+        conclude(talk);
+}
+
+static const struct sonde_stream_handler stream_handler = {
+    .opened = on_opened,
+    .data = on_data,
+    .end = on_end,
+    .drained = on_drained,
+    .failed = on_failed,
+    .closed = on_closed,
+};
+
+void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, struct view *view,
+               const struct talk_rules *rules)
+{
+    *talk = (struct talk){.loop = loop, .input = input, .view = view, .rules = rules};
+    sonde_timer_init(&talk->idle, loop, on_idle, talk);
+    sonde_timer_init(&talk->acks, loop, on_acks, talk);
+    sonde_timer_init(&talk->within, loop, on_within, talk);
+    sonde_timer_init(&talk->quiet, loop, on_quiet, talk);
+}
+
+static void start_afresh(struct talk *talk)
+{
+    talk->state = TALK_CONNECTING;
+    talk->input_ended = talk->peer_ended = talk->queue_is_full = false;
+    talk->ends_by_clock = talk->waits_for_acks = false;
+    talk->deadline_ns = 0;
+    talk->acks_delay_ns = ACKS_FIRST_NS;
+    talk->n_sent_seen = talk->n_refused = 0;
+    talk->end = (struct connection_end){
+        .reason = END_OF_DATA,
+        .local_name = talk->local_name,
+        .peer_name = talk->peer_name,
+    };
+    talk->why = (struct sonde_why){.call = "connect"};
+    talk->attempts.n = 0;
+}
+
+int talk_start(struct talk *talk, const struct sonde_url *url, const struct sonde_connect_options *options)
+{
+    start_afresh(talk);
+    int error = sonde_connect(talk->loop, url, options, &stream_handler, talk, &talk->stream, &talk->why);
+    if (error < 0) {
+        talk->state = TALK_NONE;
+        talk->end.reason = reason_of(error);
+        talk->end.error = error;
+        view_closed(talk->view, &talk->end);
+    }
+    return error;
+}
+
+void talk_adopt(struct talk *talk, struct sonde_stream *stream)
+{
+    start_afresh(talk);
+    talk->stream = stream;
+    sonde_stream_set_handler(stream, &stream_handler, talk);
+    on_opened(stream);
+}
+
+void talk_stop(struct talk *talk)
+{
+    if (talk->state == TALK_CLOSED) {
+        talk->end.reason = END_STOPPED;
+        conclude(talk);
+    } else if (talk->state == TALK_CLOSING) {
+        talk->end.reason = END_STOPPED;
+    } else if (talk->state != TALK_NONE) {
+        leave(talk, END_STOPPED, 0);
+    }
+}
+
+/* ---- input and view */
+
+void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
+{
+    if (talk->state != TALK_OPEN)
+        return;
+    int error = sonde_stream_write(talk->stream, data, n_bytes);
+    if (error == -ENOMEM || error == -ENOBUFS) {
+        leave(talk, END_OTHER, error);
+        return;
+    }
+    if (error < 0) {
+        /* The connection is gone. failed() follows, once everything that had arrived was shown. */
+        talk->n_refused += n_bytes;
+        talk->input_ended = true;
+        input_wish(talk->input, INPUT_NOTHING);
+        return;
+    }
+    something_moved(talk);
+    if (talk->rules->verify != NULL)
+        verify_sent(talk->rules->verify, data, n_bytes);
+    view_sent(talk->view, data, n_bytes);
+    if (is_cut_short(talk))
+        leave(talk, END_OF_DATA, 0);
+    regulate(talk);
+}
+
+void talk_input_end(struct talk *talk)
+{
+    talk->input_ended = true;
+    if (talk->state != TALK_OPEN)
+        return;
+    something_moved(talk);
+    if (talk->peer_ended) {
+        finish(talk, INT64_MAX);
+        return;
+    }
+    switch (talk->rules->eof.action) {
+    case EOF_WAIT:
+        finish(talk, INT64_MAX);
+        break;
+    case EOF_CLOSE:
+        talk->state = TALK_ENDING;
+        talk->waits_for_acks = true;
+        sonde_stream_shutdown(talk->stream);
+        check_acks(talk);
+        break;
+    case EOF_AFTER:
+        talk->state = TALK_ENDING;
+        talk->ends_by_clock = true;
+        sonde_stream_shutdown(talk->stream);
+        if (sonde_stream_queued_bytes(talk->stream) == 0)
+            finish_by_clock(talk);
+        break;
+    case EOF_IGNORE:
+        break;
+    }
+}
+
+void talk_view_unstuck(struct talk *talk)
+{
+    if (talk->state == TALK_CLOSED) {
+        conclude(talk);
+    } else if (talk->state == TALK_OPEN || talk->state == TALK_ENDING) {
+        something_moved(talk);
+        regulate(talk);
+    }
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection: standard input to the peer, the peer to the view, both ways at once.
+ *
+ * Neither direction waits for the other. Towards the peer, input is not read while the stream holds more than
+ * TALK_QUEUE_HIGH, until it has drained. From the peer, the stream is paused while the view is stuck, and only then: an
+ * echo that we do not read would stop reading us.
+ *
+ *   CONNECTING -> OPEN -> [ENDING] -> CLOSING -> DONE
+ *
+ * ENDING: nothing more will be sent; what the peer still sends is shown. CLOSING: the stream is on its way out.
+ * A talk is done once the stream is closed and everything received has been written.
+ */
+#ifndef CLI_CONNECT_TALK_H
+#define CLI_CONNECT_TALK_H
+
+#include "cli/connect/attempts.h"
+#include "cli/connect/expect.h"
+#include "cli/connect/input.h"
+#include "cli/connect/parts.h"
+#include "cli/connect/verify.h"
+#include "cli/connect/view.h"
+
+#include <sonde/stream.h>
+
+#define TALK_QUEUE_HIGH (256u * 1024u)
+
+enum talk_state {
+    TALK_NONE, /* not started, or done */
+    TALK_CONNECTING,
+    TALK_OPEN,
+    TALK_ENDING,
+    TALK_CLOSING, /* the stream was told to close */
+    TALK_CLOSED,  /* it has; the view is still stuck */
+};
+
+struct talk_rules {
+    struct eof_rule eof;
+    bool quit_at_peer_end; /* --peer-eof quit */
+    bool once;
+    int64_t idle_ns;       /* 0: for ever */
+    struct expect *expect; /* what is received is to match; NULL: it is not */
+    int64_t within_ns;     /* so long after the connection stands at most; 0: until its end */
+    struct verify *verify; /* what is received is to be what was sent; NULL: it is not */
+};
+
+struct talk {
+    const struct talk_rules *rules;
+    struct sonde_loop *loop;
+    struct input *input;
+    struct view *view;
+    /* It stands; and it is over, with everything shown: the talk may be started again. */
+    const char *local_name, *peer_name; /* as in struct connection_end; may be set after talk_init */
+    void (*opened)(struct talk *talk);
+    void (*done)(struct talk *talk);
+    void *user;
+
+    enum talk_state state;
+    struct sonde_stream *stream; /* valid from CONNECTING to CLOSING */
+    uint64_t number;             /* connections that stood so far, with this one */
+    bool input_ended, peer_ended;
+    bool queue_is_full;  /* above TALK_QUEUE_HIGH since it last was drained */
+    bool waits_for_acks; /* EOF_CLOSE */
+    bool ends_by_clock;  /* EOF_AFTER */
+    int64_t deadline_ns; /* of EOF_AFTER, once everything is sent: being cut then is as good as the peer's end */
+    struct sonde_timer idle, acks, within, quiet;
+    int64_t acks_delay_ns;
+    int64_t active_ns;    /* when something last moved */
+    uint64_t n_sent_seen; /* what sonde_stream_sent_bytes last said to the idle timer */
+    uint64_t n_refused;   /* bytes of input that came when nothing could be sent any more */
+    struct connection_end end;
+    struct sonde_why why;
+    struct attempts attempts; /* what was tried on the way there */
+};
+
+/* Set it up, once. */
+void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, struct view *view,
+               const struct talk_rules *rules);
+
+/* Connect. Returns what sonde_connect returns; done follows only when that is 0. */
+int talk_start(struct talk *talk, const struct sonde_url *url, const struct sonde_connect_options *options);
+
+/* Talk over a connection that was accepted. opened is called before this returns. */
+void talk_adopt(struct talk *talk, struct sonde_stream *stream);
+
+/* Close at once; done follows as soon as the stream is closed, whatever the view still holds. */
+void talk_stop(struct talk *talk);
+
+/* From the input's handler. */
+void talk_bytes(struct talk *talk, const void *data, size_t n_bytes);
+void talk_input_end(struct talk *talk);
+
+/* From the view's: it goes on, or is broken. */
+void talk_view_unstuck(struct talk *talk);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/serve/report.h"
+
+#include "term/escape.h"
+#include "term/hex.h"
+#include "json/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sonde/error.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* snprintf that returns what it wrote, not what it would have liked to. */
+static size_t line(char *ret_line, size_t size_bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static size_t line(char *ret_line, size_t size_bytes, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int n = vsnprintf(ret_line, size_bytes, format, arguments);
+    va_end(arguments);
+    if (n < 0)
+        return 0;
+    return (size_t)n < size_bytes ? (size_t)n : size_bytes - 1;
+}
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------- */
+
+static const char *const reason_words[] = {[SERVE_OPEN] = "open",
+#define SERVE_REASON_TEXT(name, json, text) [SERVE_##name] = (text),
+                                           SERVE_REASONS(SERVE_REASON_TEXT)
+#undef SERVE_REASON_TEXT
+};
+
+/* How its program ended, if there is one. */
+static void text_outcome(const struct service_outcome *outcome, char *ret_text, size_t size_bytes)
+{
+    size_t n = 0;
+
+    ret_text[0] = '\0';
+    if (outcome == NULL)
+        return;
+    if (outcome->fate == SERVICE_EXITED)
+        n = line(ret_text, size_bytes, "exit %d", outcome->value);
+    else if (outcome->fate == SERVICE_SIGNALED)
+        n = line(ret_text, size_bytes, "signal %d", outcome->value);
+    else
+        n = line(ret_text, size_bytes, "%s", outcome->fate == SERVICE_RUNNING ? "still running" : "not started");
+    if (outcome->n_unread_bytes > 0)
+        line(ret_text + n, size_bytes - n, ", %" PRIu64 " not read", outcome->n_unread_bytes);
+}
+
+static size_t text_closed(const struct serve_view *view, char *ret_text, size_t size_bytes)
+{
+    char reason[128], unsent[48] = "", outcome[64];
+
+    text_outcome(view->outcome, outcome, sizeof(outcome));
+
+    if (view->reason == SERVE_LIMIT)
+        line(reason, sizeof(reason), "refused: %lld clients are connected already", view->limit);
+    else if (view->reason == SERVE_PEER_LIMIT)
+        line(reason, sizeof(reason), "refused: too many from this address: %lld are connected already", view->limit);
+    else
+        line(reason, sizeof(reason), "%s",
+             view->reason == SERVE_ERROR ? sonde_strerror(view->error) : reason_words[view->reason]);
+    if (view->unsent_bytes > 0)
+        line(unsent, sizeof(unsent), ", %" PRIu64 " unsent", view->unsent_bytes);
+    return line(ret_text, size_bytes,
+                "closed %" PRIu64 " %s <- %s %s%s%s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.6f s\n", view->number,
+                view->local, view->peer, reason, outcome[0] != '\0' ? ", " : "", outcome, view->in_bytes,
+                view->out_bytes, unsent, seconds(view->age_ns));
+}
+
+/* Why the other end's PROXY protocol header was not taken. */
+static const struct refusal {
+    int error;
+    const char *name, *text;
+} refusals[] = {
+    {-EPERM, "not_trusted", "not trusted to send a PROXY header"},
+    {-SONDE_EPROXYHEAD, "no_header", "no PROXY header came first"},
+    {-ETIMEDOUT, "timeout", "no PROXY header came in time"},
+    {-ENOBUFS, "too_many", "too many have not sent their PROXY header yet"},
+    {0, "gone", "gone before its PROXY header"},
+};
+
+static const struct refusal *refusal_of(int error)
+{
+    const struct refusal *refusal = refusals;
+
+    while (refusal->error != 0 && refusal->error != error)
+        refusal++;
+    return refusal;
+}
+
+static size_t text_escaped(const struct serve_view *view, const unsigned char *data, size_t n_bytes, char *ret_text,
+                           size_t size_bytes)
+{
+    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s > ", view->number, view->peer);
+    struct escape escape;
+
+    /* The connection has no room to carry a cut character over to its next chunk: the pieces are shown as bytes. */
+    escape_init(&escape, ESCAPE_LINE);
+    while (n_bytes > 0) {
+        size_t taken = 0;
+        n += escape_bytes(&escape, data, n_bytes, ret_text + n, size_bytes - n, &taken);
+        data += taken;
+        n_bytes -= taken;
+    }
+    n += escape_finish(&escape, ret_text + n, size_bytes - n);
+    ret_text[n++] = '\n';
+    return n;
+}
+
+/* To be read as it was meant: tabs and backslashes as they are. What has not ended is marked. */
+static size_t text_said(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const unsigned char *data = event->data;
+    size_t n_bytes = event->n_bytes;
+    size_t n = line(ret_text, size_bytes, "[%" PRIu64 "] %s: ", event->view.number, event->view.peer);
+    bool ended = n_bytes > 0 && data[n_bytes - 1] == '\n';
+    struct escape escape;
+
+    n_bytes -= ended;
+    escape_init(&escape, ESCAPE_TEXT);
+    while (n_bytes > 0) {
+        size_t taken = 0;
+        n += escape_bytes(&escape, data, n_bytes, ret_text + n, size_bytes - n, &taken);
+        data += taken;
+        n_bytes -= taken;
+    }
+    n += escape_finish(&escape, ret_text + n, size_bytes - n);
+    return n + line(ret_text + n, size_bytes - n, "%s\n", ended ? "" : "\u2026");
+}
+
+static size_t text_hex(const struct serve_view *view, uint64_t offset, const unsigned char *data, size_t n_bytes,
+                       char *ret_text, size_t size_bytes)
+{
+    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s >\n", view->number, view->peer);
+
+    for (size_t i = 0; i < n_bytes; i += HEX_PER_LINE) {
+        size_t n_line = n_bytes - i < HEX_PER_LINE ? n_bytes - i : HEX_PER_LINE;
+        n += hex_line("", offset + i, data + i, n_line, ret_text + n, size_bytes - n);
+    }
+    return n;
+}
+
+static size_t text_data(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    switch (event->print) {
+    case SERVE_PRINT_TEXT:
+        return text_escaped(&event->view, event->data, event->n_bytes, ret_text, size_bytes);
+    case SERVE_PRINT_HEX:
+        return text_hex(&event->view, event->offset, event->data, event->n_bytes, ret_text, size_bytes);
+    case SERVE_PRINT_NONE:
+        break;
+    }
+    return 0;
+}
+
+/* The peer stands last: its name may hold spaces ("pid 4121 (uid 1000)"), so that counting columns works for others. */
+static size_t text_table(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const struct serve_view *view = &event->view;
+
+    if (event->happening == SERVE_TABLE_HEAD)
+        return line(ret_text, size_bytes, "%-10s %12s %14s %14s %10s %6s  %-21s %s\n", "CONNECTION", "SECONDS", "IN",
+                    "OUT", "QUEUED", "PAUSED", "LOCAL", "PEER");
+    if (event->happening == SERVE_TABLE_FOOT)
+        return line(ret_text, size_bytes, "%" PRIu64 " connections\n", event->n_connections);
+    return line(ret_text, size_bytes, "%-10" PRIu64 " %12.3f %14" PRIu64 " %14" PRIu64 " %10zu %6s  %-21s %s\n",
+                view->number, seconds(view->age_ns), view->in_bytes, view->out_bytes, view->queued_bytes,
+                view->paused ? "yes" : "no", view->local, view->peer);
+}
+
+static size_t text_ended(const struct serve_view *view, char *ret_text, size_t size_bytes)
+{
+    char outcome[64];
+
+    text_outcome(view->outcome, outcome, sizeof(outcome));
+    return line(ret_text, size_bytes, "ended %" PRIu64 " %s\n", view->number, outcome);
+}
+
+size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const struct serve_view *view = &event->view;
+
+    switch (event->happening) {
+    case SERVE_LISTENING:
+        return line(ret_text, size_bytes, "listening %s\n", event->url);
+    case SERVE_OPENED:
+        return line(ret_text, size_bytes, "opened %" PRIu64 " %s <- %s\n", view->number, view->local, view->peer);
+    case SERVE_DATA:
+        return text_data(event, ret_text, size_bytes);
+    case SERVE_SAID:
+        return text_said(event, ret_text, size_bytes);
+    case SERVE_SPOKEN: /* the operator has it on the screen */
+        break;
+    case SERVE_CLOSED:
+        return text_closed(view, ret_text, size_bytes);
+    case SERVE_QUEUE:
+        /* The kernel lets the queue grow to one more than the limit: it is full when it is longer (listen(2)). */
+        return line(ret_text, size_bytes, "queue %u of %u %s%s\n", event->length, event->limit, event->url,
+                    event->length > event->limit ? " full" : "");
+    case SERVE_WAITING:
+        return line(ret_text, size_bytes, "waiting %s <- %s %s, unread %u\n", view->local, view->peer, event->state,
+                    event->n_unread);
+    case SERVE_MORE_WAITING:
+        return line(ret_text, size_bytes, "waiting: %u more\n", event->length);
+    case SERVE_REFUSED:
+        return line(ret_text, size_bytes, "refused %s <- %s %s\n", event->url, view->peer,
+                    refusal_of(event->error)->text);
+    case SERVE_ENDED:
+        return text_ended(view, ret_text, size_bytes);
+    case SERVE_TROUBLE: /* said on standard error, for people */
+        break;
+    case SERVE_TABLE_HEAD:
+    case SERVE_TABLE_ROW:
+    case SERVE_TABLE_FOOT:
+        return text_table(event, ret_text, size_bytes);
+    }
+    return 0;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------- */
+
+static const char *const reason_names[] = {[SERVE_OPEN] = "open",
+#define SERVE_REASON_JSON(name, json, text) [SERVE_##name] = (json),
+                                           SERVE_REASONS(SERVE_REASON_JSON)
+#undef SERVE_REASON_JSON
+};
+
+/* NULL: JSON does not tell it. */
+static const char *const event_names[] = {
+    [SERVE_LISTENING] = "listening",
+    [SERVE_OPENED] = "opened",
+    [SERVE_SAID] = NULL,
+    [SERVE_SPOKEN] = "said",
+    [SERVE_DATA] = "data",
+    [SERVE_CLOSED] = "closed",
+    [SERVE_QUEUE] = "queue",
+    [SERVE_TROUBLE] = "trouble",
+    [SERVE_WAITING] = "waiting",
+    [SERVE_MORE_WAITING] = "more_waiting",
+    [SERVE_TABLE_HEAD] = NULL,
+    [SERVE_TABLE_ROW] = "connection",
+    [SERVE_TABLE_FOOT] = NULL,
+    [SERVE_REFUSED] = "refused",
+    [SERVE_ENDED] = "ended",
+};
+
+static void json_ends(struct json *json, const struct serve_view *view)
+{
+    json_number(json, "connection", (int64_t)view->number);
+    json_string(json, "local", view->local);
+    json_string(json, "peer", view->peer);
+}
+
+static void json_outcome(struct json *json, const struct service_outcome *outcome)
+{
+    if (outcome == NULL)
+        return;
+    if (outcome->fate == SERVICE_EXITED)
+        json_number(json, "exit", outcome->value);
+    else if (outcome->fate == SERVICE_SIGNALED)
+        json_number(json, "signal", outcome->value);
+    else
+        json_boolean(json, "running", outcome->fate == SERVICE_RUNNING);
+    json_number(json, "unread", (int64_t)outcome->n_unread_bytes);
+}
+
+static void json_closed(struct json *json, const struct serve_view *view)
+{
+    json_ends(json, view);
+    json_string(json, "reason", reason_names[view->reason]);
+    if (view->reason == SERVE_RESET || view->reason == SERVE_TIMEOUT || view->reason == SERVE_ERROR)
+        json_string(json, "error", sonde_error_name(view->error));
+    if (view->reason == SERVE_LIMIT || view->reason == SERVE_PEER_LIMIT)
+        json_number(json, "limit", view->limit);
+    json_number(json, "bytes_in", (int64_t)view->in_bytes);
+    json_number(json, "bytes_out", (int64_t)view->out_bytes);
+    json_number(json, "unsent", (int64_t)view->unsent_bytes);
+    json_outcome(json, view->outcome);
+    json_number(json, "duration_ns", view->age_ns);
+}
+
+static void json_row(struct json *json, const struct serve_view *view)
+{
+    json_ends(json, view);
+    json_number(json, "age_ns", view->age_ns);
+    json_number(json, "bytes_in", (int64_t)view->in_bytes);
+    json_number(json, "bytes_out", (int64_t)view->out_bytes);
+    json_number(json, "queued", (int64_t)view->queued_bytes);
+    json_boolean(json, "paused", view->paused);
+}
+
+static void json_spoken(struct json *json, const struct serve_event *event)
+{
+    if (event->view.number > 0)
+        json_number(json, "connection", (int64_t)event->view.number);
+    json_number(json, "clients", event->n_clients);
+    json_number(json, "bytes", (int64_t)event->n_bytes);
+    json_bytes(json, event->data, event->n_bytes);
+}
+
+static void json_data(struct json *json, const struct serve_event *event)
+{
+    json_number(json, "connection", (int64_t)event->view.number);
+    json_number(json, "bytes", (int64_t)event->n_bytes);
+    if (event->print != SERVE_PRINT_NONE)
+        json_bytes(json, event->data, event->n_bytes);
+}
+
+size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    struct json json;
+
+    if (event_names[event->happening] == NULL)
+        return 0;
+    json_begin(&json, ret_text, size_bytes);
+    json_string(&json, "event", event_names[event->happening]);
+    json_time(&json, "time", event->realtime_ns);
+    json_number(&json, "mono_ns", event->mono_ns);
+    switch (event->happening) {
+    case SERVE_LISTENING:
+        json_string(&json, "url", event->url);
+        break;
+    case SERVE_OPENED:
+        json_ends(&json, &event->view);
+        break;
+    case SERVE_DATA:
+        json_data(&json, event);
+        break;
+    case SERVE_SPOKEN:
+        json_spoken(&json, event);
+        break;
+    case SERVE_SAID:
+        break;
+    case SERVE_CLOSED:
+        json_closed(&json, &event->view);
+        break;
+    case SERVE_QUEUE:
+        json_string(&json, "url", event->url);
+        json_number(&json, "length", event->length);
+        json_number(&json, "limit", event->limit);
+        break;
+    case SERVE_WAITING:
+        json_string(&json, "local", event->view.local);
+        json_string(&json, "peer", event->view.peer);
+        json_string(&json, "state", event->state);
+        json_number(&json, "unread", event->n_unread);
+        break;
+    case SERVE_MORE_WAITING:
+        json_number(&json, "n", event->length);
+        break;
+    case SERVE_ENDED:
+        json_number(&json, "connection", (int64_t)event->view.number);
+        json_outcome(&json, event->view.outcome);
+        break;
+    case SERVE_TROUBLE:
+        json_string(&json, "error", event->error == 0 ? NULL : sonde_error_name(event->error));
+        break;
+    case SERVE_REFUSED:
+        json_string(&json, "url", event->url);
+        json_string(&json, "peer", event->view.peer);
+        json_string(&json, "reason", refusal_of(event->error)->name);
+        json_string(&json, "error", sonde_error_name(event->error));
+        break;
+    case SERVE_TABLE_ROW:
+        json_row(&json, &event->view);
+        break;
+    case SERVE_TABLE_HEAD:
+    case SERVE_TABLE_FOOT:
+        break;
+    }
+    return json_end(&json);
+}

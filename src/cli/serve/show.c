@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* What serve tells of connections on standard output: facts gathered here, words in report.c. */
+#include "cli/serve/serve_internal.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* An event of a connection, with what its pointers point to. */
+struct shown {
+    struct serve_event event;
+    struct service_outcome outcome;
+    char local[SERVE_UNIX_NAME], peer[SONDE_ADDRESS_TEXT];
+};
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void tell(struct worker *worker, struct serve_event *event)
+{
+    size_t room = SERVE_ROOM(event->n_bytes), n;
+    char *text = serve_output_reserve(worker, room);
+
+    if (worker->serve->settings->json) {
+        event->realtime_ns = clock_ns(CLOCK_REALTIME);
+        event->mono_ns = clock_ns(CLOCK_MONOTONIC);
+        n = serve_render_json(event, text, room);
+    } else {
+        n = serve_render_text(event, text, room);
+    }
+    serve_output_commit(worker, n);
+}
+
+/* The numbers of n workers interleave, so that they are 1, 2, 3 where there is one. */
+uint64_t serve_number_of(const struct worker *worker, uint64_t id)
+{
+    return (id - 1) * worker->serve->n_workers + worker->index + 1;
+}
+
+static void add_peer(struct shown *shown, const struct worker *worker, const struct sonde_stream *stream)
+{
+    struct sonde_address address;
+
+    sonde_stream_peer(stream, &address);
+    sonde_address_format(&address, shown->peer, sizeof(shown->peer));
+    shown->event.view.number = serve_number_of(worker, sonde_stream_id(stream));
+    shown->event.view.peer = shown->peer;
+}
+
+static void fill(struct shown *shown, const struct worker *worker, const struct sonde_stream *stream)
+{
+    const struct connection *connection = connection_of(stream);
+
+    shown->event.view = (struct serve_view){
+        .reason = connection->reason,
+        .error = connection->error,
+        .limit = connection->reason == SERVE_PEER_LIMIT ? worker->serve->settings->max_per_peer
+                                                        : worker->serve->settings->max_clients,
+        .in_bytes = sonde_stream_received_bytes(stream),
+        .out_bytes = sonde_stream_sent_bytes(stream),
+        .unsent_bytes = connection->unanswered_bytes + sonde_stream_unsent_bytes(stream),
+        .queued_bytes = sonde_stream_queued_bytes(stream),
+        .paused = sonde_stream_is_paused(stream) != 0,
+        .age_ns = sonde_loop_now_ns(worker->loop) - sonde_stream_since_ns(stream),
+    };
+    if (worker->service->outcome != NULL && connection->flags & CONNECTION_COUNTED) {
+        worker->service->outcome(connection + 1, &shown->outcome);
+        shown->event.view.outcome = &shown->outcome;
+    }
+    add_peer(shown, worker, stream);
+    serve_local_format(worker, stream, shown->local, sizeof(shown->local));
+    shown->event.view.local = shown->local;
+}
+
+void serve_show_listening(struct worker *worker)
+{
+    for (unsigned i = 0; i < worker->serve->n_urls; i++) {
+        const struct sonde_listener *listener = worker->places[i].listener;
+        for (unsigned j = 0; j < sonde_listener_count(listener); j++) {
+            char text[SONDE_URL_MAX];
+            serve_url_text(listener, j, text);
+            struct serve_event event = {.happening = SERVE_LISTENING, .url = text};
+            tell(worker, &event);
+        }
+    }
+    serve_output_flush(worker);
+}
+
+void serve_show_connection(struct worker *worker, const struct sonde_stream *stream, enum serve_happening happening)
+{
+    struct shown shown;
+
+    if (worker->serve->settings->quiet)
+        return;
+    shown.event = (struct serve_event){.happening = happening};
+    fill(&shown, worker, stream);
+    tell(worker, &shown.event);
+}
+
+void serve_show_ended(struct worker *worker, uint64_t id, const struct service_outcome *outcome)
+{
+    struct serve_event event = {.happening = SERVE_ENDED};
+
+    if (worker->serve->settings->quiet)
+        return;
+    event.view.number = serve_number_of(worker, id);
+    event.view.outcome = outcome;
+    tell(worker, &event);
+}
+
+void serve_show_data(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    struct shown shown;
+
+    shown.event = (struct serve_event){
+        .happening = SERVE_DATA,
+        .print = worker->serve->print,
+        /* What is being delivered is counted already. */
+        .offset = sonde_stream_received_bytes(stream) - bytes->n_bytes,
+    };
+    add_peer(&shown, worker, stream);
+    for (size_t i = 0; i < bytes->n_bytes; i += shown.event.n_bytes) {
+        size_t n_left = bytes->n_bytes - i;
+        shown.event.data = bytes->data + i;
+        shown.event.n_bytes = n_left < SERVE_SLICE_BYTES ? n_left : SERVE_SLICE_BYTES;
+        tell(worker, &shown.event);
+        shown.event.offset += shown.event.n_bytes;
+    }
+}
+
+void serve_show_said(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes)
+{
+    struct shown shown;
+
+    shown.event = (struct serve_event){.happening = SERVE_SAID, .data = data, .n_bytes = n_bytes};
+    add_peer(&shown, worker, stream);
+    tell(worker, &shown.event);
+}
+
+void serve_show_spoken(struct worker *worker, const struct sonde_stream *stream, unsigned n, const void *data,
+                       size_t n_bytes)
+{
+    struct serve_event event = {.happening = SERVE_SPOKEN, .n_clients = n, .data = data};
+
+    if (!worker->serve->settings->json)
+        return;
+    if (stream != NULL)
+        event.view.number = serve_number_of(worker, sonde_stream_id(stream));
+    /* A line of a pipe may be longer than one event. */
+    for (size_t i = 0; i < n_bytes; i += event.n_bytes) {
+        event.data = (const char *)data + i;
+        event.n_bytes = n_bytes - i < SERVE_SLICE_BYTES ? n_bytes - i : SERVE_SLICE_BYTES;
+        tell(worker, &event);
+    }
+}
+
+void serve_show_waiting(struct worker *worker, const char *local, const char *peer, const char *state,
+                        unsigned n_unread)
+{
+    struct serve_event event = {.happening = SERVE_WAITING, .state = state, .n_unread = n_unread};
+
+    event.view.local = local;
+    event.view.peer = peer;
+    tell(worker, &event);
+}
+
+void serve_show_more_waiting(struct worker *worker, unsigned n_more)
+{
+    struct serve_event event = {.happening = SERVE_MORE_WAITING, .length = n_more};
+
+    tell(worker, &event);
+}
+
+void serve_show_queue(struct worker *worker, const char *url, unsigned length, unsigned limit)
+{
+    struct serve_event event = {.happening = SERVE_QUEUE, .url = url, .length = length, .limit = limit};
+
+    if (worker->serve->settings->quiet)
+        return;
+    tell(worker, &event);
+    if (length > 0)
+        serve_list_waiting(worker, url);
+}
+
+void serve_show_trouble(struct worker *worker, int error)
+{
+    struct serve_event event = {.happening = SERVE_TROUBLE, .error = error};
+
+    if (!worker->serve->settings->quiet)
+        tell(worker, &event);
+}
+
+/* Which of the listener's sockets such a peer has come to: of each family there is one. */
+static unsigned leg_of(const struct sonde_listener *listener, const struct sonde_address *peer)
+{
+    for (unsigned i = 0; i < sonde_listener_count(listener); i++) {
+        struct sonde_url url;
+        sonde_listener_address(listener, i, &url);
+        if ((strchr(url.host, ':') != NULL) == (peer->family == AF_INET6))
+            return i;
+    }
+    return 0;
+}
+
+void serve_show_refused(struct worker *worker, const struct sonde_listener *listener, const struct sonde_address *peer,
+                        int error)
+{
+    char url[SONDE_URL_MAX], text[SONDE_ADDRESS_TEXT];
+    struct serve_event event = {.happening = SERVE_REFUSED, .url = url, .error = error};
+
+    if (worker->serve->settings->quiet)
+        return;
+    serve_url_text(listener, leg_of(listener, peer), url);
+    sonde_address_format(peer, text, sizeof(text));
+    event.view.peer = text;
+    tell(worker, &event);
+}
+
+static bool is_live(enum serve_reason reason)
+{
+    return reason == SERVE_OPEN || reason == SERVE_SERVED || reason == SERVE_STOPPED;
+}
+
+void serve_show_table(struct worker *worker)
+{
+    struct serve_event head = {.happening = SERVE_TABLE_HEAD};
+    struct shown shown = {.event = {.happening = SERVE_TABLE_ROW}};
+
+    if (worker->index == 0)
+        tell(worker, &head);
+    for (const struct sonde_stream *stream = sonde_stream_next(worker->loop, NULL); stream != NULL;
+         stream = sonde_stream_next(worker->loop, stream)) {
+        fill(&shown, worker, stream);
+        if (!is_live(shown.event.view.reason))
+            continue;
+        tell(worker, &shown.event);
+        worker->serve->n_table_rows++;
+    }
+    serve_output_flush(worker);
+}
+
+void serve_show_foot(struct serve *serve)
+{
+    struct serve_event foot = {.happening = SERVE_TABLE_FOOT, .n_connections = serve->n_table_rows};
+
+    serve->n_table_rows = 0;
+    tell(&serve->workers[0], &foot);
+    serve_output_flush(&serve->workers[0]);
+}
