@@ -23,7 +23,7 @@ struct sonde_listener_handler {
     /* With ?proxy=in: a connection was reset before anybody was told of it. -EPERM: the peer is not among those that
      * are trusted; -SONDE_EPROXYHEAD: what it said first was no PROXY protocol header; -ETIMEDOUT: it said too little
      * (in 5 seconds); -ENODATA: it ended its side before it had said all; -ECONNRESET and the like: it went away
-     * before; -ENOBUFS: too many (1,024) were waiting to say it. May be NULL. */
+     * before; -ENOBUFS: it had waited longest of 1,024 when one more came. May be NULL. */
     void (*refused)(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner);
     /* The last call. Streams that it accepted live on. May be NULL. */
     void (*closed)(struct sonde_listener *listener, void *owner);
@@ -55,8 +55,8 @@ struct sonde_listen_options {
  * blocks. fd://N takes over a listening stream socket that somebody else has made (sd_listen_fds(3)): it belongs to the
  * listener from then on, as does its place in the file system to whoever made it. A UNIX path that is left over from a
  * dead server is removed, if it is a socket of ours and nobody answers on it. Of fd://N: -EBADF (not open), -ENOTSOCK,
- * -EPROTOTYPE (not a stream socket), -EAFNOSUPPORT (neither TCP nor UNIX), -EINVAL (it does not listen); the descriptor
- * is the caller's then. options may be NULL. */
+ * -EPROTOTYPE (not a stream socket, or neither TCP nor UNIX), -EINVAL (it does not listen); the descriptor is the
+ * caller's then. options may be NULL. */
 SONDE_API int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url,
                            const struct sonde_listen_options *options, const struct sonde_listener_handler *handler,
                            void *owner, struct sonde_listener **ret_listener, struct sonde_why *ret_why);

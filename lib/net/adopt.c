@@ -55,7 +55,7 @@ static int check_kind(int fd, int *ret_family, struct sonde_why *why)
         return refuse(why, -EPROTOTYPE, "not a stream socket");
     bool is_ip = (family == AF_INET || family == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
     if (!is_ip && family != AF_UNIX)
-        return refuse(why, -EAFNOSUPPORT, "neither a TCP nor a UNIX socket");
+        return refuse(why, -EPROTOTYPE, "neither a TCP nor a UNIX socket");
     *ret_family = family;
     return 0;
 }

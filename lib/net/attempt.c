@@ -139,6 +139,10 @@ free_attempt:
 
 void attempt_drop(struct attempt *attempt)
 {
+    const struct linger none = {0};
+
+    if (url_lingers(&attempt->connecting->url)) /* it may stand by now: closing would wait */
+        setsockopt(attempt->io.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     LIST_REMOVE(attempt, link);
     attempt->connecting = NULL;
     if (!(attempt->io.active & IO_CONNECT)) /* nothing is under way: the descriptor is free for the next one now */

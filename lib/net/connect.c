@@ -173,6 +173,8 @@ static void stand(struct connecting *connecting)
         give_up(connecting, error);
         return;
     }
+    if (url_lingers(&connecting->url))
+        stream->state |= STREAM_LINGERS;
     if (stream->peer.family == AF_UNIX)
         unix_peer(stream->io.fd, &stream->peer);
     if (!through_begin(connecting))
@@ -252,6 +254,7 @@ static void go_on(struct connecting *connecting)
     while (!connecting->over) {
         switch (race_next(&connecting->race, clock_monotonic_ns(), &address, &until_ns)) {
         case RACE_BEGIN:
+            sonde_timer_stop(&connecting->again); /* for this attempt, or for one that has failed meanwhile */
             begin(connecting, &address);
             if (sonde_timer_is_running(&connecting->again))
                 return; /* a full queue */
@@ -411,6 +414,8 @@ static int adopt(struct connecting *connecting)
         return error;
     }
     stream->peer = adopted.peer;
+    if (url_lingers(url))
+        stream->state |= STREAM_LINGERS; /* it may be closed before it opens */
     io_replace_fd(stream->loop, &stream->io, adopted.fd);
     sonde_timer_start_in(&connecting->again, 0);
     return 0;

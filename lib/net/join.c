@@ -11,18 +11,23 @@
  * bounded number of bytes, and neither waits for the other.
  *
  * The descriptors belong to others too (a terminal's other programs): they are not made non-blocking, but asked before
- * each piece. The memory goes when the stream and both polls are closed.
+ * each read and each piece. A terminal that says it is ready may have room for one byte and make whoever writes more
+ * wait: so it is opened anew, if it can be, and that is made non-blocking, being nobody else's. The memory goes when
+ * the stream and both polls are closed.
  */
 #include "net/net_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sonde/poll.h>
 #include <sonde/simple.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +39,7 @@ struct join {
     const struct sonde_stream_handler *handler; /* the one before, and its owner */
     void *owner;
     int in_fd, out_fd;
+    int own_fd;                  /* the terminal behind out_fd, opened anew; -1: there is none */
     struct sonde_poll *in, *out; /* NULL: none, or being closed */
     unsigned n_polls;            /* not closed yet */
     bool in_waits;               /* the queue has to go before more is read */
@@ -45,6 +51,8 @@ static void free_when_over(struct join *join)
 {
     if (join->stream != NULL || join->n_polls > 0)
         return;
+    if (join->own_fd >= 0)
+        close(join->own_fd);
     chunk_free_all(join->loop, join->held);
     loop_free(join->loop, join, sizeof *join);
 }
@@ -80,22 +88,39 @@ static void input_over(struct join *join)
     both_over(join);
 }
 
+/* So many bytes may be read now: no more than the stream takes. */
+static size_t input_room(const struct join *join)
+{
+    size_t n_queued = sonde_stream_queued_bytes(join->stream), limit = join->stream->send_limit;
+    size_t n_room = limit > n_queued ? limit - n_queued : 0;
+
+    return n_room < INPUT_BYTES ? n_room : INPUT_BYTES;
+}
+
 static void await_input(struct join *join)
 {
-    join->in_waits = sonde_stream_queued_bytes(join->stream) > ENOUGH_QUEUED;
+    bool is_full = input_room(join) == 0 && join->stream->queue != NULL;
+
+    join->in_waits = is_full || sonde_stream_queued_bytes(join->stream) > ENOUGH_QUEUED;
     int error = join->in_waits ? 0 : sonde_poll_start(join->in, SONDE_READABLE);
     if (error < 0)
         stream_fail_here(join->stream, error, OWN_READ);
 }
 
-static void on_readable(struct sonde_poll *poll, unsigned events, void *user)
+static void on_readable(struct sonde_poll *input, unsigned events, void *user)
 {
     struct join *join = user;
+    struct pollfd still = {.fd = join->in_fd, .events = POLLIN};
     char bytes[INPUT_BYTES];
-    ssize_t n = read(join->in_fd, bytes, sizeof bytes);
-    int error = n < 0 ? -errno : 0;
+    size_t n_room = input_room(join);
 
-    (void)poll, (void)events;
+    (void)input, (void)events;
+    if (n_room == 0 || poll(&still, 1, 0) == 0) { /* somebody else has taken it: a read would wait */
+        await_input(join);
+        return;
+    }
+    ssize_t n = read(join->in_fd, bytes, n_room);
+    int error = n < 0 ? -errno : 0;
     if (n > 0)
         error = sonde_stream_write(join->stream, bytes, (size_t)n);
     if (n > 0 && error < 0) {
@@ -254,6 +279,19 @@ static const struct sonde_stream_handler join_handler = {
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
+/* A descriptor of one's own for the terminal; -1: it is none, or can't be opened again. A master can't: opening that
+ * makes another terminal. */
+static int open_terminal(int fd)
+{
+    unsigned number;
+    char path[32];
+
+    if (fd < 0 || !isatty(fd) || ioctl(fd, TIOCGPTN, &number) == 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static int open_poll(struct join *join, int fd, const struct sonde_poll_handler *handler, struct sonde_poll **ret_poll)
 {
     int error = fd < 0 ? 0 : sonde_poll_create(join->loop, fd, handler, join, ret_poll);
@@ -272,10 +310,12 @@ int sonde_stream_join(struct sonde_stream *stream, int in_fd, int out_fd)
     struct join *join = loop_alloc(stream->loop, sizeof *join);
     if (join == NULL)
         return -ENOMEM;
-    *join = (struct join){.loop = stream->loop, .in_fd = in_fd, .out_fd = out_fd};
+    *join = (struct join){.loop = stream->loop, .in_fd = in_fd, .out_fd = out_fd, .own_fd = open_terminal(out_fd)};
+    if (join->own_fd >= 0)
+        join->out_fd = join->own_fd;
     int error = open_poll(join, in_fd, &reader, &join->in);
     if (error == 0)
-        error = open_poll(join, out_fd, &writer, &join->out);
+        error = open_poll(join, join->out_fd, &writer, &join->out);
     if (error == 0 && join->in != NULL)
         error = sonde_poll_start(join->in, SONDE_READABLE);
     if (error < 0) {
@@ -283,7 +323,7 @@ int sonde_stream_join(struct sonde_stream *stream, int in_fd, int out_fd)
         close_poll(&join->in);
         close_poll(&join->out);
         if (!polls)
-            loop_free(join->loop, join, sizeof *join);
+            free_when_over(join);
         return error;
     }
     join->stream = stream;

@@ -235,10 +235,14 @@ void headers_await(struct sonde_listener *listener, struct sonde_stream *stream)
         refuse(listener, stream, -EPERM);
         return;
     }
-    if (headers->n >= WAITING_MAX) {
-        refuse(listener, stream, -ENOBUFS);
+    /* A proxy sends its header at once: who has waited longest is the least likely to send one still. */
+    struct header_wait *oldest = headers->n >= WAITING_MAX ? TAILQ_FIRST(&headers->waiting) : NULL;
+    if (headers->n >= WAITING_MAX)
+        refuse(listener, oldest != NULL ? forget(oldest) : stream, -ENOBUFS);
+    if (listener->closing && oldest != NULL)
+        reset(stream);
+    if (listener->closing || headers->n >= WAITING_MAX)
         return;
-    }
     struct header_wait *wait = loop_alloc(loop, sizeof *wait);
     if (wait == NULL) {
         reset(stream);

@@ -78,10 +78,10 @@ struct sonde_stream {
     uint16_t state;
     int send_error;
     uint16_t user_bytes;
-    uint8_t once;  /* so many receives one by one, see stream.c */
-    uint8_t leg;   /* which of the listener's sockets accepted it */
-    uint8_t fresh; /* see missed.c */
-    uint8_t paced; /* has a rate: see pace.c */
+    uint8_t once;      /* so many receives one by one, see stream.c */
+    uint8_t leg;       /* which of the listener's sockets accepted it */
+    uint8_t fresh;     /* see missed.c */
+    uint8_t paced;     /* has a rate: see pace.c */
     uint8_t peer_said; /* peer is what a PROXY protocol header or a proxy says: then this is the socket's own family */
     uint8_t own_call;  /* enum own_call: it failed for a reason of ours */
 

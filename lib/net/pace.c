@@ -140,7 +140,6 @@ int sonde_stream_set_rate(struct sonde_stream *stream, uint64_t bytes_per_s)
         return 0;
     if (stream->io.active & IO_RECV)
         stream_ask_again(stream);
-    else
-        stream_go_on(stream);
+    stream_go_on(stream); /* what is kept has no other timer now */
     return 0;
 }

@@ -93,7 +93,7 @@ enum race_step race_next(struct race *race, int64_t now_ns, struct sonde_address
     race->n_running++;
     race->last_family = family;
     race->last_runs = true;
-    race->next_ns = now_ns + race->delay_ns;
+    race->next_ns = race->delay_ns < INT64_MAX - now_ns ? now_ns + race->delay_ns : INT64_MAX;
     return RACE_BEGIN;
 }
 

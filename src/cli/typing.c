@@ -32,6 +32,7 @@ struct typing {
     sigset_t taken;     /* signals that were not blocked before */
     bool stopped;       /* by us: SIGCONT is no news */
     bool in_background; /* keys are another process's */
+    bool ended; /* keys mean nothing any more, and are not waited for: a terminal that is gone is always ready */
     struct sonde_timer show, again;
 };
 
@@ -61,7 +62,8 @@ static void try_again(struct typing *typing)
 
 static void await_keys(struct typing *typing)
 {
-    if (typing->keys != NULL && !typing->in_background && sonde_poll_start(typing->keys, SONDE_READABLE) != 0)
+    if (typing->keys != NULL && !typing->in_background && !typing->ended &&
+        sonde_poll_start(typing->keys, SONDE_READABLE) != 0)
         sonde_timer_start_in(&typing->again, TRY_AGAIN_NS);
 }
 
@@ -108,6 +110,7 @@ static void on_end(void *user)
 {
     struct typing *typing = user;
 
+    typing->ended = true;
     typing->handler->end(typing->user);
 }
 

@@ -25,9 +25,9 @@ struct service_run;
 
 /* Why a service closes a connection. */
 enum service_done {
-    SERVICE_ANSWERED, /* the peer ended, and has been given all there was for it */
-    SERVICE_SAID_ALL, /* the service had nothing more to say */
-    SERVICE_KICKED,   /* the operator has sent it away */
+    SERVICE_ANSWERED,    /* the peer ended, and has been given all there was for it */
+    SERVICE_SAID_ALL,    /* the service had nothing more to say */
+    SERVICE_KICKED,      /* the operator has sent it away */
     SERVICE_NOT_READING, /* it did not take what it was sent, and is reset */
 };
 

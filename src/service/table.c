@@ -4,10 +4,8 @@
 #include <string.h>
 
 const struct service *const services[] = {
-    &service_echo,    &service_discard, &service_chargen,
-    &service_daytime, &service_time,    &service_greet,
-    &service_hold,    &service_exec,    &service_talk,
-    NULL,
+    &service_echo,  &service_discard, &service_chargen, &service_daytime, &service_time,
+    &service_greet, &service_hold,    &service_exec,    &service_talk,    NULL,
 };
 
 const struct service *service_find(const char *name)

@@ -479,6 +479,28 @@ static void unix_peer_is_known(struct contract *c)
     server_wind_up(&server);
 }
 
+/* SO_LINGER with a time makes close(2) wait for a peer that reads nothing; the loop does not. */
+static void closing_does_not_linger(struct contract *c)
+{
+    struct end end = {.c = c};
+    unsigned n_fds = contract_n_fds();
+    uint16_t port;
+    int listener = raw_listen(1, 4096, &port);
+    struct sonde_url url = contract_url("tcp://127.0.0.1:%u?linger=600&sndbuf=65536", port);
+
+    end_connect(&end, c, &url);
+    until(c, end.opened);
+    int raw = raw_accept(c, listener);
+    assert_int_equal(end_write(&end, 500 * 1000), 0);
+    some_turns(c);
+    end_close(&end);
+    contract_run(c);
+    assert_true(end.closed);
+    close(raw);
+    close(listener);
+    until(c, contract_n_fds() == n_fds); /* a thread has waited for it */
+}
+
 int main(int argc, char **argv)
 {
     static const struct contract_test tests[] = {
@@ -502,6 +524,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(unix_nobody),
         CONTRACT_TEST(unix_queue_is_full),
         CONTRACT_TEST(unix_peer_is_known),
+        CONTRACT_TEST(closing_does_not_linger),
     };
     return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

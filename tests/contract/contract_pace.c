@@ -384,6 +384,38 @@ static void changes_inside_a_callback(struct contract *c)
     }
 }
 
+static void pace_once(struct end *end, const struct sonde_lent *bytes)
+{
+    (void)bytes;
+    end->on_data = NULL;
+    set_rate(end, 1);
+    sonde_timer_start_in(end->user, 0);
+}
+
+static void go_without(struct sonde_timer *timer)
+{
+    const struct end *end = timer->user;
+
+    if (end->stream != NULL)
+        assert_int_equal(sonde_stream_set_rate(end->stream, 0), 0);
+}
+
+/* The rate is taken off again before receiving in the old way has come to its end. */
+static void paced_for_a_moment(struct contract *c)
+{
+    struct pair pair = {.raw = -1, .model = {.checked = true, .seed = 6}};
+    struct sonde_timer timer;
+    uint64_t n_fed = 0;
+
+    pair_open(&pair, c, ACCEPTED);
+    pair.end->on_data = pace_once;
+    pair.end->user = &timer;
+    sonde_timer_init(&timer, c->loop, go_without, pair.end);
+    feed(pair.raw, 6, 300 * 1000, &n_fed);
+    until(c, pair.end->n_received == n_fed);
+    pair_close(&pair);
+}
+
 static void fails_for_want_of_memory(struct contract *c)
 {
     struct pair pair = {.raw = -1};
@@ -478,7 +510,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(a_deadline_is_kept),        CONTRACT_TEST(closes_while_it_waits),
         CONTRACT_TEST(changes_inside_a_callback), CONTRACT_TEST(fails_for_want_of_memory),
         CONTRACT_TEST(fails_for_want_of_room),    CONTRACT_TEST(paced_before_it_opens),
-        CONTRACT_TEST(paced_and_never_opens),
+        CONTRACT_TEST(paced_and_never_opens),     CONTRACT_TEST(paced_for_a_moment),
     };
     return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

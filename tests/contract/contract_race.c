@@ -150,6 +150,30 @@ static void silent_then_accepted(struct contract *c)
     silent_close(&silent);
 }
 
+/* While the next attempt's time is waited for the last one fails, and the next fails as it begins: nothing is left to
+ * wait for. */
+static void the_next_fails_at_once(struct contract *c)
+{
+    struct asked asked = {.n = 0};
+    struct end end = {.on_failed = ask, .user = &asked};
+    const struct sonde_connect_options options = {.size = sizeof options, .attempt_delay_ns = 3600 * SECOND};
+    struct silent silent;
+    uint16_t port = free_port();
+
+    if (!silent_open(&silent, port))
+        return;
+    connect_to(&end, c, "two.test", port, &options);
+    until(c, end.stream != NULL && sonde_stream_attempts(end.stream, NULL, 0) == 1);
+    silent_close(&silent); /* the next SYN, after a second, is refused */
+    c->memory.fail_at = c->memory.n_calls + 1;
+    until(c, end.failed);
+    assert_int_equal(end.error, -ENOMEM);
+    assert_int_equal(asked.attempts[0].error, -ECONNREFUSED);
+    assert_int_equal(asked.n, 2);
+    end_close(&end);
+    contract_run(c);
+}
+
 static void all_refused(struct contract *c)
 {
     struct asked asked = {.n = 0};
@@ -386,6 +410,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(without_the_other_family), CONTRACT_TEST(the_late_family_is_tried),
         CONTRACT_TEST(cancelled_at_each_step),   CONTRACT_TEST(closed_in_opened),
         CONTRACT_TEST(every_allocation),         CONTRACT_TEST(every_operation),
+        CONTRACT_TEST(the_next_fails_at_once),
     };
     return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

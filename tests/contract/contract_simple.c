@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum { SMALL = 4096, MEGABYTE = 1 << 20 };
@@ -182,6 +183,105 @@ static void joined_reads_no_faster(struct contract *c)
     raw_shutdown(joint.pair.raw);
     until(c, joint.pair.end->closed);
     joint_close(&joint);
+}
+
+/* The stream's own limit is less than what is read at once. */
+static void joined_within_the_limit(struct contract *c)
+{
+    const struct sonde_listen_options options = {.size = sizeof options, .send_limit_bytes = 1000};
+    struct server server = {.model = {.on_failed = end_abort}};
+    static unsigned char bytes[200 * 1000];
+    uint64_t n_read = 0;
+    int in[2], result;
+    size_t n_typed = 0;
+
+    assert_int_equal(pipe2(in, O_CLOEXEC | O_NONBLOCK), 0);
+    fill_pattern(bytes, sizeof bytes, 7, 0);
+    server_open_at(&server, c, 1, &options, "tcp://127.0.0.1:0?sndbuf=4096");
+    int raw = raw_connect_small(server_port(&server), SMALL);
+    until(c, server.n_ends == 1);
+    assert_int_equal(CALL(sonde_stream_join(server.ends[0].stream, in[0], -1)), 0);
+    while (n_typed < sizeof bytes) {
+        ssize_t n = write(in[1], bytes + n_typed, sizeof bytes - n_typed);
+        n_typed += n > 0 ? (size_t)n : 0;
+        if (n < 0)
+            assert_int_equal(raw_read_pattern(raw, 7, &n_read), 0);
+        contract_turn(c);
+    }
+    close(in[1]);
+    until(c, (result = raw_read_pattern(raw, 7, &n_read)) != 0);
+    assert_int_equal(result, 1);
+    assert_int_equal(n_read, sizeof bytes);
+    close(raw);
+    server_wind_up(&server);
+    close(in[0]);
+}
+
+/* Two read from one pipe: what woke both is taken by the first, and the other must not wait for more in its read. */
+static void joined_to_the_same_input(struct contract *c)
+{
+    struct server server = {.model = {.on_failed = end_abort}};
+    int in[2], raw[2], second;
+    char buffer[8];
+
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    second = fcntl(in[0], F_DUPFD_CLOEXEC, 0);
+    server_open(&server, c, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        raw[i] = raw_connect(server_port(&server));
+        until(c, server.n_ends == i + 1);
+        assert_int_equal(CALL(sonde_stream_join(server.ends[i].stream, i == 0 ? in[0] : second, -1)), 0);
+    }
+    some_turns(c);
+    for (int i = 0; i < 20; i++) {
+        int n = -EAGAIN;
+        assert_int_equal(write(in[1], "x", 1), 1);
+        until(c,
+              (n = raw_read(raw[0], buffer, sizeof buffer)) > 0 || (n = raw_read(raw[1], buffer, sizeof buffer)) > 0);
+        assert_int_equal(n, 1);
+    }
+    close(in[1]);
+    close(raw[0]);
+    close(raw[1]);
+    server_wind_up(&server);
+    close(in[0]);
+    close(second);
+}
+
+/* A terminal on which nobody reads: it is ready as long as there is room for a byte, and the loop does not wait for
+ * more in a write. */
+static void joined_to_a_terminal(struct contract *c)
+{
+    static unsigned char bytes[150 * 1000];
+    struct termios raw_mode;
+
+    fill_pattern(bytes, sizeof bytes, 9, 0);
+    for (int i = 0; i < 10; i++) {
+        struct pair pair = {.role = ACCEPTED};
+        uint64_t n_read = 0;
+        size_t n_sent = 0;
+        int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+        assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+        int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        assert_int_equal(tcgetattr(terminal, &raw_mode), 0);
+        cfmakeraw(&raw_mode);
+        assert_int_equal(tcsetattr(terminal, TCSANOW, &raw_mode), 0);
+        pair_open(&pair, c, ACCEPTED);
+        assert_int_equal(CALL(sonde_stream_join(pair.end->stream, -1, terminal)), 0);
+        while (n_sent < sizeof bytes) {
+            ssize_t n = send(pair.raw, bytes + n_sent, sizeof bytes - n_sent, MSG_NOSIGNAL);
+            n_sent += n > 0 ? (size_t)n : 0;
+            if (n < 0)
+                assert_true(raw_read_pattern(master, 9, &n_read) <= 0);
+            contract_turn(c);
+        }
+        some_turns(c);
+        assert_int_equal(fcntl(terminal, F_GETFL) & O_NONBLOCK, 0);
+        until(c, raw_read_pattern(master, 9, &n_read) == 0 && n_read == sizeof bytes);
+        pair_close(&pair);
+        close(terminal);
+        close(master);
+    }
 }
 
 /* SIGPIPE would end this program. */
@@ -470,6 +570,9 @@ int main(int argc, char **argv)
         CONTRACT_TEST(joined_both_ways),
         CONTRACT_TEST(joined_holds_little),
         CONTRACT_TEST(joined_reads_no_faster),
+        CONTRACT_TEST(joined_within_the_limit),
+        CONTRACT_TEST(joined_to_the_same_input),
+        CONTRACT_TEST(joined_to_a_terminal),
         CONTRACT_TEST(joined_output_is_gone),
         CONTRACT_TEST(joined_peer_resets),
         CONTRACT_TEST(joined_to_one),

@@ -2,7 +2,9 @@
 """`sonde connect --expect`: wait until the peer has said something, and no longer."""
 
 import os
+import random
 import re
+import signal
 import socket
 import subprocess
 
@@ -237,3 +239,29 @@ def test_on_a_terminal(sonde, peer):
     status, output = terminal.wait()
     assert status == 0
     assert b"\\x1b[1mpassword: " in output
+
+
+# --- a pattern that takes long on what the peer sends ----------------------------------------------------------------
+
+# Its automaton has a state for each set of positions at which the a may stand: text at random makes a new one a byte.
+SLOW = "a.{24}c"
+
+
+@pytest.fixture
+def slow_text():
+    return bytes(random.Random(1).choice(b"ab") for _ in range(65536))
+
+
+def test_it_takes_no_longer_than_within(sonde, peer, slow_text):
+    server = says(peer, slow_text)
+    result = sonde.connect("--expect", SLOW, "--within", "500ms", *OPEN, server.url)
+    assert result.status == 1
+    assert "within 0.5 s" in one_sentence(result.err)
+
+
+def test_it_can_be_interrupted_all_the_same(sonde, peer, slow_text):
+    server = says(peer, slow_text)
+    process = sonde.start_connect("--expect", SLOW, *OPEN, server.url)
+    process.out.wait_for(lambda data: len(data) > 0, "the text")
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait() == 130

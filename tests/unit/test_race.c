@@ -252,15 +252,35 @@ static void lost_without_the_look_up(void **state)
     assert_int_equal(race_next(&race, INT64_MAX, &address, &until_ns), RACE_LOST);
 }
 
+/* A delay for ever: the next is tried when the last has failed, and only then. */
+static void never_beside_another(void **state)
+{
+    const struct sonde_address list[] = {address_of('a', AF_INET6), address_of('x', AF_INET)};
+    struct sonde_address address;
+    struct race race;
+    int64_t until_ns = 0;
+
+    (void)state;
+    race_init(&race, INT64_MAX);
+    race_add(&race, list, 2, MS);
+    race_complete(&race);
+    assert_int_equal(race_next(&race, MS, &address, &until_ns), RACE_BEGIN);
+    assert_int_equal(race_next(&race, 2 * MS, &address, &until_ns), RACE_WAIT);
+    assert_true(until_ns == INT64_MAX);
+    race_failed(&race, 0);
+    assert_int_equal(race_next(&race, 3 * MS, &address, &until_ns), RACE_BEGIN);
+}
+
 int main(void)
 {
     enum { N_SCENARIOS = sizeof scenarios / sizeof *scenarios };
-    struct CMUnitTest tests[N_SCENARIOS + 3];
+    struct CMUnitTest tests[N_SCENARIOS + 4];
 
     for (unsigned i = 0; i < N_SCENARIOS; i++)
         tests[i] = (struct CMUnitTest){scenarios[i].name, play_scenario, NULL, NULL, (void *)(uintptr_t)&scenarios[i]};
     tests[N_SCENARIOS] = (struct CMUnitTest)cmocka_unit_test(forty_addresses);
     tests[N_SCENARIOS + 1] = (struct CMUnitTest)cmocka_unit_test(a_hundred_of_one_family);
     tests[N_SCENARIOS + 2] = (struct CMUnitTest)cmocka_unit_test(lost_without_the_look_up);
-    return _cmocka_run_group_tests("race", tests, N_SCENARIOS + 3, NULL, NULL);
+    tests[N_SCENARIOS + 3] = (struct CMUnitTest)cmocka_unit_test(never_beside_another);
+    return _cmocka_run_group_tests("race", tests, N_SCENARIOS + 4, NULL, NULL);
 }

@@ -296,8 +296,7 @@ static void what_is_said(void **state)
     event.view.number = 2;
     event.n_clients = 1;
     check_json(&event,
-               "{\"event\":\"said\"," WHEN
-               ",\"connection\":2,\"clients\":1,\"bytes\":6,\"text\":\"hello\\n\"}\n");
+               "{\"event\":\"said\"," WHEN ",\"connection\":2,\"clients\":1,\"bytes\":6,\"text\":\"hello\\n\"}\n");
 }
 
 static void room_is_enough_for_any_data(void **state)
@@ -328,20 +327,13 @@ static void room_is_enough_for_any_data(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(listening),
-        cmocka_unit_test(opened),
-        cmocka_unit_test(closed_in_order),
-        cmocka_unit_test(reasons),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(unsent),
-        cmocka_unit_test(queues),
-        cmocka_unit_test(troubles),
-        cmocka_unit_test(tables),
-        cmocka_unit_test(data_as_text),
-        cmocka_unit_test(data_as_hex),
-        cmocka_unit_test(data_that_is_only_counted),
-        cmocka_unit_test(what_is_said),
-        cmocka_unit_test(room_is_enough_for_any_data),
+        cmocka_unit_test(listening),       cmocka_unit_test(opened),
+        cmocka_unit_test(closed_in_order), cmocka_unit_test(reasons),
+        cmocka_unit_test(refused),         cmocka_unit_test(unsent),
+        cmocka_unit_test(queues),          cmocka_unit_test(troubles),
+        cmocka_unit_test(tables),          cmocka_unit_test(data_as_text),
+        cmocka_unit_test(data_as_hex),     cmocka_unit_test(data_that_is_only_counted),
+        cmocka_unit_test(what_is_said),    cmocka_unit_test(room_is_enough_for_any_data),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

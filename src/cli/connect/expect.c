@@ -4,6 +4,7 @@
 #include "cli/say.h"
 
 #include <locale.h>
+#include <sonde/error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static bool compile_both(struct expect *expect, char *ret_why, size_t why_bytes)
 bool expect_open(struct expect *expect, const char *pattern, char *ret_why, size_t why_bytes)
 {
     *expect = (struct expect){.pattern = pattern};
+    expect->patience_fd = -1;
     expect->window = malloc(2 * EXPECT_WINDOW + 1);
     if (expect->window == NULL) {
         snprintf(ret_why, why_bytes, "%s", _("memory is short"));
@@ -94,6 +96,13 @@ bool expect_open(struct expect *expect, const char *pattern, char *ret_why, size
     locale_t bytes = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
     locale_t before = bytes != (locale_t)0 ? uselocale(bytes) : (locale_t)0;
     bool understood = compile_both(expect, ret_why, why_bytes);
+    int error = understood ? searcher_open(&expect->searcher) : 0;
+    if (error < 0) {
+        snprintf(ret_why, why_bytes, "%s", sonde_strerror(error));
+        regfree(&expect->search);
+        regfree(&expect->pass);
+        understood = false;
+    }
     if (bytes != (locale_t)0) {
         uselocale(before);
         freelocale(bytes);
@@ -117,7 +126,8 @@ void expect_restart(struct expect *expect)
 
 void expect_free(struct expect *expect)
 {
-    if (expect->window == NULL)
+    /* A search that was given up still reads it all. */
+    if (expect->window == NULL || !searcher_close(expect->searcher))
         return;
     regfree(&expect->search);
     regfree(&expect->pass);
@@ -125,14 +135,32 @@ void expect_free(struct expect *expect)
     expect->window = NULL;
 }
 
+/* So many bytes are looked at in a moment, whatever the expression. */
+#define MOMENT_BYTES 256u
+
+static bool search(struct expect *expect, const regex_t *regex, size_t from, regmatch_t *match, int flags)
+{
+    const char *text = expect->window + from;
+    int result;
+
+    if (expect->given_up)
+        return false;
+    if (match->rm_eo <= (regoff_t)MOMENT_BYTES && strlen(expect->pattern) < MOMENT_BYTES &&
+        strchr(expect->pattern, '{') == NULL)
+        result = regexec(regex, text, 1, match, flags);
+    else
+        result = searcher_run(expect->searcher, regex, text, match, flags, expect->deadline_ns, expect->patience_fd);
+    expect->given_up = result < 0;
+    return result == 0;
+}
+
 /* Does it match within the window from there on? */
-static bool pass(const struct expect *expect, size_t from, int flags)
+static bool pass(struct expect *expect, size_t from, int flags)
 {
     bool at_beginning = from == 0 ? expect->at_beginning : expect->window[from - 1] == '\n';
     regmatch_t all = {0, (regoff_t)(expect->n_bytes - from)};
 
-    return regexec(&expect->pass, expect->window + from, 1, &all,
-                   flags | REG_STARTEND | (at_beginning ? 0 : REG_NOTBOL)) == 0;
+    return search(expect, &expect->pass, from, &all, flags | REG_STARTEND | (at_beginning ? 0 : REG_NOTBOL));
 }
 
 static bool look_at_all(struct expect *expect, int flags)
@@ -195,7 +223,7 @@ bool expect_received(struct expect *expect, const void *data, size_t n_bytes)
 
 bool expect_is_behind(const struct expect *expect)
 {
-    return !expect->matched && expect->n_looked_bytes < expect->n_bytes;
+    return !expect->matched && !expect->given_up && expect->n_looked_bytes < expect->n_bytes;
 }
 
 bool expect_look(struct expect *expect, bool at_end)
@@ -207,17 +235,17 @@ bool expect_look(struct expect *expect, bool at_end)
     return look_at_all(expect, line_ends ? 0 : REG_NOTEOL);
 }
 
-void expect_where(const struct expect *expect, uint64_t *ret_offset, uint64_t *ret_n_bytes)
+void expect_where(struct expect *expect, uint64_t *ret_offset, uint64_t *ret_n_bytes)
 {
     regmatch_t match = {0, (regoff_t)expect->n_bytes};
     int flags = REG_STARTEND | (expect->at_beginning ? 0 : REG_NOTBOL);
 
     *ret_offset = expect->n_gone_bytes;
     *ret_n_bytes = 0;
-    if (regexec(&expect->search, expect->window, 1, &match, flags | REG_NOTEOL) != 0) {
+    if (!search(expect, &expect->search, 0, &match, flags | REG_NOTEOL)) {
         /* Then it was the end that it matched at. */
         match = (regmatch_t){0, (regoff_t)expect->n_bytes};
-        if (regexec(&expect->search, expect->window, 1, &match, flags) != 0)
+        if (!search(expect, &expect->search, 0, &match, flags))
             return;
     }
     *ret_offset = expect->n_gone_bytes + (uint64_t)match.rm_so;

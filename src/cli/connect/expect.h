@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --expect: has what was received matched a POSIX extended regular expression? Bytes in, an answer out; no descriptor
- * and no clock.
+ * --expect: has what was received matched a POSIX extended regular expression? Bytes in, an answer out.
  *
  * The last EXPECT_WINDOW bytes are looked at, so that a match may lie across receives. ^ and $ mean lines: $ matches in
  * front of a newline that has come, or at the end of all data. Bytes are bytes, whatever the locale; NUL is one that
@@ -14,9 +13,15 @@
  * bytes have come since the last time, when nothing more comes for a moment (expect_look) and at the end. A byte is so
  * looked at by a bounded number of passes, whatever the peer sends, and a match of up to EXPECT_TAIL bytes is seen at
  * once.
+ *
+ * How long a pass takes for each byte is another matter: the automaton of "a.{20}c" has a million states, and the peer
+ * chooses which of them are made. So passes that may take long are left to a searcher (search.h), which is given up at
+ * the deadline, or when patience_fd has something to say. Nothing matches any more then.
  */
 #ifndef CLI_CONNECT_EXPECT_H
 #define CLI_CONNECT_EXPECT_H
+
+#include "cli/connect/search.h"
 
 #include <regex.h>
 #include <stdbool.h>
@@ -36,6 +41,11 @@ struct expect {
     size_t n_looked_bytes; /* of the window were looked at as a whole */
     bool at_beginning;     /* of a line: the byte before the window */
     bool matched;
+    struct searcher *searcher;
+    /* Set by the owner when they are known; 0 and -1 before. */
+    int64_t deadline_ns;
+    int patience_fd;
+    bool given_up;
 };
 
 /* pattern is kept. False: it is not understood, and *ret_why says why ("Unmatched [, [^, [:, [., or [="; static or in
@@ -55,7 +65,7 @@ bool expect_look(struct expect *expect, bool at_end);
 
 /* Where it matched, once it has: the first and longest match in the window. offset counts from the first byte received.
  * This may take time: it is a search. */
-void expect_where(const struct expect *expect, uint64_t *ret_offset, uint64_t *ret_n_bytes);
+void expect_where(struct expect *expect, uint64_t *ret_offset, uint64_t *ret_n_bytes);
 
 void expect_free(struct expect *expect);
 

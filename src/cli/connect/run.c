@@ -285,6 +285,8 @@ static int open_parts(struct run *run)
         view_open(&run->view, run->loop, view_kind_of(settings), run->job->file_fd, run->target->name, on_unstuck, run);
     if (error == 0)
         error = interrupt_open(&run->interrupt, run->loop, on_interrupt, run);
+    if (error == 0 && run->rules.expect != NULL)
+        run->rules.expect->patience_fd = run->interrupt.fd;
     if (error == 0)
         error = open_input(run);
     talk_init(&run->talk, run->loop, &run->input, &run->view, &run->rules);

@@ -209,6 +209,8 @@ static void start_judging(struct talk *talk)
         verify_restart(rules->verify);
     if (rules->within_ns > 0)
         sonde_timer_start_in(&talk->within, rules->within_ns);
+    if (rules->within_ns > 0 && rules->expect != NULL)
+        rules->expect->deadline_ns = talk->within.deadline_ns;
 }
 
 static void on_opened(struct sonde_stream *stream)

@@ -368,7 +368,9 @@ static void say_end(const struct serve *serve)
     for (unsigned i = 0; i < serve->n_workers; i++)
         n_cut += serve->workers[i].n_cut;
     /* After an error that was said, more words would only hide it. */
-    if (n_cut > 0 && serve->status != EXIT_NETWORK)
+    if (n_cut == 1 && serve->status != EXIT_NETWORK)
+        say(_("stopped; one connection was cut after %.10g s."), (double)(patience_ns / 1000000) / 1000);
+    else if (n_cut > 0 && serve->status != EXIT_NETWORK)
         say(_("stopped; %" PRIu64 " connections were cut after %.10g s."), n_cut,
             (double)(patience_ns / 1000000) / 1000);
 }

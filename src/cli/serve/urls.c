@@ -20,6 +20,18 @@ static bool are_too_many(const struct serve *serve)
     return true;
 }
 
+/* A descriptor is taken over, and so cannot be given twice. */
+static bool is_given_already(const struct serve *serve, const struct sonde_url *url)
+{
+    for (unsigned i = 0; i < serve->n_urls && url->scheme == SONDE_SCHEME_FD; i++) {
+        if (serve->urls[i].scheme != SONDE_SCHEME_FD || atoi(serve->urls[i].host) != atoi(url->host))
+            continue;
+        say(_("fd://%s is given twice: one descriptor is one listener."), url->host);
+        return true;
+    }
+    return false;
+}
+
 static enum exit_status add_url(struct serve *serve, const char *text)
 {
     long long backlog = serve->settings->backlog;
@@ -30,6 +42,8 @@ static enum exit_status add_url(struct serve *serve, const char *text)
         return EXIT_MISUSE;
     if (sonde_url_parse(text, url, &why) != 0)
         return say_why(text, &why);
+    if (is_given_already(serve, url))
+        return EXIT_MISUSE;
     if (backlog > 0 && !(url->n_set & 1u << SONDE_OPT_BACKLOG)) {
         url->n_set |= 1u << SONDE_OPT_BACKLOG;
         url->option[SONDE_OPT_BACKLOG].number = backlog;
