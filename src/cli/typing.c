@@ -199,12 +199,12 @@ static void signals_ready(struct sonde_poll *poll, unsigned events, void *user)
 /* Those that the program was not told to ignore (nohup). */
 static int open_signals(struct typing *typing, bool ends_by_signal)
 {
-    const int wanted[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGHUP, SIGQUIT, SIGTERM};
+    const int wanted[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGQUIT, SIGHUP, SIGTERM};
     size_t n = sizeof(wanted) / sizeof(wanted[0]);
     sigset_t set, before;
 
     sigemptyset(&set);
-    for (size_t i = 0; i < n - !ends_by_signal; i++) {
+    for (size_t i = 0; i < n - (ends_by_signal ? 0 : 2); i++) {
         struct sigaction action;
         if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
             sigaddset(&set, wanted[i]);

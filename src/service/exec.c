@@ -462,7 +462,10 @@ static void closed(struct service_run *run, struct sonde_stream *stream, void *r
         return;
     client_gone(child);
     child->stream = NULL;
-    exec_step(child);
+    if (child->errors_over && exec_channel_is_open(&child->err))
+        exec_error_go_on(child); /* the piece of a line that was waited for */
+    else
+        exec_step(child);
 }
 
 static void outcome(const void *room, struct service_outcome *ret_outcome)

@@ -72,7 +72,8 @@ static void take_all(struct child *child, unsigned n_reads)
 
     while (more && n_reads-- > 0) {
         more = take(child);
-        if (!offer_lines(child, child->errors_over)) {
+        bool last = !exec_channel_is_open(&child->err) || (child->errors_over && child->stream == NULL);
+        if (!offer_lines(child, last)) {
             child->errors_over = false;
             exec_channel_want(&child->err, SONDE_READABLE, false);
             return;

@@ -751,6 +751,14 @@ def test_retry_a_number_of_times(sonde):
         assert "refused" in result.err and url_of(closed) in result.err
 
 
+def test_retry_for_so_long_together(sonde):
+    """-w is for all attempts, each of which is refused at once."""
+    with closed_port() as closed:
+        result = sonde.connect("--retry", "-w", "0.5", url_of(closed), stdin=subprocess.DEVNULL)
+        assert result.status == 1, result.process
+        assert "refused" in one_sentence(result.err)
+
+
 def test_retry_can_be_interrupted(sonde):
     with closed_port() as closed:
         process = sonde.start_connect("--retry", url_of(closed))

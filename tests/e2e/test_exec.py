@@ -304,12 +304,13 @@ def test_a_clients_end_is_no_hangup(sonde):
 # --- the end of the server ------------------------------------------------------------------------------------------------
 
 
-def test_at_the_end_programs_have_their_say(sonde):
-    """SIGTERM to them, and what they still say arrives."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_at_the_end_programs_have_their_say(sonde, number):
+    """SIGTERM to them, and what they still say arrives; also when the server's terminal was closed."""
     server = serve(sonde, options=["--sh", "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.05; done"])
     with server.connect() as sock:
         assert receive_exactly(sock, 6) == b"ready\n"
-        server.signal(signal.SIGTERM)
+        server.signal(number)
         assert receive_all(sock) == b"bye\n"
     assert server.wait() == 0
     assert server.wait_closed().reason == "stopped, exit 4"
@@ -462,6 +463,18 @@ def test_standard_error_is_labelled_and_harmless(sonde):
         assert [len(line.rstrip("…")) for line in lines[3:-1]] == [4096, 4096, 10000 - 2 * 4096]
         assert [line.endswith("…") for line in lines[3:]] == [True, True, False, False]
     harness.assert_printable(server.err.data)
+
+
+def test_a_line_of_what_is_left_in_the_background(sonde):
+    """It is one line, however long it takes, when the program that began it has ended long since."""
+    command = "(echo began >&3; read go <&4; printf 'one ' >&2; echo half >&3; read go <&4; echo line >&2; echo done >&3) & exit"
+    server = serve(sonde, options=["--sh", f"exec 3>&1 4<&0; {command}"])
+    with server.connect() as sock:
+        for word in (b"began\n", b"half\n", b"done\n"):
+            assert receive_exactly(sock, len(word)) == word
+            sock.sendall(b"go\n")
+        server.err.wait_match(r"^\[1\] one line$")
+    assert not re.search(r"^\[1\] one $", server.err.text, re.M)
 
 
 def test_last_words_on_standard_error_come_before_the_end(sonde):

@@ -874,3 +874,39 @@ def test_the_width_of_characters_here():
     """What the tests above take for granted."""
     assert unicodedata.east_asian_width("中") == "W" and unicodedata.east_asian_width("🙂") == "W"
     assert len(WIDE) > 3 * 20
+
+
+# --- a terminal that goes away -----------------------------------------------------------------------------------
+
+
+def test_a_terminal_that_is_gone_is_not_waited_for(sonde):
+    """Not the controlling one, so that no SIGHUP tells: its end is the end of what is typed, and nothing spins."""
+    controller, terminal = os.openpty()
+    server = sonde.start(sonde.serve_argv("talk"), stdin=terminal)
+    os.close(terminal)
+    url = server.out.wait_match(r"^listening (\S+)$").group(1)
+    with harness.dial(url) as client:
+        server.out.wait_match("^opened 1 ")
+        os.close(controller)
+        assert client.recv(1) == b"", "there is nobody any more who could say something"
+        before = harness.cpu_seconds(server.pid)
+        with harness.Observation(1) as watch:
+            pass
+        assert harness.cpu_seconds(server.pid) - before < watch.elapsed / 10, "it spins"
+        client.sendall(b"still heard\n")
+        server.out.wait_match("still heard")
+    assert server.wait() == 0
+
+
+def test_a_line_and_the_end_in_one_go(sonde, peer):
+    """As a script types them, once the terminal is the editor's."""
+    controller, terminal = os.openpty()
+    server = peer(lambda connection, _: harness.receive_all(connection))
+    process = sonde.start(["env", "TERM=xterm", *sonde.argv("connect", server.url)], stdin=terminal, stdout=terminal)
+    os.close(terminal)
+    shown = b""
+    while b"\x1b[?2004h" not in shown:
+        shown += os.read(controller, 4096)
+    os.write(controller, b"a line\r\x04")
+    assert process.wait() == 0
+    os.close(controller)

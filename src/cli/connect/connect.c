@@ -67,7 +67,7 @@ static bool check_listening(const struct connect_settings *settings, int *ret_st
     const struct contradiction rows[] = {
         {settings->keep_open && !listens, N_("-k takes the next client when one has gone, which needs -l.")},
         {listens && settings->scan, N_("-z connects, and -l waits for others to do so: give one of them.")},
-        {listens && settings->proxy != NULL, N_("--proxy is for connecting: with -l it has no meaning.")},
+        {listens && settings->proxy.n > 0, N_("--proxy is for connecting: with -l it has no meaning.")},
         {listens && settings->n_retries > 0, N_("--retry is for connecting: with -l it has no meaning.")},
         {listens && settings->bind != NULL,
          N_("--bind is for connecting: with -l the address itself says where, as in sonde connect -l 127.0.0.1 5188")},
@@ -94,7 +94,7 @@ static bool check(struct connect_settings *settings, int *ret_status)
          N_("-z sends and receives nothing: --hex, --once, --output and --each-line have no meaning with it.")},
         {settings->scan && (settings->send.n > 0 || settings->expect != NULL || settings->verify_echo),
          N_("-z sends and receives nothing: --send, --expect and --verify-echo have no meaning with it.")},
-        {settings->scan && settings->proxy != NULL, N_("-z asks the ports themselves, and not through a proxy.")},
+        {settings->scan && settings->proxy.n > 0, N_("-z asks the ports themselves, and not through a proxy.")},
     };
     return say_first(rows, sizeof rows / sizeof rows[0], ret_status) && check_listening(settings, ret_status) &&
            check_sending(settings, ret_status);

@@ -37,8 +37,8 @@ struct connect_settings {
     long long every_ns;  /* 0: not given */
     long long within_ns; /* 0: not given */
     struct option_list send;
-    const char *expect; /* NULL: not given */
-    const char *proxy;  /* NULL: straight. Its password is gone once it has been parsed. */
+    const char *expect;       /* NULL: not given */
+    struct option_list proxy; /* one at most, or it is misuse; its password is gone once it has been parsed */
     const char *source_address, *source_port, *bind;
     const char *output, *trace_json;
 };

@@ -24,7 +24,7 @@ static ssize_t read_typed(void *user, bool draining, void *ret_bytes, size_t siz
         n_bytes = size_bytes;
     memcpy(ret_bytes, edit->text + edit->begin, n_bytes);
     edit->begin += n_bytes;
-    if (edit->begin < edit->end)
+    if (edit->begin < edit->end || edit->ended) /* the end is due as well */
         ret_wait->due_ns = 0;
     return (ssize_t)n_bytes;
 }
@@ -33,7 +33,8 @@ const struct input_source edit_source = {.read = read_typed};
 
 static bool make_room(struct edit *edit, size_t n_bytes)
 {
-    memmove(edit->text, edit->text + edit->begin, edit->end - edit->begin);
+    if (edit->begin < edit->end)
+        memmove(edit->text, edit->text + edit->begin, edit->end - edit->begin);
     edit->end -= edit->begin;
     edit->begin = 0;
     if (edit->room - edit->end >= n_bytes)

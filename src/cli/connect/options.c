@@ -26,7 +26,7 @@ const struct option_row connect_options[] = {
      N_("Connect from this local address; with -l: listen on it.")},
     {'p', NULL, "PORT", OPTION_TEXT, MEMBER(source_port), N_("Connect from this local port; with -l: listen on it.")},
     {0, "bind", "ADDRESS[:PORT]", OPTION_TEXT, MEMBER(bind), N_("Connect from this local address and port.")},
-    {0, "proxy", "URL", OPTION_TEXT, MEMBER(proxy),
+    {0, "proxy", "URL", OPTION_LIST, MEMBER(proxy),
      N_("Connect through a proxy: socks5://HOST:PORT (names are looked up here), socks5h://HOST:PORT (they are looked up "
         "there), http://HOST:PORT. User and password stand before the host, USER:PASSWORD@, or better, as ps does not "
         "show it, in the environment: SONDE_PROXY_USER=USER:PASSWORD.")},

@@ -52,10 +52,15 @@ bool connect_proxy_make(const struct connect_settings *settings, struct connect_
     struct sonde_why why;
     char shown[256], detail[256];
 
-    if (settings->proxy == NULL)
+    if (settings->proxy.n == 0)
         return true;
-    int error = sonde_proxy_parse(settings->proxy, &target->proxy, &why);
-    hide_user(settings->proxy);
+    int error = sonde_proxy_parse(settings->proxy.values[0], &target->proxy, &why);
+    for (unsigned i = 0; i < settings->proxy.n; i++)
+        hide_user(settings->proxy.values[i]);
+    if (settings->proxy.n > 1) {
+        say(_("one proxy after another is not built: --proxy is given once."));
+        return refuse(ret_status);
+    }
     if (error < 0) {
         escape_short(why.subject, strlen(why.subject), shown, sizeof shown);
         escape_short(why.detail, strlen(why.detail), detail, sizeof detail);

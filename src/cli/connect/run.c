@@ -31,6 +31,7 @@ struct run {
     struct interrupt interrupt;
     struct sonde_timer again; /* the next attempt, or the end of the grace */
     unsigned long long n_failed;
+    int64_t began_ns; /* the first of the attempts */
     bool interrupted, over;
     int input_status; /* EXIT_NETWORK once standard input could not be read */
     int status;
@@ -73,6 +74,14 @@ static void name_peer(const struct run *run, char *ret_name, size_t size_bytes)
         snprintf(ret_name, size_bytes, "%s", run->target->name);
 }
 
+/* -w is for all attempts together. */
+static bool is_time_left(const struct run *run)
+{
+    int64_t next_ns = sonde_loop_now_ns(run->loop) + retry_delay_ns(run->n_failed + 1);
+
+    return run->settings->wait_ns <= 0 || next_ns < run->began_ns + run->settings->wait_ns;
+}
+
 /* The talk is over, or could not even start. */
 static void after_talk(struct run *run)
 {
@@ -83,7 +92,7 @@ static void after_talk(struct run *run)
     if (!end->opened && run->settings->verbose && !run->settings->calls)
         attempts_tell(&run->talk.attempts);
     if (!end->opened && !run->interrupted && retry_may_help(end->error) &&
-        run->n_failed < (unsigned long long)run->settings->n_retries) {
+        run->n_failed < (unsigned long long)run->settings->n_retries && is_time_left(run)) {
         int64_t delay_ns = retry_delay_ns(++run->n_failed);
         if (run->settings->verbose)
             say(_("%s: %s; the next attempt is in %.1f s."), run->target->name, sonde_strerror(end->error),
@@ -118,6 +127,8 @@ static void on_came(struct sonde_stream *stream, void *user)
 
 static void attempt(struct run *run)
 {
+    if (run->n_failed == 0)
+        run->began_ns = sonde_loop_now_ns(run->loop);
     run->job->taps->hides_sent = run->target->has_proxy && run->target->proxy.user[0] != '\0';
     if (talk_start(&run->talk, &run->target->url, &run->options) < 0)
         after_talk(run);

@@ -212,12 +212,16 @@ static void signal_ready(struct sonde_poll *poll, unsigned events, void *user)
 int serve_signals_start(struct serve *serve)
 {
     static const struct sonde_poll_handler handler = {.ready = signal_ready};
+    struct sigaction hang_up;
     sigset_t signals;
 
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGUSR1);
+    /* A terminal that is closed: programs that were started are to be told. Not under nohup. */
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler == SIG_DFL)
+        sigaddset(&signals, SIGHUP);
     int error = pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (error != 0)
         return -error;
