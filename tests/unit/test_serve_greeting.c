@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "cli/serve/greeting.h"
+#include "cli/unescape.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ static bool unescape(const char *text, char **ret_bytes, size_t *ret_n_bytes, si
     const char *wrong = exact;
 
     *ret_bytes = malloc(strlen(text) + (text[0] == '\0'));
-    bool understood = greeting_unescape(exact, *ret_bytes, ret_n_bytes, &wrong);
+    bool understood = unescape(exact, *ret_bytes, ret_n_bytes, &wrong);
     *ret_wrong = (size_t)(wrong - exact);
     free(exact);
     return understood;

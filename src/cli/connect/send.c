@@ -2,6 +2,7 @@
 #include "cli/connect/send.h"
 
 #include "cli/say.h"
+#include "cli/unescape.h"
 #include "term/escape.h"
 
 #include <ctype.h>
@@ -18,48 +19,9 @@
 
 /* ---- text */
 
-static int digit(char c)
+static enum send_error unescape_text(const char *text, char *ret_bytes, size_t *ret_n_bytes, const char **ret_wrong)
 {
-    if (!isxdigit((unsigned char)c))
-        return -1;
-    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
-/* What stands behind a backslash; returns how long it is, 0 when it means nothing. */
-static size_t unescape_one(const char *text, char *ret_byte)
-{
-    static const char letters[] = "nrt0\\", bytes[] = "\n\r\t\0\\";
-    const char *letter = *text != '\0' ? strchr(letters, *text) : NULL;
-
-    if (letter != NULL) {
-        *ret_byte = bytes[letter - letters];
-        return 1;
-    }
-    if (*text != 'x' || digit(text[1]) < 0 || digit(text[2]) < 0)
-        return 0;
-    *ret_byte = (char)(digit(text[1]) << 4 | digit(text[2]));
-    return 3;
-}
-
-static enum send_error unescape(const char *text, char *ret_bytes, size_t *ret_n_bytes, const char **ret_wrong)
-{
-    size_t n = 0;
-
-    while (*text != '\0') {
-        size_t length = 0;
-        if (*text != '\\') {
-            ret_bytes[n++] = *text++;
-            continue;
-        }
-        length = unescape_one(text + 1, &ret_bytes[n++]);
-        if (length == 0) {
-            *ret_wrong = text;
-            return SEND_ESCAPE;
-        }
-        text += 1 + length;
-    }
-    *ret_n_bytes = n;
-    return SEND_OK;
+    return unescape(text, ret_bytes, ret_n_bytes, ret_wrong) ? SEND_OK : SEND_ESCAPE;
 }
 
 static enum send_error unhex(const char *text, char *ret_bytes, size_t *ret_n_bytes, const char **ret_wrong)
@@ -70,11 +32,11 @@ static enum send_error unhex(const char *text, char *ret_bytes, size_t *ret_n_by
         text += strspn(text, " \t\n");
         if (*text == '\0')
             break;
-        if (digit(text[0]) < 0 || digit(text[1]) < 0) {
+        if (unescape_digit(text[0]) < 0 || unescape_digit(text[1]) < 0) {
             *ret_wrong = text;
             return SEND_HEX;
         }
-        ret_bytes[n++] = (char)(digit(text[0]) << 4 | digit(text[1]));
+        ret_bytes[n++] = (char)(unescape_digit(text[0]) << 4 | unescape_digit(text[1]));
         text += 2;
     }
     *ret_n_bytes = n;
@@ -100,8 +62,8 @@ enum send_error send_parse(const char *text, bool crlf, char **ret_bytes, size_t
     char *converted = crlf && !is_hex ? malloc(2 * strlen(text) + 1) : NULL;
     enum send_error error = bytes == NULL || (crlf && !is_hex && converted == NULL) ? SEND_MEMORY : SEND_OK;
     if (error == SEND_OK)
-        error =
-            is_hex ? unhex(text + n_prefix, bytes, &n_bytes, ret_wrong) : unescape(text, bytes, &n_bytes, ret_wrong);
+        error = is_hex ? unhex(text + n_prefix, bytes, &n_bytes, ret_wrong)
+                       : unescape_text(text, bytes, &n_bytes, ret_wrong);
     if (error == SEND_OK && converted != NULL) {
         n_bytes = crlf_convert(&state, bytes, n_bytes, converted);
         free(bytes);

@@ -1,55 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/serve/greeting.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int digit(char c)
-{
-    if (!isxdigit((unsigned char)c))
-        return -1;
-    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
-/* What stands behind a backslash; returns how long it is, 0 when it means nothing. */
-static size_t unescape_one(const char *text, char *ret_byte)
-{
-    static const char letters[] = "nrt\\", bytes[] = "\n\r\t\\";
-    const char *letter = *text != '\0' ? strchr(letters, *text) : NULL;
-
-    if (letter != NULL) {
-        *ret_byte = bytes[letter - letters];
-        return 1;
-    }
-    if (*text != 'x' || digit(text[1]) < 0 || digit(text[2]) < 0)
-        return 0;
-    *ret_byte = (char)(digit(text[1]) << 4 | digit(text[2]));
-    return 3;
-}
-
-bool greeting_unescape(const char *text, char *ret_bytes, size_t *ret_n_bytes, const char **ret_wrong)
-{
-    size_t n = 0;
-
-    while (*text != '\0') {
-        if (*text != '\\') {
-            ret_bytes[n++] = *text++;
-            continue;
-        }
-        size_t length = unescape_one(text + 1, &ret_bytes[n]);
-        if (length == 0) {
-            *ret_wrong = text;
-            return false;
-        }
-        n++;
-        text += 1 + length;
-    }
-    *ret_n_bytes = n;
-    return true;
-}
 
 /* Not by its size: a pipe has none. */
 static int read_all(FILE *file, char **ret_bytes, size_t *ret_n_bytes)

@@ -8,10 +8,6 @@
 
 #define GREETING_MAX (64 * 1024 * 1024) /* bytes of a file; it is held in memory once */
 
-/* Undo \n \r \t \\ \xHH. ret_bytes has room for strlen(text) bytes; nothing is added to them. False when a backslash
- * begins something else: *ret_wrong is where. Pure. */
-bool greeting_unescape(const char *text, char *ret_bytes, size_t *ret_n_bytes, const char **ret_wrong);
-
 /* Read a whole file (or standard input: "-"). *ret_bytes is to be freed. A negative errno; -EFBIG when it is longer
  * than GREETING_MAX. */
 int greeting_read(const char *path, char **ret_bytes, size_t *ret_n_bytes);

@@ -2,6 +2,7 @@
 /* sonde serve: the verb, its options, and what they mean together. How it works is told in serve_internal.h. */
 #include "cli/serve/greeting.h"
 #include "cli/serve/serve_internal.h"
+#include "cli/unescape.h"
 #include "cli/verbs.h"
 #include "term/escape.h"
 
@@ -37,7 +38,8 @@ static void describe_services(char *ret_text, size_t size_bytes)
     append(ret_text, size_bytes, "\n");
     append(ret_text, size_bytes,
            _("Without a URL the service listens on tcp://127.0.0.1:7007; with several, on all of them. TEXT may hold "
-             "\\n, \\r, \\t, \\\\ and \\xHH; nothing is added to it.\n\ntalk says each line of standard input to every "
+             "\\n, \\r, \\t, \\0, \\\\ and \\xHH; nothing is added to it.\n\ntalk says each line of standard input to "
+             "every "
              "client, and @2 TEXT to client 2; /help tells its commands. What a client does not read waits, 256 KiB at "
              "most: after 5 s without a byte taken you are told, after 60 s or when more is said it is dropped, and "
              "nobody else waits for it. When standard input ends, clients are sent our end, and talk ends with the "
@@ -124,10 +126,10 @@ static enum exit_status find_text(struct serve *serve, int *n_operands, char ***
     serve->text = *ret_text;
     if (*ret_text == NULL)
         return misuse(_("there is not enough memory for that text."));
-    if (!greeting_unescape(text, *ret_text, &serve->n_text_bytes, &wrong)) {
+    if (!unescape(text, *ret_text, &serve->n_text_bytes, &wrong)) {
         char shown[WORD_MAX];
         escape_short(wrong, strnlen(wrong, 4), shown, sizeof(shown));
-        say(_("the text has a backslash that means nothing, at %s. \\n, \\r, \\t, \\\\ and \\xHH are understood."),
+        say(_("the text has a backslash that means nothing, at %s. \\n, \\r, \\t, \\0, \\\\ and \\xHH are understood."),
             shown);
         return EXIT_MISUSE;
     }
