@@ -181,7 +181,7 @@ void missed_forget(struct sonde_loop *loop);
 /* --- linger.c --------------------------------------------------------------------------------------------------- */
 
 /* To be called right before a socket with SO_LINGER and a time is closed. */
-void linger_elsewhere(struct sonde_loop *loop, int fd);
+void linger_not(struct sonde_loop *loop, int fd);
 
 static inline bool url_lingers(const struct sonde_url *url)
 {

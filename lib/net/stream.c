@@ -365,7 +365,7 @@ void sonde_stream_close(struct sonde_stream *stream)
     finishing_free(stream);
     pace_stop(stream);
     if (stream->state & STREAM_LINGERS && io_is_file(stream->io.fd))
-        linger_elsewhere(stream->loop, stream->io.fd);
+        linger_not(stream->loop, stream->io.fd);
     io_close(stream->loop, &stream->io);
 }
 
