@@ -103,6 +103,7 @@ def test_sockets_that_are_not_used_are_mentioned(sonde):
     with dial(server.url) as sock:
         round_trip(sock, b"hello")
     assert server.terminate() == 0
+    server.err.wait_match("sockets were passed")
     assert re.search(r"\b2 sockets were passed", one_sentence(server.err.text))
 
 
@@ -160,6 +161,7 @@ def test_one_thread_serves_them(sonde):
     server = serve_passed(sonde, "tcp", options=["--threads", 4])
     with dial(server.url) as sock:
         round_trip(sock, b"hello")
+    server.err.wait_match("one thread")
     assert "one thread" in one_sentence(server.err.text)
 
 

@@ -192,6 +192,7 @@ def test_what_needs_one_thread_says_so(sonde, service, options, url):
         url += f"sonde-e2e-threads-{os.getpid()}-{sonde.engine}"
     server = sonde.serve(service, "--threads", 4, *options, url=url)
     wait_until(lambda: server.err.text.endswith("\n"), "it says so")
+    server.err.wait_match("one thread")
     assert "one thread" in one_sentence(server.err.text)
     if service == "echo":
         with server.connect() as sock:

@@ -173,6 +173,18 @@ def _(segment):
     return "retransmission" in segment.analysis and bool(reported)
 
 
+@difference("How soon a fast retransmission comes", "theirs", "fast_retransmission")
+def _(segment):
+    """Its last copy came late: behind all that was reported."""
+    copies, reports = [-1], [-1]
+    for number, one in enumerate(segment.before):
+        if one.sender != segment.sender and "duplicate_ack" in one.analysis:
+            reports.append(number)
+        elif one.sender == segment.sender and one.ours["len"] and one.ours["seq"] == segment.ours["seq"]:
+            copies.append(number)
+    return copies[-1] > reports[-1] > -1
+
+
 def all_captured(segment):
     """What it acknowledges beyond the ACKs before it is all in the capture."""
     at = max((one.ours["ack"] for one in segment.of_sender()), default=0)
