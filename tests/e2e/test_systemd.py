@@ -244,6 +244,7 @@ def test_socket_activate_names(sonde, tool):
     process = activated(sonde, tool, "--fdname=web:admin", arguments=["fd://admin"], listen=listen)
     with dial_waiting(f"tcp://127.0.0.1:{ports[1]}") as sock:
         round_trip(sock, b"hello")
+    process.out.wait_match("^opened ")
     assert re.findall(r"^listening (\S+)$", process.out.text, re.M) == [f"tcp://127.0.0.1:{ports[1]}"]
 
 
