@@ -158,7 +158,7 @@ def _(segment):
 @difference("Repeats or merely late", "ours", "retransmission", "fast_retransmission")
 @difference("Repeats or merely late", "theirs", "out_of_order")
 def _(segment):
-    same = [one for one in segment.of_sender() if one.ours["seq"] == segment.ours["seq"] and one.ours["len"]]
+    same = [one for one in segment.of_sender() if one.ours["seq"] == segment.ours["seq"] and one.end > one.ours["seq"]]
     reported = [
         one for one in segment.of_other() if one.notes & {"duplicate-ack"} and one.ours["ack"] <= segment.ours["seq"]
     ]
