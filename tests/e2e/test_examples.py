@@ -126,7 +126,8 @@ def test_echo_to_sonde(serve, command):
     server = serve("echo_server")
     data = os.urandom(harness.scaled(5_000_000))
     result = command.connect(server.url, input=data)
-    assert (result.status, result.out) == (0, data)
+    assert (result.status, result.err) == (0, ""), server.told.text
+    assert result.out == data, harness.difference(result.out, data)
 
 
 @pytest.mark.heavy
@@ -173,7 +174,7 @@ def test_echo_client_sends_its_input(run, sonde):
     data = os.urandom(harness.scaled(20_000_000))
     result = run("echo_client", server.url, input=data)
     assert (result.status, result.err) == (0, "")
-    assert result.out == data
+    assert result.out == data, harness.difference(result.out, data)
 
 
 def test_echo_client_and_server(run, serve):
@@ -387,6 +388,6 @@ def test_two_terminals_lose_nothing(serve, run):
     result = run("two_terminals", server.url, input=there)
     feeder.join(DEADLINE)
     assert (result.status, result.err) == (0, "")
-    assert result.out == here
+    assert result.out == here, harness.difference(result.out, here)
     assert server.process.wait() == 0
-    assert server.process.out.data == there
+    assert server.process.out.data == there, harness.difference(server.process.out.data, there)
