@@ -6,7 +6,7 @@
 #include "term/escape.h"
 #include "trace/clock.h"
 #include "trace/lines.h"
-#include "trace/wire.h"
+#include "trace/packets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 struct reading {
     const struct trace_file_settings *settings;
     struct trace_file_counts *counts;
-    struct wire *wire;
+    struct packets *packets;
     struct timeline *line; /* of what the wire tells; NULL: nobody wants events */
     struct capture_clock clock;
     bool packet_views;
@@ -40,7 +40,7 @@ static void on_event(const struct event *event, void *user)
 
 static bool in_turn(const struct reading *reading)
 {
-    return wire_held_ns(reading->wire) == INT64_MAX && timeline_next_ns(reading->line) == INT64_MAX;
+    return packets_held_ns(reading->packets) == INT64_MAX && timeline_next_ns(reading->line) == INT64_MAX;
 }
 
 /* The wire tells in the order of time, but for what it holds back: only then does anything have to wait. */
@@ -56,7 +56,7 @@ static void on_wire_event(const struct event *event, void *user)
 static void hand_on(struct reading *reading)
 {
     if (reading->line && !in_turn(reading))
-        timeline_advance(reading->line, wire_held_ns(reading->wire) - 1);
+        timeline_advance(reading->line, packets_held_ns(reading->packets) - 1);
 }
 
 static void on_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
@@ -80,7 +80,7 @@ static void on_conversation(const struct conversation *conversation, void *user)
     }
 }
 
-static struct wire *make_wire(struct reading *reading, bool events)
+static struct packets *make_packets(struct reading *reading, bool events)
 {
     bool wants_events = false, wants_data = false, wants_conversations = false;
     for (size_t i = 0; i < reading->settings->n_views; i++) {
@@ -90,7 +90,7 @@ static struct wire *make_wire(struct reading *reading, bool events)
         wants_conversations |= view->conversation != NULL;
         reading->packet_views |= view->packet != NULL;
     }
-    struct wire_owner owner = {
+    struct packets_owner owner = {
         .event = wants_events && events ? on_wire_event : NULL,
         .data = wants_data && events ? on_data : NULL,
         .conversation = wants_conversations ? on_conversation : NULL,
@@ -103,13 +103,13 @@ static struct wire *make_wire(struct reading *reading, bool events)
     };
     struct timeline_sink sink = {on_event, reading};
     reading->line = owner.event ? timeline_new(0, TIMELINE_EVENTS_MAX, sink) : NULL;
-    return !owner.event || reading->line ? wire_new(&owner) : NULL;
+    return !owner.event || reading->line ? packets_new(&owner) : NULL;
 }
 
 static int finish(struct reading *reading, int error)
 {
     struct tracker_counts counts;
-    wire_counts(reading->wire, &counts, &reading->counts->n_fragments_lost);
+    packets_counts(reading->packets, &counts, &reading->counts->n_fragments_lost);
     reading->counts->n_other = counts.n_other;
     reading->counts->n_conversations = counts.n_conversations;
     reading->counts->n_made_room = counts.n_made_room;
@@ -117,14 +117,14 @@ static int finish(struct reading *reading, int error)
     reading->counts->n_clock_steps = reading->clock.n_steps;
     reading->counts->n_backwards = reading->clock.n_backwards;
     reading->counts->clock_step_ns = reading->clock.step_ns;
-    wire_finish(reading->wire);
+    packets_finish(reading->packets);
     if (reading->line)
         timeline_flush(reading->line);
     for (size_t i = 0; i < reading->settings->n_views; i++) {
         int one = trace_view_finish(&reading->settings->views[i]);
         error = error < 0 ? error : one;
     }
-    wire_free(reading->wire);
+    packets_free(reading->packets);
     timeline_free(reading->line);
     return error;
 }
@@ -132,7 +132,7 @@ static int finish(struct reading *reading, int error)
 /* ---- packets */
 
 static void show_packet(const struct reading *reading, const struct capture_file *file, const struct packet *packet,
-                        int64_t t_ns, const struct wire_result *result)
+                        int64_t t_ns, const struct packets_result *result)
 {
     struct view_packet shown = {
         .packet = packet,
@@ -165,7 +165,7 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
     struct trace_file_counts *counts = reading->counts;
     struct capture_filter *filter = NULL;
     struct packet packet;
-    struct wire_result result;
+    struct packets_result result;
     int n;
 
     if (settings->filter) {
@@ -180,8 +180,8 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
         }
         counts->n_packets++;
         int64_t t_ns = capture_clock_convert(&reading->clock, packet.realtime_ns, 0);
-        wire_set_offset(reading->wire, reading->clock.offset_ns);
-        wire_packet(reading->wire, t_ns, &packet, &result);
+        packets_set_offset(reading->packets, reading->clock.offset_ns);
+        packets_packet(reading->packets, t_ns, &packet, &result);
         hand_on(reading);
         if (result.decoded->depth == DECODE_NOTHING && !decode_knows_link(packet.link_type)) {
             counts->n_unknown_links++;
@@ -271,7 +271,7 @@ static int read_events(struct reading *reading, struct lines *lines, struct sond
         reading->counts->n_packets++;
         on_event(event, reading);
         if (event->kind == EVENT_KIND_SEGMENT)
-            wire_segment(reading->wire, event->t_ns, &event->segment);
+            packets_segment(reading->packets, event->t_ns, &event->segment);
         free(event);
         if (reading->settings->n_packets_max != 0 && reading->counts->n_packets == reading->settings->n_packets_max)
             break;
@@ -316,8 +316,8 @@ static int read_either(struct reading *reading, int fd, struct sonde_why *ret_wh
     char begun[SNIFF_BYTES];
     size_t n_begun = sniff(fd, begun);
     reading->counts->events = n_begun > 0 && begun[0] == '{';
-    reading->wire = make_wire(reading, !reading->counts->events);
-    if (!reading->wire) {
+    reading->packets = make_packets(reading, !reading->counts->events);
+    if (!reading->packets) {
         timeline_free(reading->line);
         close(fd);
         *ret_why = (struct sonde_why){.code = -ENOMEM, .call = "trace"};

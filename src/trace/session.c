@@ -177,12 +177,12 @@ static void on_conversation(const struct conversation *conversation, void *user)
 
 static const struct holder *holders_of(struct session *session, const struct conversation *conversation)
 {
-    const struct row *row = conversation ? session_row(session, wire_number(conversation)) : NULL;
+    const struct row *row = conversation ? session_row(session, packets_number(conversation)) : NULL;
     return row ? row->holder : NULL;
 }
 
 static void show_packet(struct session *session, const struct packet *packet, int64_t t_ns,
-                        const struct wire_result *result)
+                        const struct packets_result *result)
 {
     struct view_packet shown = {
         .packet = packet,
@@ -212,7 +212,7 @@ static int take_packets(struct session *session, int64_t *drained_ns)
 {
     struct packet packet;
     int64_t t_ns = *drained_ns;
-    struct wire_result result;
+    struct packets_result result;
     for (unsigned i = 0; i < PACKETS_AT_ONCE && !enough(session); i++) {
         int n = capture_live_next(session->settings.live, &packet);
         if (n <= 0)
@@ -221,7 +221,7 @@ static int take_packets(struct session *session, int64_t *drained_ns)
         packet.number = session->n_packets;
         session->now_ns = session_now_ns();
         t_ns = capture_clock_convert(&session->clock, packet.realtime_ns, session->now_ns);
-        wire_packet(session->wire, t_ns, &packet, &result);
+        packets_packet(session->packets, t_ns, &packet, &result);
         show_packet(session, &packet, t_ns, &result);
     }
     if (t_ns < *drained_ns)
@@ -277,7 +277,7 @@ struct session *session_new(const struct session_settings *settings)
     bool wants_data = false;
     for (size_t i = 0; i < settings->n_views; i++)
         wants_data |= settings->views[i].view->data != NULL;
-    session->wire = wire_new(&(struct wire_owner){
+    session->packets = packets_new(&(struct packets_owner){
         .event = push,
         .number = on_number,
         .data = wants_data ? on_data : NULL,
@@ -291,7 +291,7 @@ struct session *session_new(const struct session_settings *settings)
         .has_realtime = true,
         .realtime_minus_ns = session->clock.offset_ns,
     });
-    if (!session->line || !session->wire) {
+    if (!session->line || !session->packets) {
         session_free(session);
         return NULL;
     }
@@ -323,8 +323,8 @@ static int wait_ms(const struct session *session)
     int64_t next_ns = session->next_sample_ns, line_ns = timeline_next_ns(session->line);
     if (line_ns < next_ns)
         next_ns = line_ns;
-    if (wire_next_ns(session->wire) < next_ns)
-        next_ns = wire_next_ns(session->wire);
+    if (packets_next_ns(session->packets) < next_ns)
+        next_ns = packets_next_ns(session->packets);
     if (session->kernel && kernel_n_watched(session->kernel) > 0 && session->next_look_ns < next_ns)
         next_ns = session->next_look_ns;
     if (session->settings.duration_ns != 0 && session->start_ns + session->settings.duration_ns < next_ns)
@@ -375,14 +375,14 @@ static int turn(struct session *session, bool *ret_over)
     /* What happens while this turn works is taken by the next: until then nothing that young leaves the time line. */
     int64_t drained_ns = session->now_ns;
     if (compare_clocks(session))
-        wire_set_offset(session->wire, session->clock.offset_ns);
+        packets_set_offset(session->packets, session->clock.offset_ns);
     int error = settings->live ? take_packets(session, &drained_ns) : 0;
     if (settings->calls)
         take_calls(session);
     session->now_ns = session_now_ns();
     sample(session);
     look_at_kernel(session);
-    wire_idle(session->wire, session->now_ns);
+    packets_idle(session->packets, session->now_ns);
     timeline_advance(session->line, drained_ns);
     tell_idle(session);
     flush_outputs(session);
@@ -403,15 +403,15 @@ static int run_out(struct session *session)
             break;
     }
     tell_drops(session);
-    wire_release(session->wire);
+    packets_release(session->packets);
     timeline_flush(session->line);
     session->now_ns = session_now_ns();
     struct tracker_counts counts;
     uint64_t n_lost;
-    wire_counts(session->wire, &counts, &n_lost);
+    packets_counts(session->packets, &counts, &n_lost);
     session->counts.n_other = counts.n_other;
     session->counts.n_no_memory = counts.n_no_memory;
-    wire_finish(session->wire);
+    packets_finish(session->packets);
     timeline_flush(session->line);
     int error = 0;
     for (size_t i = 0; session->settings.live && i < session->settings.n_views; i++) {
@@ -453,7 +453,7 @@ void session_free(struct session *session)
 {
     if (!session)
         return;
-    wire_free(session->wire);
+    packets_free(session->packets);
     timeline_free(session->line);
     kernel_source_free(session->kernel);
     holders_free(session->holders);

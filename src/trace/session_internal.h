@@ -7,8 +7,8 @@
 #include "trace/clock.h"
 #include "trace/holders.h"
 #include "trace/kernel.h"
+#include "trace/packets.h"
 #include "trace/session.h"
-#include "trace/wire.h"
 
 /* On the time line a call's connection is not decided yet: conn is this bit and the index of the socket. */
 #define CONN_IS_SOCKET (UINT64_C(1) << 63)
@@ -42,7 +42,7 @@ struct own {
 struct session {
     struct session_settings settings;
     struct timeline *line;
-    struct wire *wire;
+    struct packets *packets;
     struct kernel_source *kernel;
     struct holders *holders;
     struct capture_clock clock;

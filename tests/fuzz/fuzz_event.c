@@ -8,7 +8,7 @@
  * - copies of events are whole, and tracking a segment again does no harm.
  */
 #include "observe/event/event_json.h"
-#include "trace/wire.h"
+#include "trace/packets.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,14 +39,14 @@ static struct event *read_line(const void *line, size_t n_bytes)
 
 static void track(const struct event *event)
 {
-    static const struct wire_owner owner = {.sentences = true};
+    static const struct packets_owner owner = {.sentences = true};
     if (event->kind != EVENT_KIND_SEGMENT)
         return;
-    struct wire *wire = wire_new(&owner);
-    must(wire != NULL);
-    wire_segment(wire, event->t_ns, &event->segment);
-    wire_finish(wire);
-    wire_free(wire);
+    struct packets *packets = packets_new(&owner);
+    must(packets != NULL);
+    packets_segment(packets, event->t_ns, &event->segment);
+    packets_finish(packets);
+    packets_free(packets);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)

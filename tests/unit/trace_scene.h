@@ -94,7 +94,7 @@ static inline int end(void **state)
 /* All that has happened so far is shown. */
 static inline void show(void)
 {
-    wire_release(scene.session->wire);
+    packets_release(scene.session->packets);
     timeline_flush(scene.session->line);
 }
 
@@ -111,7 +111,7 @@ static inline void segment(const struct tuple *tuple, enum event_end from, unsig
 {
     pass(10 * US);
     make_packet(&scene.made, tuple, from, flags, seq, ack, payload, payload ? (uint32_t)strlen(payload) : 0);
-    wire_packet(scene.session->wire, scene.t_ns, &scene.made.packet, NULL);
+    packets_packet(scene.session->packets, scene.t_ns, &scene.made.packet, NULL);
 }
 
 static inline void handshake(const struct tuple *tuple)

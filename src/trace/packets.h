@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wire as a source of events: packets are decoded, put together when they are fragments, tracked, and become
+ * Packets as a source of events: they are decoded, put together when they are fragments, tracked, and become
  * events. A connection's number on the time line is its conversation's, unless the owner gives it another.
  */
-#ifndef TRACE_WIRE_H
-#define TRACE_WIRE_H
+#ifndef TRACE_PACKETS_H
+#define TRACE_PACKETS_H
 
 #include "observe/capture/capture.h"
 #include "observe/decode/decode.h"
 #include "observe/event/event.h"
 #include "observe/track/track.h"
 
-struct wire;
+struct packets;
 
-struct wire_owner {
+struct packets_owner {
     /* One event; lent. NULL: nobody wants events, and none are made. A FIN, and what follows it within 20 ms, may come
      * late: they are to go through a time line. */
     void (*event)(const struct event *event, void *user);
@@ -35,7 +35,7 @@ struct wire_owner {
 };
 
 /* What became of a packet. */
-struct wire_result {
+struct packets_result {
     const struct decoded *decoded;
     struct conversation *conversation;   /* NULL: none */
     const struct event_segment *segment; /* NULL: none; lent until the next packet */
@@ -43,24 +43,25 @@ struct wire_result {
 };
 
 /* NULL: no memory. The owner is copied. */
-struct wire *wire_new(const struct wire_owner *owner);
-void wire_set_offset(struct wire *wire, int64_t realtime_minus_ns);
-void wire_packet(struct wire *wire, int64_t t_ns, const struct packet *packet, struct wire_result *ret_result);
+struct packets *packets_new(const struct packets_owner *owner);
+void packets_set_offset(struct packets *packets, int64_t realtime_minus_ns);
+void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *packet,
+                    struct packets_result *ret_result);
 /* A segment that was recorded as an event: tracked again. */
-void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *segment);
+void packets_segment(struct packets *packets, int64_t t_ns, const struct event_segment *segment);
 /* Live: conversations in trouble that are quiet now are judged, and what was not told yet is told. */
-void wire_idle(struct wire *wire, int64_t now_ns);
-/* When wire_idle has something to do; INT64_MAX: nothing. */
-int64_t wire_next_ns(const struct wire *wire);
+void packets_idle(struct packets *packets, int64_t now_ns);
+/* When packets_idle has something to do; INT64_MAX: nothing. */
+int64_t packets_next_ns(const struct packets *packets);
 /* The time of the first event that is held; INT64_MAX: none is. */
-int64_t wire_held_ns(const struct wire *wire);
+int64_t packets_held_ns(const struct packets *packets);
 /* Tell at once what was held to see what follows it. */
-void wire_release(struct wire *wire);
+void packets_release(struct packets *packets);
 /* The end: conversations that are still there are concluded, in order. */
-void wire_finish(struct wire *wire);
-void wire_free(struct wire *wire);
-void wire_counts(const struct wire *wire, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost);
+void packets_finish(struct packets *packets);
+void packets_free(struct packets *packets);
+void packets_counts(const struct packets *packets, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost);
 /* The number of a conversation on the time line; 0: it has none. */
-uint64_t wire_number(const struct conversation *conversation);
+uint64_t packets_number(const struct conversation *conversation);
 
 #endif

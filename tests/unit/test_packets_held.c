@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "trace/wire.h"
+#include "trace/packets.h"
 #include "trace_packets.h"
 
 #define EVENTS_MAX 64
@@ -16,7 +16,7 @@
 static const struct tuple one = {{1, 2}, {40488, 7007}, {1000, 9000}}, other = {{1, 2}, {40490, 7007}, {5000, 6000}};
 
 static struct {
-    struct wire *wire;
+    struct packets *packets;
     struct made_packet made;
     int64_t t_ns;
     struct event_segment told[EVENTS_MAX]; /* in the order in which they came */
@@ -37,14 +37,14 @@ static int begin(void **state)
     (void)state;
     memset(&scene, 0, sizeof scene);
     scene.t_ns = 1000 * NS_PER_S;
-    scene.wire = wire_new(&(struct wire_owner){.event = on_event, .sentences = true});
-    return scene.wire ? 0 : -1;
+    scene.packets = packets_new(&(struct packets_owner){.event = on_event, .sentences = true});
+    return scene.packets ? 0 : -1;
 }
 
 static int end(void **state)
 {
     (void)state;
-    wire_free(scene.wire);
+    packets_free(scene.packets);
     return 0;
 }
 
@@ -52,7 +52,8 @@ static void say_of(const struct tuple *tuple, enum event_end from, unsigned flag
                    uint32_t n_payload)
 {
     scene.t_ns += 10 * NS_PER_US;
-    wire_packet(scene.wire, scene.t_ns, make_packet(&scene.made, tuple, from, flags, seq, ack, NULL, n_payload), NULL);
+    packets_packet(scene.packets, scene.t_ns, make_packet(&scene.made, tuple, from, flags, seq, ack, NULL, n_payload),
+                   NULL);
 }
 
 static void say(enum event_end from, unsigned flags, uint32_t seq, uint32_t ack, uint32_t n_payload)
@@ -81,11 +82,11 @@ static void crossed(void **state)
     handshake(&one);
     say(END_A, F | K, 1, 1, 0);
     assert_int_equal(scene.n_told, 3);
-    assert_int_equal(wire_held_ns(scene.wire), scene.t_ns);
-    assert_int_equal(wire_next_ns(scene.wire), scene.t_ns + HOLD_NS);
+    assert_int_equal(packets_held_ns(scene.packets), scene.t_ns);
+    assert_int_equal(packets_next_ns(scene.packets), scene.t_ns + HOLD_NS);
     say(END_B, F | K, 1, 1, 0);
     assert_int_equal(scene.n_told, 5);
-    assert_int_equal(wire_held_ns(scene.wire), INT64_MAX);
+    assert_int_equal(packets_held_ns(scene.packets), INT64_MAX);
     say(END_A, K, 2, 2, 0);
     say(END_B, K, 2, 2, 0);
     assert_int_equal(scene.n_told, 7);
@@ -142,12 +143,12 @@ static void nothing_follows(void **state)
     (void)state;
     handshake(&one);
     say(END_A, F | K, 1, 1, 0);
-    wire_idle(scene.wire, scene.t_ns + HOLD_NS - 1);
+    packets_idle(scene.packets, scene.t_ns + HOLD_NS - 1);
     assert_int_equal(scene.n_told, 3);
-    wire_idle(scene.wire, scene.t_ns + HOLD_NS);
+    packets_idle(scene.packets, scene.t_ns + HOLD_NS);
     assert_int_equal(scene.n_told, 4);
     expect(3, 4, FIN_WAIT_1, CLOSE_WAIT);
-    assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
+    assert_int_equal(packets_next_ns(scene.packets), INT64_MAX);
     say(END_B, F | K, 1, 1, 0); /* too late for the one before */
     expect(4, 5, CLOSING, FIN_WAIT_1);
 }
@@ -175,10 +176,10 @@ static void several_at_once(void **state)
     say(END_A, F | K, 1, 1, 0);
     int64_t first_ns = scene.t_ns;
     say_of(&other, END_B, F | K, 1, 1, 0);
-    assert_int_equal(wire_held_ns(scene.wire), first_ns);
+    assert_int_equal(packets_held_ns(scene.packets), first_ns);
     say(END_B, K, 1, 2, 0);
     assert_int_equal(scene.n_told, 8);
-    assert_int_equal(wire_held_ns(scene.wire), scene.t_ns - 10 * NS_PER_US);
+    assert_int_equal(packets_held_ns(scene.packets), scene.t_ns - 10 * NS_PER_US);
     say_of(&other, END_A, F | K, 1, 1, 0);
     assert_int_equal(scene.n_told, 10);
     expect(8, 4, ESTABLISHED, FIN_WAIT_1);
@@ -218,7 +219,7 @@ static void the_end_comes(void **state)
     say(END_A, F | K, 1, 1, 0);
     say_of(&other, END_A, F | K, 1, 1, 0);
     assert_int_equal(scene.n_told, 6);
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     assert_int_equal(scene.n_told, 8);
     expect(6, 4, FIN_WAIT_1, CLOSE_WAIT);
 }
@@ -235,7 +236,7 @@ static void forgotten(void **state)
     assert_int_equal(scene.n_told, 5);
     expect(3, 4, FIN_WAIT_1, CLOSE_WAIT);
     expect(4, 1, SYN_SENT, SYN_RECV);
-    assert_int_equal(wire_held_ns(scene.wire), INT64_MAX);
+    assert_int_equal(packets_held_ns(scene.packets), INT64_MAX);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)

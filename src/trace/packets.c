@@ -10,7 +10,7 @@
  * the other end had not left ESTABLISHED. What is held comes late, and out of order where there are other
  * conversations: the owner has a time line for that.
  */
-#include "trace/wire.h"
+#include "trace/packets.h"
 
 #include "observe/verdict/verdict.h"
 
@@ -48,8 +48,8 @@ struct told {
     uint32_t hash[TOLD_MAX]; /* of each verdict's sentence; 0: not told */
 };
 
-struct wire {
-    struct wire_owner owner;
+struct packets {
+    struct packets_owner owner;
     struct tracker *tracker;
     struct reassembly *reassembly;
     struct decoded decoded;
@@ -62,38 +62,38 @@ struct wire {
     struct held *held_first, *held_last;
 };
 
-static void emit(struct wire *wire, const struct conversation *conversation, struct event *event)
+static void emit(struct packets *packets, const struct conversation *conversation, struct event *event)
 {
     const struct told *told = conversation_user(conversation);
-    if (!wire->owner.event || !told || told->number == 0)
+    if (!packets->owner.event || !told || told->number == 0)
         return;
     event->conn = told->number;
-    wire->owner.event(event, wire->owner.user);
+    packets->owner.event(event, packets->owner.user);
 }
 
 /* ---- a FIN, until it shows whether it was crossed */
 
-static void held_free(struct wire *wire, struct held *held)
+static void held_free(struct packets *packets, struct held *held)
 {
-    *(held->previous ? &held->previous->next : &wire->held_first) = held->next;
-    *(held->next ? &held->next->previous : &wire->held_last) = held->previous;
+    *(held->previous ? &held->previous->next : &packets->held_first) = held->next;
+    *(held->next ? &held->next->previous : &packets->held_last) = held->previous;
     held->told->held = NULL;
     free(held);
 }
 
-static void held_tell(struct wire *wire, struct held *held)
+static void held_tell(struct packets *packets, struct held *held)
 {
     for (unsigned i = 0; i < held->n; i++) {
-        wire->owner.event(held->event[i], wire->owner.user);
+        packets->owner.event(held->event[i], packets->owner.user);
         free(held->event[i]);
     }
-    held_free(wire, held);
+    held_free(packets, held);
 }
 
-static void held_tell_until(struct wire *wire, int64_t now_ns)
+static void held_tell_until(struct packets *packets, int64_t now_ns)
 {
-    while (wire->held_first && wire->held_first->until_ns <= now_ns)
-        held_tell(wire, wire->held_first);
+    while (packets->held_first && packets->held_first->until_ns <= now_ns)
+        held_tell(packets, packets->held_first);
 }
 
 /* The last that is held shows that the FIN had not arrived when those behind it were sent. */
@@ -123,17 +123,17 @@ static bool is_decided(const struct held *held, const struct event_segment *segm
            (segment->flags & SEGMENT_FIN || (segment->flags & SEGMENT_ACK && segment->ack >= held->fin_end));
 }
 
-static bool held_take(struct wire *wire, struct held *held, const struct event *event)
+static bool held_take(struct packets *packets, struct held *held, const struct event *event)
 {
     bool taken = held_add(held, event), crossed = has_note(event->segment.notes, NOTE_SIMULTANEOUS_CLOSE);
     if (taken && crossed && event->segment.from != held->from)
         held_set_back(held);
     if (!taken || is_decided(held, &event->segment))
-        held_tell(wire, held);
+        held_tell(packets, held);
     return taken;
 }
 
-static bool held_begin(struct wire *wire, struct told *told, const struct event *event)
+static bool held_begin(struct packets *packets, struct told *told, const struct event *event)
 {
     const struct event_segment *segment = &event->segment;
     enum event_end to = other_end(segment->from);
@@ -149,27 +149,27 @@ static bool held_begin(struct wire *wire, struct told *told, const struct event 
     held->from = segment->from;
     held->fin_end = segment->seq + segment->n_bytes + 1;
     held->until_ns = event->t_ns + HOLD_NS;
-    held->previous = wire->held_last;
-    *(held->previous ? &held->previous->next : &wire->held_first) = held;
-    wire->held_last = told->held = held;
+    held->previous = packets->held_last;
+    *(held->previous ? &held->previous->next : &packets->held_first) = held;
+    packets->held_last = told->held = held;
     return true;
 }
 
-static void emit_segment(struct wire *wire, struct told *told, struct event *event)
+static void emit_segment(struct packets *packets, struct told *told, struct event *event)
 {
     if (told->number == 0)
         return;
     event->conn = told->number;
-    bool held = told->held ? held_take(wire, told->held, event) : held_begin(wire, told, event);
+    bool held = told->held ? held_take(packets, told->held, event) : held_begin(packets, told, event);
     if (!held)
-        wire->owner.event(event, wire->owner.user);
+        packets->owner.event(event, packets->owner.user);
     memcpy(told->state, event->segment.state, sizeof told->state);
 }
 
 /* ---- conclusions */
 
-static void say(struct wire *wire, const struct conversation *conversation, int64_t t_ns, char mark, const char *name,
-                const char *text)
+static void say(struct packets *packets, const struct conversation *conversation, int64_t t_ns, char mark,
+                const char *name, const char *text)
 {
     struct event event = {
         .source = EVENT_VERDICT,
@@ -177,7 +177,7 @@ static void say(struct wire *wire, const struct conversation *conversation, int6
         .t_ns = t_ns,
         .sentence = {.mark = mark, .name = name, .text = text},
     };
-    emit(wire, conversation, &event);
+    emit(packets, conversation, &event);
 }
 
 /* FNV-1a; never 0. */
@@ -189,7 +189,7 @@ static uint32_t hash_of(const char *text)
     return hash ? hash : 1;
 }
 
-static void judge(struct wire *wire, struct conversation *conversation, int64_t t_ns, bool last)
+static void judge(struct packets *packets, struct conversation *conversation, int64_t t_ns, bool last)
 {
     struct told *told = conversation_user(conversation);
     char text[VERDICT_TEXT_MAX];
@@ -202,29 +202,29 @@ static void judge(struct wire *wire, struct conversation *conversation, int64_t 
         if (told->hash[i] == hash || (told->hash[i] != 0 && !last))
             continue;
         told->hash[i] = hash;
-        say(wire, conversation, t_ns, weight == VERDICT_TROUBLE ? '!' : 'i', verdict->name, text);
+        say(packets, conversation, t_ns, weight == VERDICT_TROUBLE ? '!' : 'i', verdict->name, text);
     }
     if (last) {
         conversation_summary(conversation, text);
-        say(wire, conversation, t_ns, '=', "summary", text);
+        say(packets, conversation, t_ns, '=', "summary", text);
         told->over = true;
     }
 }
 
 /* All of it at once, for whoever writes it beside the packet. */
-static void conclude(struct wire *wire, const struct conversation *conversation)
+static void conclude(struct packets *packets, const struct conversation *conversation)
 {
     char text[VERDICT_TEXT_MAX];
     size_t n = 0;
     for (unsigned i = 0; conversation_verdicts[i]; i++) {
         if (conversation_verdicts[i]->judge(conversation, text) != VERDICT_TROUBLE)
             continue;
-        int length = snprintf(wire->conclusion + n, CONCLUSION_BYTES - n, "! %s ", text);
+        int length = snprintf(packets->conclusion + n, CONCLUSION_BYTES - n, "! %s ", text);
         n += length > 0 && (size_t)length < CONCLUSION_BYTES - n ? (size_t)length : 0;
     }
     conversation_summary(conversation, text);
-    snprintf(wire->conclusion + n, CONCLUSION_BYTES - n, "= %s", text);
-    wire->has_conclusion = true;
+    snprintf(packets->conclusion + n, CONCLUSION_BYTES - n, "= %s", text);
+    packets->has_conclusion = true;
 }
 
 static bool is_over(const struct conversation *conversation)
@@ -249,29 +249,29 @@ static void wait_ends(struct told *told)
         told->next->where = told->where;
 }
 
-static void wait_begins(struct wire *wire, struct told *told)
+static void wait_begins(struct packets *packets, struct told *told)
 {
     if (told->waits)
         return;
     told->waits = true;
-    told->next = wire->waiting;
-    told->where = &wire->waiting;
+    told->next = packets->waiting;
+    told->where = &packets->waiting;
     if (told->next)
         told->next->where = &told->next;
-    wire->waiting = told;
+    packets->waiting = told;
 }
 
-static int64_t due_ns(const struct wire *wire, const struct told *told)
+static int64_t due_ns(const struct packets *packets, const struct told *told)
 {
-    return told->last_ns + (told->concludes ? wire->owner.settle_ns : QUIET_NS);
+    return told->last_ns + (told->concludes ? packets->owner.settle_ns : QUIET_NS);
 }
 
-int64_t wire_next_ns(const struct wire *wire)
+int64_t packets_next_ns(const struct packets *packets)
 {
-    int64_t next_ns = wire->held_first ? wire->held_first->until_ns : INT64_MAX;
-    for (const struct told *told = wire->waiting; told; told = told->next) {
-        if (due_ns(wire, told) < next_ns)
-            next_ns = due_ns(wire, told);
+    int64_t next_ns = packets->held_first ? packets->held_first->until_ns : INT64_MAX;
+    for (const struct told *told = packets->waiting; told; told = told->next) {
+        if (due_ns(packets, told) < next_ns)
+            next_ns = due_ns(packets, told);
     }
     return next_ns;
 }
@@ -280,17 +280,17 @@ int64_t wire_next_ns(const struct wire *wire)
     (NOTE_BIT(NOTE_AGAIN) | NOTE_BIT(NOTE_SYN_RETRY) | NOTE_BIT(NOTE_ZERO_WINDOW) | NOTE_BIT(NOTE_WINDOW_PROBE) |      \
      NOTE_BIT(NOTE_HOLE))
 
-void wire_idle(struct wire *wire, int64_t now_ns)
+void packets_idle(struct packets *packets, int64_t now_ns)
 {
     struct told *next;
-    wire->idle_ns = now_ns;
-    held_tell_until(wire, now_ns);
-    for (struct told *told = wire->waiting; told; told = next) {
+    packets->idle_ns = now_ns;
+    held_tell_until(packets, now_ns);
+    for (struct told *told = packets->waiting; told; told = next) {
         next = told->next;
-        if (now_ns < due_ns(wire, told))
+        if (now_ns < due_ns(packets, told))
             continue;
         wait_ends(told);
-        judge(wire, told->conversation, now_ns, told->concludes);
+        judge(packets, told->conversation, now_ns, told->concludes);
     }
 }
 
@@ -298,14 +298,15 @@ void wire_idle(struct wire *wire, int64_t now_ns)
 
 static void on_opened(struct conversation *conversation, int64_t t_ns, void *user)
 {
-    struct wire *wire = user;
-    if (!wire->owner.event)
+    struct packets *packets = user;
+    if (!packets->owner.event)
         return;
     struct told *told = calloc(1, sizeof *told);
     if (!told)
         return;
     told->conversation = conversation;
-    told->number = wire->owner.number ? wire->owner.number(conversation, t_ns, wire->owner.user) : conversation->id;
+    told->number =
+        packets->owner.number ? packets->owner.number(conversation, t_ns, packets->owner.user) : conversation->id;
     conversation_set_user(conversation, told);
 
     bool tcp = conversation->protocol == IPPROTO_TCP;
@@ -314,8 +315,8 @@ static void on_opened(struct conversation *conversation, int64_t t_ns, void *use
         .protocol = conversation->protocol,
         .begins_midway = conversation->begins_midway,
         .has_segments = true,
-        .realtime_ns = wire->owner.has_realtime ? t_ns + wire->owner.realtime_minus_ns : 0,
-        .where = wire->owner.where,
+        .realtime_ns = packets->owner.has_realtime ? t_ns + packets->owner.realtime_minus_ns : 0,
+        .where = packets->owner.where,
     };
     for (int end = 0; end < N_ENDS; end++) {
         event.connection.end[end].address = conversation->side[end].address;
@@ -325,36 +326,36 @@ static void on_opened(struct conversation *conversation, int64_t t_ns, void *use
         if (conversation->a_is_client)
             event.connection.end[end].role = end == END_A ? ROLE_CLIENT : ROLE_SERVER;
     }
-    emit(wire, conversation, &event);
+    emit(packets, conversation, &event);
 }
 
 static void on_segment(struct conversation *conversation, int64_t t_ns, const struct event_segment *segment, void *user)
 {
-    struct wire *wire = user;
+    struct packets *packets = user;
     struct told *told = conversation_user(conversation);
-    wire->segment = *segment;
-    wire->segment.source = conversation->side[segment->from].address;
-    wire->segment.destination = conversation->side[other_end(segment->from)].address;
-    wire->has_segment = true;
+    packets->segment = *segment;
+    packets->segment.source = conversation->side[segment->from].address;
+    packets->segment.destination = conversation->side[other_end(segment->from)].address;
+    packets->has_segment = true;
     if (!told)
         return;
-    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_SEGMENT, .t_ns = t_ns, .segment = wire->segment};
-    emit_segment(wire, told, &event);
+    struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_SEGMENT, .t_ns = t_ns, .segment = packets->segment};
+    emit_segment(packets, told, &event);
     told->last_ns = t_ns;
-    if (!wire->owner.sentences)
+    if (!packets->owner.sentences)
         return;
     if (segment->notes & TROUBLE && !told->over)
-        wait_begins(wire, told);
+        wait_begins(packets, told);
     if (told->over || told->concludes || !is_over(conversation))
         return;
-    if (wire->owner.conclusions)
-        conclude(wire, conversation);
-    if (wire->owner.settle_ns == 0) {
-        judge(wire, conversation, t_ns, true);
+    if (packets->owner.conclusions)
+        conclude(packets, conversation);
+    if (packets->owner.settle_ns == 0) {
+        judge(packets, conversation, t_ns, true);
         return;
     }
     told->concludes = true;
-    wait_begins(wire, told);
+    wait_begins(packets, told);
 }
 
 static void on_datagram(struct conversation *conversation, int64_t t_ns, const struct event_datagram *datagram,
@@ -375,32 +376,32 @@ static void on_icmp(struct conversation *conversation, int64_t t_ns, const struc
 static void on_data(struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
                     size_t n_bytes, uint64_t n_missing, bool push, void *user)
 {
-    const struct wire *wire = user;
-    wire->owner.data(conversation, t_ns, from, data, n_bytes, n_missing, push, wire->owner.user);
+    const struct packets *packets = user;
+    packets->owner.data(conversation, t_ns, from, data, n_bytes, n_missing, push, packets->owner.user);
 }
 
 static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *user)
 {
-    struct wire *wire = user;
+    struct packets *packets = user;
     struct told *told = conversation_user(conversation);
-    if (t_ns < wire->ended_ns)
-        t_ns = wire->ended_ns;
+    if (t_ns < packets->ended_ns)
+        t_ns = packets->ended_ns;
     if (told) {
         wait_ends(told);
         if (told->held)
-            held_tell(wire, told->held);
-        if (!told->over && wire->owner.sentences)
-            judge(wire, conversation, t_ns, true);
+            held_tell(packets, told->held);
+        if (!told->over && packets->owner.sentences)
+            judge(packets, conversation, t_ns, true);
     }
-    if (wire->owner.conversation)
-        wire->owner.conversation(conversation, wire->owner.user);
+    if (packets->owner.conversation)
+        packets->owner.conversation(conversation, packets->owner.user);
     conversation_set_user(conversation, NULL);
     free(told);
 }
 
 /* ---- */
 
-struct wire *wire_new(const struct wire_owner *owner)
+struct packets *packets_new(const struct packets_owner *owner)
 {
     struct track_handler handler = {
         .opened = on_opened,
@@ -410,42 +411,44 @@ struct wire *wire_new(const struct wire_owner *owner)
         .data = owner->data ? on_data : NULL,
         .forgotten = on_forgotten,
     };
-    struct wire *wire = calloc(1, sizeof *wire);
-    if (!wire)
+    struct packets *packets = calloc(1, sizeof *packets);
+    if (!packets)
         return NULL;
-    wire->owner = *owner;
-    wire->tracker = tracker_new(TRACK_CONVERSATIONS_MAX, &handler, wire);
-    wire->reassembly = reassembly_new();
-    if (!wire->tracker || !wire->reassembly) {
-        wire_free(wire);
+    packets->owner = *owner;
+    packets->tracker = tracker_new(TRACK_CONVERSATIONS_MAX, &handler, packets);
+    packets->reassembly = reassembly_new();
+    if (!packets->tracker || !packets->reassembly) {
+        packets_free(packets);
         return NULL;
     }
-    return wire;
+    return packets;
 }
 
-void wire_set_offset(struct wire *wire, int64_t realtime_minus_ns)
+void packets_set_offset(struct packets *packets, int64_t realtime_minus_ns)
 {
-    wire->owner.realtime_minus_ns = realtime_minus_ns;
+    packets->owner.realtime_minus_ns = realtime_minus_ns;
 }
 
-void wire_packet(struct wire *wire, int64_t t_ns, const struct packet *packet, struct wire_result *ret_result)
+void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *packet,
+                    struct packets_result *ret_result)
 {
-    struct decoded *decoded = &wire->decoded, whole;
-    unsigned flags = wire->owner.checksums && !packet->checksum_left ? DECODE_CHECK_CHECKSUMS : 0;
+    struct decoded *decoded = &packets->decoded, whole;
+    unsigned flags = packets->owner.checksums && !packet->checksum_left ? DECODE_CHECK_CHECKSUMS : 0;
 
     decode_packet(packet->link_type, packet->data, packet->n_captured, packet->n_wire, flags, decoded);
     if (decoded->trouble & DECODE_FRAGMENT &&
-        reassembly_add(wire->reassembly, t_ns, decoded, packet->data, packet->n_captured, &whole))
+        reassembly_add(packets->reassembly, t_ns, decoded, packet->data, packet->n_captured, &whole))
         *decoded = whole;
-    wire->has_segment = wire->has_conclusion = false;
-    held_tell_until(wire, t_ns);
-    struct conversation *conversation = tracker_packet(wire->tracker, t_ns, packet->number, packet->interface, decoded);
+    packets->has_segment = packets->has_conclusion = false;
+    held_tell_until(packets, t_ns);
+    struct conversation *conversation =
+        tracker_packet(packets->tracker, t_ns, packet->number, packet->interface, decoded);
     if (ret_result)
-        *ret_result = (struct wire_result){
+        *ret_result = (struct packets_result){
             .decoded = decoded,
             .conversation = conversation,
-            .segment = wire->has_segment ? &wire->segment : NULL,
-            .conclusion = wire->has_conclusion ? wire->conclusion : NULL,
+            .segment = packets->has_segment ? &packets->segment : NULL,
+            .conclusion = packets->has_conclusion ? packets->conclusion : NULL,
         };
 }
 
@@ -464,7 +467,7 @@ static void put_raw_sacks(struct segment_options *options, const struct event_se
     }
 }
 
-void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *segment)
+void packets_segment(struct packets *packets, int64_t t_ns, const struct event_segment *segment)
 {
     struct decoded decoded = {
         .depth = DECODE_TRANSPORT,
@@ -489,44 +492,44 @@ void wire_segment(struct wire *wire, int64_t t_ns, const struct event_segment *s
     put_address(&decoded.source, &segment->source);
     put_address(&decoded.destination, &segment->destination);
     put_raw_sacks(&decoded.options, segment);
-    wire->has_segment = false;
-    tracker_packet(wire->tracker, t_ns, segment->packet, interface, &decoded);
+    packets->has_segment = false;
+    tracker_packet(packets->tracker, t_ns, segment->packet, interface, &decoded);
 }
 
-int64_t wire_held_ns(const struct wire *wire)
+int64_t packets_held_ns(const struct packets *packets)
 {
-    return wire->held_first ? wire->held_first->until_ns - HOLD_NS : INT64_MAX;
+    return packets->held_first ? packets->held_first->until_ns - HOLD_NS : INT64_MAX;
 }
 
-void wire_release(struct wire *wire)
+void packets_release(struct packets *packets)
 {
-    held_tell_until(wire, INT64_MAX);
+    held_tell_until(packets, INT64_MAX);
 }
 
-void wire_finish(struct wire *wire)
+void packets_finish(struct packets *packets)
 {
-    wire_release(wire);
-    wire->ended_ns = wire->idle_ns;
-    tracker_free(wire->tracker);
-    wire->tracker = NULL;
+    packets_release(packets);
+    packets->ended_ns = packets->idle_ns;
+    tracker_free(packets->tracker);
+    packets->tracker = NULL;
 }
 
-void wire_free(struct wire *wire)
+void packets_free(struct packets *packets)
 {
-    if (!wire)
+    if (!packets)
         return;
-    tracker_free(wire->tracker);
-    reassembly_free(wire->reassembly);
-    free(wire);
+    tracker_free(packets->tracker);
+    reassembly_free(packets->reassembly);
+    free(packets);
 }
 
-void wire_counts(const struct wire *wire, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost)
+void packets_counts(const struct packets *packets, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost)
 {
-    tracker_counts(wire->tracker, ret_counts);
-    *ret_n_reassembly_lost = reassembly_n_lost(wire->reassembly);
+    tracker_counts(packets->tracker, ret_counts);
+    *ret_n_reassembly_lost = reassembly_n_lost(packets->reassembly);
 }
 
-uint64_t wire_number(const struct conversation *conversation)
+uint64_t packets_number(const struct conversation *conversation)
 {
     const struct told *told = conversation_user(conversation);
     return told ? told->number : 0;

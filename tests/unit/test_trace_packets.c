@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "observe/event/timeline.h"
-#include "trace/wire.h"
+#include "trace/packets.h"
 #include "trace_packets.h"
 
 #include <stdlib.h>
@@ -18,11 +18,11 @@
 #define SETTLE_NS (20 * NS_PER_MS)
 
 static struct {
-    struct wire *wire;
+    struct packets *packets;
     struct timeline *line;
     int64_t t_ns;
     struct made_packet made;
-    struct wire_result result;
+    struct packets_result result;
     struct event *events[EVENTS_MAX];
     unsigned n_events, n_seen; /* n_seen: those that the test has looked at */
     struct conversation over[16];
@@ -66,35 +66,35 @@ static void on_conversation(const struct conversation *conversation, void *user)
     scene.over[scene.n_over++] = *conversation;
 }
 
-static void begin_with(struct wire_owner owner)
+static void begin_with(struct packets_owner owner)
 {
     memset(&scene, 0, sizeof scene);
     scene.t_ns = 1000 * NS_PER_S;
     owner.user = &scene;
     scene.line = timeline_new(TIMELINE_HOLD_NS, 1000, (struct timeline_sink){on_ordered, NULL});
     assert_non_null(scene.line);
-    scene.wire = wire_new(&owner);
-    assert_non_null(scene.wire);
+    scene.packets = packets_new(&owner);
+    assert_non_null(scene.packets);
 }
 
-static const struct wire_owner from_file = {
+static const struct packets_owner from_file = {
     .event = on_event, .conversation = on_conversation, .sentences = true, .where = "capture x.pcap"};
-static const struct wire_owner live = {
+static const struct packets_owner live = {
     .event = on_event, .conversation = on_conversation, .sentences = true, .settle_ns = SETTLE_NS, .where = "lo"};
 
 /* All that there is to be told by now. */
 static void tell(void)
 {
-    if (scene.wire)
-        wire_release(scene.wire);
+    if (scene.packets)
+        packets_release(scene.packets);
     timeline_flush(scene.line);
 }
 
 static int end(void **state)
 {
-    wire_free(scene.wire);
+    packets_free(scene.packets);
     timeline_free(scene.line);
-    scene.wire = NULL;
+    scene.packets = NULL;
     scene.line = NULL;
     for (unsigned i = 0; i < scene.n_events; i++)
         free(scene.events[i]);
@@ -107,7 +107,7 @@ static void send_bytes(const struct tuple *tuple, enum event_end from, unsigned 
 {
     scene.t_ns += 10 * NS_PER_US;
     make_packet(&scene.made, tuple, from, flags, seq, ack, payload, payload ? (uint32_t)strlen(payload) : 0);
-    wire_packet(scene.wire, scene.t_ns, &scene.made.packet, &scene.result);
+    packets_packet(scene.packets, scene.t_ns, &scene.made.packet, &scene.result);
 }
 
 /* The next event that the test has not looked at. */
@@ -224,8 +224,8 @@ static void a_conversation_in_order(void **state)
     next_segment(1, END_B, K);
     next_sentence(1, '=', "summary"); /* from a file: at once */
     no_more();
-    assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
-    wire_finish(scene.wire);
+    assert_int_equal(packets_next_ns(scene.packets), INT64_MAX);
+    packets_finish(scene.packets);
     no_more();
     assert_int_equal(scene.n_over, 1);
     assert_int_equal(scene.over[0].ending, ENDED_IN_3);
@@ -250,7 +250,7 @@ static void a_tuple_three_times(void **state)
         }
         no_more();
     }
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     assert_int_equal(scene.n_over, 3);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(scene.over[i].n_segments, 7);
@@ -272,21 +272,21 @@ static void a_tuple_three_times(void **state)
 static void conclusions_settle(void **state)
 {
     begin_with(live);
-    assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
+    assert_int_equal(packets_next_ns(scene.packets), INT64_MAX);
     talk(&tuple);
-    assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
+    assert_int_equal(packets_next_ns(scene.packets), INT64_MAX);
     close_in_3(&tuple);
     int64_t over_ns = scene.t_ns;
     for (unsigned i = 0; i < 10; i++)
         next(i == 0 ? EVENT_KIND_CONNECTION : EVENT_KIND_SEGMENT, 1);
     no_more();
-    assert_int_equal(wire_next_ns(scene.wire), over_ns + SETTLE_NS);
-    wire_idle(scene.wire, over_ns + SETTLE_NS - 1);
+    assert_int_equal(packets_next_ns(scene.packets), over_ns + SETTLE_NS);
+    packets_idle(scene.packets, over_ns + SETTLE_NS - 1);
     no_more();
-    wire_idle(scene.wire, over_ns + SETTLE_NS);
+    packets_idle(scene.packets, over_ns + SETTLE_NS);
     next_sentence(1, '=', "summary");
     assert_int_equal(scene.events[scene.n_seen - 1]->t_ns, over_ns + SETTLE_NS);
-    assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
+    assert_int_equal(packets_next_ns(scene.packets), INT64_MAX);
 
     /* The last FIN comes again: a segment, and nothing that was concluded is said a second time. */
     scene.t_ns += NS_PER_S;
@@ -294,9 +294,9 @@ static void conclusions_settle(void **state)
     next_segment(1, END_B, F | K);
     send_bytes(&tuple, END_A, K, 7, 7, NULL);
     next_segment(1, END_A, K);
-    wire_idle(scene.wire, scene.t_ns + 10 * NS_PER_S);
+    packets_idle(scene.packets, scene.t_ns + 10 * NS_PER_S);
     no_more();
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     no_more();
 }
 
@@ -310,14 +310,14 @@ static void trouble_is_told_when_it_is_quiet(void **state)
         scene.t_ns += (200 * NS_PER_MS) << again;
         send_bytes(&tuple, END_A, P | K, 1, 1, "hello");
     }
-    int64_t due_ns = wire_next_ns(scene.wire);
+    int64_t due_ns = packets_next_ns(scene.packets);
     assert_true(due_ns > scene.t_ns && due_ns < INT64_MAX);
     tell();
     unsigned n_before = scene.n_events;
-    wire_idle(scene.wire, due_ns - 1);
+    packets_idle(scene.packets, due_ns - 1);
     tell();
     assert_int_equal(scene.n_events, n_before);
-    wire_idle(scene.wire, due_ns);
+    packets_idle(scene.packets, due_ns);
     tell();
     assert_true(scene.n_events > n_before);
     for (unsigned i = n_before; i < scene.n_events; i++) {
@@ -326,11 +326,11 @@ static void trouble_is_told_when_it_is_quiet(void **state)
     }
     /* Quiet as before: nothing to be said again. */
     n_before = scene.n_events;
-    assert_int_equal(wire_next_ns(scene.wire), INT64_MAX);
-    wire_idle(scene.wire, due_ns + 100 * NS_PER_S);
+    assert_int_equal(packets_next_ns(scene.packets), INT64_MAX);
+    packets_idle(scene.packets, due_ns + 100 * NS_PER_S);
     tell();
     assert_int_equal(scene.n_events, n_before);
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     timeline_flush(scene.line);
     assert_int_equal(scene.events[scene.n_events - 1]->sentence.mark, '=');
 }
@@ -338,7 +338,7 @@ static void trouble_is_told_when_it_is_quiet(void **state)
 /* The owner numbers connections as it likes; 0 is not told, but counted all the same. */
 static void numbers_of_the_owner(void **state)
 {
-    struct wire_owner owner = live;
+    struct packets_owner owner = live;
     owner.number = on_number;
     begin_with(owner);
     scene.next_number = 0;
@@ -352,7 +352,7 @@ static void numbers_of_the_owner(void **state)
     for (unsigned i = 0; i < 6; i++)
         next(EVENT_KIND_SEGMENT, 1);
     no_more();
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     timeline_flush(scene.line);
     while (scene.n_seen < scene.n_events)
         next(EVENT_KIND_SENTENCE, 1);
@@ -361,7 +361,7 @@ static void numbers_of_the_owner(void **state)
 
 static void the_wall_clock_beside(void **state)
 {
-    struct wire_owner owner = live;
+    struct packets_owner owner = live;
     owner.has_realtime = true;
     owner.realtime_minus_ns = 7 * NS_PER_S;
     begin_with(owner);
@@ -369,7 +369,7 @@ static void the_wall_clock_beside(void **state)
     send_bytes(&other, END_A, S, 0, 0, NULL);
     assert_int_equal(next(EVENT_KIND_CONNECTION, 1)->connection.realtime_ns, scene.t_ns + 7 * NS_PER_S);
     next_segment(1, END_A, S);
-    wire_set_offset(scene.wire, -NS_PER_S);
+    packets_set_offset(scene.packets, -NS_PER_S);
     other.port[END_A]++;
     send_bytes(&other, END_A, S, 0, 0, NULL);
     assert_int_equal(next(EVENT_KIND_CONNECTION, 2)->connection.realtime_ns, scene.t_ns - NS_PER_S);
@@ -386,22 +386,22 @@ static void midway_and_strangers(void **state)
     static const uint8_t junk[] = {0x45, 0, 0, 20, 0, 0, 0, 0, 64, 89, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1};
     const struct packet stranger = {
         .data = junk, .n_captured = sizeof junk, .n_wire = sizeof junk, .link_type = LINK_RAW};
-    wire_packet(scene.wire, scene.t_ns, &stranger, &scene.result);
+    packets_packet(scene.packets, scene.t_ns, &stranger, &scene.result);
     assert_null(scene.result.conversation);
     assert_null(scene.result.segment);
     no_more();
     struct tracker_counts counts;
     uint64_t n_lost;
-    wire_counts(scene.wire, &counts, &n_lost);
+    packets_counts(scene.packets, &counts, &n_lost);
     assert_int_equal(counts.n_packets, 2);
     assert_int_equal(counts.n_other, 1);
     assert_int_equal(n_lost, 0);
-    wire_packet(scene.wire, scene.t_ns, &stranger, NULL); /* nobody wants to know */
+    packets_packet(scene.packets, scene.t_ns, &stranger, NULL); /* nobody wants to know */
 }
 
 static void payload_in_order(void **state)
 {
-    struct wire_owner owner = from_file;
+    struct packets_owner owner = from_file;
     owner.data = on_data;
     owner.event = NULL; /* --follow alone */
     begin_with(owner);
@@ -413,7 +413,7 @@ static void payload_in_order(void **state)
     assert_int_equal(scene.n_followed[END_A], 5);
     assert_memory_equal(scene.followed[END_A], "hello", 5);
     assert_int_equal(scene.n_followed[END_B], 3);
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     assert_int_equal(scene.n_over, 1);
     assert_int_equal(scene.n_events, 0);
 }
@@ -463,14 +463,14 @@ static void a_bad_day(void)
     send_bytes(&second, END_B, P | K, 6, 6, "left the card");
     scene.made.packet.interface = 1;
     scene.made.packet.number++;
-    wire_packet(scene.wire, scene.t_ns, &scene.made.packet, &scene.result); /* and arrived: the same packet */
+    packets_packet(scene.packets, scene.t_ns, &scene.made.packet, &scene.result); /* and arrived: the same packet */
     make_packet(&scene.made, &second, END_A, P | K, 6, 19, "cut off", 7);
     scene.made.packet.n_captured -= 3;
-    wire_packet(scene.wire, scene.t_ns, &scene.made.packet, &scene.result);
+    packets_packet(scene.packets, scene.t_ns, &scene.made.packet, &scene.result);
     make_packet(&scene.made, &second, END_A, P | K, 13, 19, "damaged", 7);
     scene.made.data[36] ^= 0x55; /* of the checksum, which is looked at */
     scene.made.packet.checksum_left = false;
-    wire_packet(scene.wire, scene.t_ns, &scene.made.packet, &scene.result);
+    packets_packet(scene.packets, scene.t_ns, &scene.made.packet, &scene.result);
     second.isn[END_A] += 1000000;
     second.isn[END_B] += 1000000;
     handshake(&second);
@@ -480,14 +480,14 @@ static void a_bad_day(void)
 /* What was recorded as events is counted as it was when it was seen. */
 static void replayed_as_it_was(void **state)
 {
-    struct wire_owner owner = from_file;
+    struct packets_owner owner = from_file;
     owner.checksums = true;
     begin_with(owner);
     a_bad_day();
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     timeline_flush(scene.line);
-    wire_free(scene.wire);
-    scene.wire = NULL;
+    packets_free(scene.packets);
+    scene.packets = NULL;
     struct conversation before[16];
     unsigned n_before = scene.n_over;
     memcpy(before, scene.over, sizeof before);
@@ -501,13 +501,13 @@ static void replayed_as_it_was(void **state)
 
     scene.n_over = 0;
     unsigned n_recorded = scene.n_events;
-    scene.wire = wire_new(&(struct wire_owner){.conversation = on_conversation, .user = &scene});
-    assert_non_null(scene.wire);
+    scene.packets = packets_new(&(struct packets_owner){.conversation = on_conversation, .user = &scene});
+    assert_non_null(scene.packets);
     for (unsigned i = 0; i < n_recorded; i++) {
         if (scene.events[i]->kind == EVENT_KIND_SEGMENT)
-            wire_segment(scene.wire, scene.events[i]->t_ns, &scene.events[i]->segment);
+            packets_segment(scene.packets, scene.events[i]->t_ns, &scene.events[i]->segment);
     }
-    wire_finish(scene.wire);
+    packets_finish(scene.packets);
     assert_int_equal(scene.n_events, n_recorded);
     assert_int_equal(scene.n_over, n_before);
     for (unsigned i = 0; i < n_before; i++)
