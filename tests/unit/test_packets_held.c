@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
+#include "packet_make.h"
 #include "trace/packets.h"
-#include "trace_packets.h"
 
 #define EVENTS_MAX 64
 #define HOLD_NS (20 * NS_PER_MS)

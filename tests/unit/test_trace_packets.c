@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "observe/event/timeline.h"
+#include "packet_make.h"
 #include "trace/packets.h"
-#include "trace_packets.h"
 
 #include <stdlib.h>
 

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
+#include "packet_make.h"
 #include "trace/session_internal.h"
-#include "trace_packets.h"
 
 #include <sonde/probe.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* TCP over IPv4 as a capture has it, made by hand, for the tests of tracing. Numbers count from each end's ISN. */
-#ifndef TRACE_PACKETS_H
-#define TRACE_PACKETS_H
+#ifndef PACKET_MAKE_H
+#define PACKET_MAKE_H
 
 #include "observe/capture/capture.h"
 #include "observe/event/event.h"
