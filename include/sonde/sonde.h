@@ -5,6 +5,7 @@
 
 #include <sonde/address.h>
 #include <sonde/error.h>
+#include <sonde/frame.h>
 #include <sonde/listener.h>
 #include <sonde/loop.h>
 #include <sonde/poll.h>

@@ -8,6 +8,7 @@
 #include "cli/say.h"
 #include "cli/verbs.h"
 #include "term/escape.h"
+#include "wire/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,6 +133,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (wire_process_asked(argc, argv))
+        return wire_process_run();
     prepare();
     return finish(run(argc, argv));
 }

@@ -7,6 +7,7 @@
 
 extern const struct verb completion_verb;
 extern const struct verb connect_verb;
+extern const struct verb lab_verb;
 extern const struct verb serve_verb;
 extern const struct verb trace_verb;
 extern const struct verb version_verb;

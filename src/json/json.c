@@ -5,12 +5,15 @@
 #include "json/json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000
 #define NUMBER_MAX 20 /* digits of a 64-bit number */
+#define REAL_MAX 32   /* a double, and its NUL */
 #define KEY_DRESS 4   /* comma, quotes and colon around a key */
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -240,6 +243,27 @@ void json_number(struct json *json, const char *key, int64_t value)
         *at++ = '-';
     at += write_unsigned(at, value < 0 ? -(uint64_t)value : (uint64_t)value);
     json->n_bytes = (size_t)(at - json->text);
+}
+
+void json_real(struct json *json, const char *key, double value)
+{
+    char text[REAL_MAX];
+    if (!isfinite(value)) {
+        json_null(json, key);
+        return;
+    }
+    int n = 0;
+    for (int digits = 6; digits <= 17; digits++) {
+        n = snprintf(text, sizeof text, "%.*g", digits, value);
+        double back = strtod(text, NULL);
+        if (back >= value && back <= value)
+            break;
+    }
+    char *at = begin_member(json, key, REAL_MAX);
+    if (!at)
+        return;
+    memcpy(at, text, (size_t)n);
+    json->n_bytes = (size_t)(at + n - json->text);
 }
 
 void json_unsigned(struct json *json, const char *key, uint64_t value)

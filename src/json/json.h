@@ -29,6 +29,7 @@ struct json {
 void json_begin(struct json *json, char *buffer, size_t size_bytes);
 void json_string(struct json *json, const char *key, const char *value); /* invalid UTF-8 becomes U+FFFD; NULL: null */
 void json_number(struct json *json, const char *key, int64_t value);
+void json_real(struct json *json, const char *key, double value); /* as short as it can be read back; NaN, inf: null */
 void json_boolean(struct json *json, const char *key, bool value);
 /* Peers' bytes: "text": "..." when they are valid UTF-8, else "base64": "...". The key is chosen accordingly. */
 void json_bytes(struct json *json, const void *data, size_t n_bytes);

@@ -32,6 +32,22 @@ bool party_until_blocked(const struct party *party, int64_t at_least_ns, int64_t
 /* The call it is blocked in is interrupted and gives -EINTR (of which no other call makes use). */
 void party_interrupt(struct party *party);
 
+/* The library has functions of such names, and one program holds both. */
+#define call_socket lab_call_socket
+#define call_bind lab_call_bind
+#define call_listen lab_call_listen
+#define call_accept lab_call_accept
+#define call_connect lab_call_connect
+#define call_send lab_call_send
+#define call_recv lab_call_recv
+#define call_sendto lab_call_sendto
+#define call_recvfrom lab_call_recvfrom
+#define call_shutdown lab_call_shutdown
+#define call_close lab_call_close
+#define call_set lab_call_set
+#define call_set_bytes lab_call_set_bytes
+#define call_get lab_call_get
+
 int call_socket(struct party *party, int family, int type, int protocol);
 int call_bind(struct party *party, int fd, const char *address, uint16_t port); /* "10.0.0.2", "::1", "" is any */
 int call_listen(struct party *party, int fd, int backlog);

@@ -52,6 +52,7 @@ struct lab_claim {
  * END_B are both this machine, by loopback, where there is none. */
 #define LAB_WIRE 1u        /* two hosts and what is between them */
 #define LAB_SECOND_PATH 2u /* and a second wire */
+#define LAB_COLD 4u        /* the ends do not know each other's MAC address yet; else they have met by IPv4 */
 
 struct lab;
 

@@ -6,6 +6,6 @@ const struct service service_discard = {
     .name = "discard",
     .help = "read everything, answer nothing",
     .rfc = "RFC 863",
-    .flags = SERVICE_MANY_THREADS,
+    .flags = SERVICE_MANY_THREADS | SERVICE_TAKES_MESSAGES,
     .end = service_close_at_end,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Echo: every byte goes back, in order.
+ * Echo: every byte goes back, in order; or, when the stream has a frame, every message.
  *
  * Backpressure: when the kernel's send buffer (megabytes already) takes no more and ENOUGH_QUEUED bytes wait here, the
  * stream is read no more until they have gone. A peer that does not read thus costs so much memory and no more, and is
@@ -30,6 +30,19 @@ static void data(struct service_run *run, struct sonde_stream *stream, void *own
         sonde_stream_pause(stream);
 }
 
+static void message(struct service_run *run, struct sonde_stream *stream, void *own, const void *data, size_t n_bytes)
+{
+    (void)own;
+    echo_messages_add(run, stream, data, n_bytes);
+}
+
+static void messages_end(struct service_run *run, struct sonde_stream *stream, void *own)
+{
+    (void)own;
+    if (echo_messages_send(run, stream) && sonde_stream_queued_bytes(stream) > ENOUGH_QUEUED)
+        sonde_stream_pause(stream);
+}
+
 static void end(struct service_run *run, struct sonde_stream *stream, void *own)
 {
     struct echo *echo = own;
@@ -55,9 +68,13 @@ const struct service service_echo = {
     .name = "echo",
     .help = "send back every byte",
     .rfc = "RFC 862",
-    .flags = SERVICE_MANY_THREADS,
+    .flags = SERVICE_MANY_THREADS | SERVICE_TAKES_MESSAGES,
     .connection_bytes = sizeof(struct echo),
+    .start = echo_messages_start,
+    .release = echo_messages_release,
     .data = data,
+    .message = message,
+    .messages_end = messages_end,
     .end = end,
     .drained = drained,
 };

@@ -15,6 +15,7 @@
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
 
+#include <sonde/frame.h>
 #include <sonde/listener.h>
 #include <sonde/stream.h>
 #include <stdbool.h>
@@ -107,6 +108,7 @@ struct service_run {
     const char *text; /* SERVICE_TAKES_TEXT: what to say; not NUL-terminated */
     size_t n_text_bytes;
     const struct service_program *program; /* SERVICE_TAKES_PROGRAM; the host's, outlives the run */
+    const struct sonde_frame *frame;       /* SERVICE_TAKES_MESSAGES: how they are framed; NULL: bytes come */
     void *state;                           /* the service's own, for all its connections on this loop */
 };
 
@@ -116,6 +118,7 @@ struct service_run {
 #define SERVICE_TAKES_LINES 8u  /* has an operator, whose lines it gets */
 /* Runs a program for each connection. SIGCHLD must not be ignored (waitid(2)). */
 #define SERVICE_TAKES_PROGRAM 16u
+#define SERVICE_TAKES_MESSAGES 32u /* has a meaning for messages, too */
 
 /* A connection of ours has 40 bytes of room beside the library's stream: 24 for the host, these for the service. */
 #define SERVICE_CONNECTION_BYTES_MAX 16
@@ -153,6 +156,10 @@ struct service {
 
     void (*opened)(struct service_run *run, struct sonde_stream *stream, void *own);
     void (*data)(struct service_run *run, struct sonde_stream *stream, void *own, const struct sonde_lent *bytes);
+    /* With a frame, instead of data: a message, lent for the time of the call; and all those that had come together
+     * have been given. */
+    void (*message)(struct service_run *run, struct sonde_stream *stream, void *own, const void *data, size_t n_bytes);
+    void (*messages_end)(struct service_run *run, struct sonde_stream *stream, void *own);
     void (*end)(struct service_run *run, struct sonde_stream *stream, void *own);
     void (*drained)(struct service_run *run, struct sonde_stream *stream, void *own);
     /* The host closes the stream after this. */

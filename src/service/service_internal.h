@@ -20,6 +20,13 @@ void service_finish(struct service_run *run, struct sonde_stream *stream);
  * is reset. */
 bool service_cannot_send(struct service_run *run, struct sonde_stream *stream, int error);
 
+/* Messages that are sent back, gathered so that many small ones cost one write (echo_messages.c). start makes room for
+ * them in the run's state; false: the connection has been given up. */
+int echo_messages_start(struct service_run *run);
+void echo_messages_release(struct service_run *run);
+bool echo_messages_add(struct service_run *run, struct sonde_stream *stream, const void *data, size_t n_bytes);
+bool echo_messages_send(struct service_run *run, struct sonde_stream *stream);
+
 /* end() of the services that owe their peer nothing. */
 void service_close_at_end(struct service_run *run, struct sonde_stream *stream, void *own);
 

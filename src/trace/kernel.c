@@ -20,8 +20,11 @@ struct watched {
     struct watched_end end[N_ENDS];
 };
 
+#define PLACES_MAX 2
+
 struct kernel_source {
-    struct sockets *sockets;
+    struct sockets *sockets[PLACES_MAX]; /* one for each network namespace that is asked */
+    unsigned n_places;
     void (*event)(const struct event *event, void *user);
     void *user;
     size_t n_watched;
@@ -31,18 +34,43 @@ struct kernel_source {
 /* Looks that may find nothing before a connection counts as gone: its socket may not be there yet. */
 #define MISSES_MAX 25
 
-struct kernel_source *kernel_source_new(void (*event)(const struct event *event, void *user), void *user)
+static struct kernel_source *new_source(void (*event)(const struct event *event, void *user), void *user)
 {
-    struct sonde_why why;
     struct kernel_source *source = calloc(1, sizeof *source);
     if (!source)
         return NULL;
-    if (sockets_open(&source->sockets, &why) < 0) {
-        free(source);
-        return NULL;
-    }
     source->event = event;
     source->user = user;
+    return source;
+}
+
+struct kernel_source *kernel_source_new(void (*event)(const struct event *event, void *user), void *user)
+{
+    struct sonde_why why;
+    struct kernel_source *source = new_source(event, user);
+    if (!source)
+        return NULL;
+    if (sockets_open(&source->sockets[0], &why) < 0) {
+        kernel_source_free(source);
+        return NULL;
+    }
+    source->n_places = 1;
+    return source;
+}
+
+struct kernel_source *kernel_source_new_at(int (*open)(int family, int type, int protocol, void *user),
+                                           void *const where[2], void (*event)(const struct event *event, void *user),
+                                           void *user)
+{
+    struct sonde_why why;
+    struct kernel_source *source = new_source(event, user);
+    for (unsigned i = 0; source && i < PLACES_MAX; i++) {
+        if (sockets_open_at(open, where[i], &source->sockets[i], &why) < 0) {
+            kernel_source_free(source);
+            return NULL;
+        }
+        source->n_places++;
+    }
     return source;
 }
 
@@ -50,7 +78,8 @@ void kernel_source_free(struct kernel_source *source)
 {
     if (!source)
         return;
-    sockets_close(source->sockets);
+    for (unsigned i = 0; i < source->n_places; i++)
+        sockets_close(source->sockets[i]);
     free(source);
 }
 
@@ -179,16 +208,25 @@ static void tell_state(struct kernel_source *source, const struct watched *watch
     source->event(&event, source->user);
 }
 
+static bool find(struct kernel_source *source, const struct watched *watched, enum event_end end,
+                 struct socket_info *ret_socket)
+{
+    const struct sonde_address *local = &watched->address[end], *peer = &watched->address[other_end(end)];
+    for (unsigned i = 0; i < source->n_places; i++) {
+        if (sockets_find(source->sockets[i], local, peer, 0, SOCKETS_WITH_INFO, ret_socket) < 0)
+            continue;
+        /* A port that listens answers for connections that it does not have. */
+        if (ret_socket->state != TCP_STATE_LISTEN && ret_socket->peer.port == peer->port)
+            return true;
+    }
+    return false;
+}
+
 static void look_at(struct kernel_source *source, struct watched *watched, enum event_end end, int64_t now_ns)
 {
     struct watched_end *seen = &watched->end[end];
     struct socket_info socket;
-    int error = sockets_find(source->sockets, &watched->address[end], &watched->address[other_end(end)], 0,
-                             SOCKETS_WITH_INFO, &socket);
-    /* A port that listens answers for connections that it does not have. */
-    if (error == 0 && (socket.state == TCP_STATE_LISTEN || socket.peer.port != watched->address[other_end(end)].port))
-        error = -ENOENT;
-    if (error < 0) {
+    if (!find(source, watched, end, &socket)) {
         if (seen->seen && !seen->gone)
             tell_state(source, watched, end, TCP_STATE_CLOSED, now_ns);
         seen->gone = seen->seen;

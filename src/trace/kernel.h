@@ -18,6 +18,11 @@ struct kernel_source;
 
 /* NULL: no memory, or the kernel answers no questions. */
 struct kernel_source *kernel_source_new(void (*event)(const struct event *event, void *user), void *user);
+/* The same of two network namespaces, each of which may have either end: `open` is socket(2) in one of them (as of
+ * sockets_open_at). */
+struct kernel_source *kernel_source_new_at(int (*open)(int family, int type, int protocol, void *user),
+                                           void *const where[2], void (*event)(const struct event *event, void *user),
+                                           void *user);
 void kernel_source_free(struct kernel_source *source);
 
 /* From now on look at this TCP connection. has_segments: its states are seen on the wire, and only their end is told

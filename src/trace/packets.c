@@ -51,9 +51,11 @@ struct told {
 struct packets {
     struct packets_owner owner;
     struct tracker *tracker;
+    struct courses *courses; /* instead, of packets that were watched at both ends; NULL: none were */
     struct reassembly *reassembly;
     struct decoded decoded;
     struct event_segment segment;
+    struct event_segment left; /* with courses: as it left */
     bool has_segment, has_conclusion;
     char conclusion[CONCLUSION_BYTES];
     struct told *waiting;
@@ -160,6 +162,10 @@ static void emit_segment(struct packets *packets, struct told *told, struct even
     if (told->number == 0)
         return;
     event->conn = told->number;
+    if (told->conversation->both_watched) { /* nothing about it can change any more */
+        packets->owner.event(event, packets->owner.user);
+        return;
+    }
     bool held = told->held ? held_take(packets, told->held, event) : held_begin(packets, told, event);
     if (!held)
         packets->owner.event(event, packets->owner.user);
@@ -269,6 +275,8 @@ static int64_t due_ns(const struct packets *packets, const struct told *told)
 int64_t packets_next_ns(const struct packets *packets)
 {
     int64_t next_ns = packets->held_first ? packets->held_first->until_ns : INT64_MAX;
+    if (packets->courses && courses_next_ns(packets->courses) < next_ns)
+        next_ns = courses_next_ns(packets->courses);
     for (const struct told *told = packets->waiting; told; told = told->next) {
         if (due_ns(packets, told) < next_ns)
             next_ns = due_ns(packets, told);
@@ -285,6 +293,8 @@ void packets_idle(struct packets *packets, int64_t now_ns)
     struct told *next;
     packets->idle_ns = now_ns;
     held_tell_until(packets, now_ns);
+    if (packets->courses)
+        courses_until(packets->courses, now_ns);
     for (struct told *told = packets->waiting; told; told = next) {
         next = told->next;
         if (now_ns < due_ns(packets, told))
@@ -320,9 +330,11 @@ static void on_opened(struct conversation *conversation, int64_t t_ns, void *use
     };
     for (int end = 0; end < N_ENDS; end++) {
         event.connection.end[end].address = conversation->side[end].address;
+        bool no_socket = conversation->both_watched && conversation->side[end].state == TCP_STATE_CLOSED;
         event.connection.end[end].state = !tcp || conversation->begins_midway ? TCP_STATE_UNKNOWN
-                                          : end == END_A                      ? TCP_STATE_CLOSED
+                                          : end == END_A || no_socket         ? TCP_STATE_CLOSED
                                                                               : TCP_STATE_LISTEN;
+        event.connection.end[end].captured_here = conversation->both_watched;
         if (conversation->a_is_client)
             event.connection.end[end].role = end == END_A ? ROLE_CLIENT : ROLE_SERVER;
     }
@@ -341,6 +353,8 @@ static void on_segment(struct conversation *conversation, int64_t t_ns, const st
         return;
     struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_SEGMENT, .t_ns = t_ns, .segment = packets->segment};
     emit_segment(packets, told, &event);
+    if (segment->arrived_ns > t_ns)
+        t_ns = segment->arrived_ns; /* what is said of it comes behind its arrival */
     told->last_ns = t_ns;
     if (!packets->owner.sentences)
         return;
@@ -401,9 +415,9 @@ static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *
 
 /* ---- */
 
-struct packets *packets_new(const struct packets_owner *owner)
+static struct track_handler handler_of(const struct packets_owner *owner)
 {
-    struct track_handler handler = {
+    return (struct track_handler){
         .opened = on_opened,
         .segment = on_segment,
         .datagram = on_datagram,
@@ -411,6 +425,11 @@ struct packets *packets_new(const struct packets_owner *owner)
         .data = owner->data ? on_data : NULL,
         .forgotten = on_forgotten,
     };
+}
+
+struct packets *packets_new(const struct packets_owner *owner)
+{
+    struct track_handler handler = handler_of(owner);
     struct packets *packets = calloc(1, sizeof *packets);
     if (!packets)
         return NULL;
@@ -429,8 +448,7 @@ void packets_set_offset(struct packets *packets, int64_t realtime_minus_ns)
     packets->owner.realtime_minus_ns = realtime_minus_ns;
 }
 
-void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *packet,
-                    struct packets_result *ret_result)
+static void decode(struct packets *packets, int64_t t_ns, const struct packet *packet)
 {
     struct decoded *decoded = &packets->decoded, whole;
     unsigned flags = packets->owner.checksums && !packet->checksum_left ? DECODE_CHECK_CHECKSUMS : 0;
@@ -439,16 +457,58 @@ void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *
     if (decoded->trouble & DECODE_FRAGMENT &&
         reassembly_add(packets->reassembly, t_ns, decoded, packet->data, packet->n_captured, &whole))
         *decoded = whole;
+}
+
+void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *packet,
+                    struct packets_result *ret_result)
+{
+    decode(packets, t_ns, packet);
     packets->has_segment = packets->has_conclusion = false;
     held_tell_until(packets, t_ns);
     struct conversation *conversation =
-        tracker_packet(packets->tracker, t_ns, packet->number, packet->interface, decoded);
+        tracker_packet(packets->tracker, t_ns, packet->number, packet->interface, &packets->decoded);
     if (ret_result)
         *ret_result = (struct packets_result){
-            .decoded = decoded,
+            .decoded = &packets->decoded,
             .conversation = conversation,
             .segment = packets->has_segment ? &packets->segment : NULL,
             .conclusion = packets->has_conclusion ? packets->conclusion : NULL,
+        };
+}
+
+static void say_why(struct packets *packets, const struct conversation *conversation, int64_t t_ns, const char *why)
+{
+    struct event event = {
+        .source = EVENT_WIRE,
+        .kind = EVENT_KIND_SENTENCE,
+        .t_ns = t_ns,
+        .sentence = {.mark = '-', .name = "course", .text = why, .about = packets->left.number},
+    };
+    emit(packets, conversation, &event);
+}
+
+void packets_course(struct packets *packets, int64_t left_ns, const struct packet *packet,
+                    const struct packet_course *course, struct packets_result *ret_result)
+{
+    struct conversation *conversation = NULL;
+
+    decode(packets, left_ns, packet);
+    packets->has_segment = packets->has_conclusion = false;
+    packets->left.number = 0;
+    if (!packets->courses) {
+        struct track_handler handler = handler_of(&packets->owner);
+        packets->courses = courses_new(TRACK_CONVERSATIONS_MAX, &handler, packets);
+    }
+    if (packets->courses)
+        conversation =
+            courses_packet(packets->courses, left_ns, packet->number, &packets->decoded, course, &packets->left);
+    if (conversation && course->why && course->fate != FATE_ARRIVED && packets->left.number != 0)
+        say_why(packets, conversation, left_ns, course->why);
+    if (ret_result)
+        *ret_result = (struct packets_result){
+            .decoded = &packets->decoded,
+            .conversation = conversation,
+            .segment = packets->left.number != 0 ? &packets->left : NULL,
         };
 }
 
@@ -498,7 +558,9 @@ void packets_segment(struct packets *packets, int64_t t_ns, const struct event_s
 
 int64_t packets_held_ns(const struct packets *packets)
 {
-    return packets->held_first ? packets->held_first->until_ns - HOLD_NS : INT64_MAX;
+    int64_t first_ns = packets->held_first ? packets->held_first->until_ns - HOLD_NS : INT64_MAX;
+    int64_t waiting_ns = packets->courses ? courses_waiting_ns(packets->courses) : INT64_MAX;
+    return waiting_ns < first_ns ? waiting_ns : first_ns;
 }
 
 void packets_release(struct packets *packets)
@@ -512,6 +574,8 @@ void packets_finish(struct packets *packets)
     packets->ended_ns = packets->idle_ns;
     tracker_free(packets->tracker);
     packets->tracker = NULL;
+    courses_free(packets->courses);
+    packets->courses = NULL;
 }
 
 void packets_free(struct packets *packets)
@@ -519,13 +583,17 @@ void packets_free(struct packets *packets)
     if (!packets)
         return;
     tracker_free(packets->tracker);
+    courses_free(packets->courses);
     reassembly_free(packets->reassembly);
     free(packets);
 }
 
 void packets_counts(const struct packets *packets, struct tracker_counts *ret_counts, uint64_t *ret_n_reassembly_lost)
 {
-    tracker_counts(packets->tracker, ret_counts);
+    if (packets->courses)
+        courses_counts(packets->courses, ret_counts);
+    else
+        tracker_counts(packets->tracker, ret_counts);
     *ret_n_reassembly_lost = reassembly_n_lost(packets->reassembly);
 }
 

@@ -9,6 +9,7 @@
 #include "observe/capture/capture.h"
 #include "observe/decode/decode.h"
 #include "observe/event/event.h"
+#include "observe/track/course.h"
 #include "observe/track/track.h"
 
 struct packets;
@@ -47,6 +48,22 @@ struct packets *packets_new(const struct packets_owner *owner);
 void packets_set_offset(struct packets *packets, int64_t realtime_minus_ns);
 void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *packet,
                     struct packets_result *ret_result);
+/*
+ * A packet that was watched at both ends (observe/track/course.h says what is known then, and what the notes mean). Fed
+ * in the order of left_ns, and none of it with packets_packet; packet->number is the same for all copies of one. The
+ * event of a segment has the t_ns when it left, and is made when it has arrived: while a later packet is given, or by
+ * packets_idle, whose now_ns says that every packet that left before it has been given; or by packets_finish. So the
+ * owner's time line holds for the longest flight and COURSE_ANSWER_NS. `why` becomes a sentence with mark '-' about the
+ * segment. In the result, `segment` is what was known when it left: the receiver's state is the one before.
+ *
+ *     struct packet_course course = {.fate = FATE_ARRIVED, .arrived_ns = arrived_ns};
+ *     packets_course(packets, left_ns, &packet, &course, NULL);
+ *     ...
+ *     packets_finish(packets);
+ *     timeline_flush(line);
+ */
+void packets_course(struct packets *packets, int64_t left_ns, const struct packet *packet,
+                    const struct packet_course *course, struct packets_result *ret_result);
 /* A segment that was recorded as an event: tracked again. */
 void packets_segment(struct packets *packets, int64_t t_ns, const struct event_segment *segment);
 /* Live: conversations in trouble that are quiet now are judged, and what was not told yet is told. */

@@ -35,6 +35,7 @@ struct view_packet {
     const struct event_segment *segment;     /* NULL: it is no TCP segment of a conversation */
     const char *interface;                   /* "" when it has no name */
     const char *conclusion;                  /* NULL: none */
+    const char *why;                         /* what became of it on its way, for its comment; NULL: nothing to say */
     const struct holder *holder;             /* of both ends; NULL: not known */
 };
 

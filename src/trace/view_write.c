@@ -93,14 +93,22 @@ static bool comment_of(const struct view_packet *packet, char ret_text[COMMENT_B
     char words[96];
     size_t n = 0;
     ret_text[0] = '\0';
-    if (!segment || (segment->notes == 0 && segment->number != 1 && !packet->conclusion))
+    bool of_segment = segment && (segment->notes != 0 || segment->number == 1 || packet->conclusion || packet->why);
+    if (!of_segment && !packet->why)
         return false;
+    if (!of_segment) {
+        append(ret_text, &n, "sonde");
+        append(ret_text, &n, packet->why);
+        return true;
+    }
     snprintf(words, sizeof words, "sonde: connection %" PRIu64 ", segment %" PRIu32, packet->conversation->id,
              segment->number);
     append(ret_text, &n, words);
     if (segment->number == 1)
         append_holders(ret_text, &n, packet->holder);
     append_notes(ret_text, &n, segment);
+    if (packet->why)
+        append(ret_text, &n, packet->why);
     if (packet->conclusion)
         append(ret_text, &n, packet->conclusion);
     return true;

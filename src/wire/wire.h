@@ -17,6 +17,11 @@
  * decided when it leaves (rules.h), and written to the tap when it has arrived at the other end, or never will.
  *
  * One thread at a time uses a wire's requests; the tap may be read by another.
+ *
+ * A program that starts wires is executed again to be one, so its main begins with
+ *
+ *     if (wire_process_asked(argc, argv))
+ *         return wire_process_run();
  */
 #ifndef WIRE_WIRE_H
 #define WIRE_WIRE_H
@@ -54,9 +59,15 @@ struct wire_settings {
     bool keep_user_namespace; /* root too makes one, to see what others see */
 };
 
+/* Was this program executed again to be a wire's process? Then wire_process_run is to be called before anything else:
+ * before descriptors are opened, signals handled or threads made. It returns the exit status, when the wire has ended;
+ * started by hand it says so and ends at once. */
+bool wire_process_asked(int argc, char **argv);
+int wire_process_run(void);
+
 /* Up when it returns: links up, addresses usable (IPv6 without duplicate address detection), neighbours not yet known.
  * Errors: -EPERM, -EACCES, -ENOSPC and others when namespaces are refused: the detail of ret_why is a sentence that
- * says by what (sysctl, AppArmor, seccomp, a limit) and what to do. */
+ * says by what (sysctl, AppArmor, seccomp, a limit) and what to do. -ENOTSUP: main does not begin as said above. */
 int wire_start(const struct wire_settings *settings, struct wire **ret_wire, struct sonde_why *ret_why);
 /* Everything in it goes. NULL is fine. */
 void wire_stop(struct wire *wire);
@@ -65,10 +76,22 @@ void wire_stop(struct wire *wire);
 pid_t wire_pid(const struct wire *wire);
 int wire_ended_fd(const struct wire *wire);
 
+/* When it began (CLOCK_MONOTONIC): what "from 2s" in its rules counts from. */
+int64_t wire_began_ns(const struct wire *wire);
+/* inherit_settings: those that differ and could not be set, names with spaces between; "" when there are none. */
+const char *wire_not_inherited(const struct wire *wire);
+
+/* All requests return -EPIPE when the wire has ended, and -ETIMEDOUT when it does not answer: then it is to be stopped.
+ */
+
 /* socket(2) in that end: a descriptor, CLOEXEC, blocking unless the type says otherwise; or a negative errno. */
 int wire_socket(struct wire *wire, enum event_end end, int family, int type, int protocol);
 /* The same in the middle, where the wire itself is. */
 int wire_socket_between(struct wire *wire, int family, int type, int protocol);
+
+/* Over which of two paths does this end send to the other's first address (10.0.0.x)? 0, or 1: the second. What the
+ * other end sends is its own decision. Needs second_path. */
+int wire_set_path(struct wire *wire, enum event_end end, unsigned path);
 
 /* open(2) as seen from that end: "/proc/net/netstat", "/proc/sys/net/ipv4/tcp_retries2" (reading). */
 int wire_open(struct wire *wire, enum event_end end, const char *path);
@@ -77,7 +100,7 @@ int wire_sysctl_get(struct wire *wire, enum event_end end, const char *name, cha
 int wire_sysctl_set(struct wire *wire, enum event_end end, const char *name, const char *value);
 
 /* A forked child without threads: become a process of that end (user and network namespace), before it executes a
- * program. Async-signal-safe after fork. 0 or a negative errno. */
+ * program, as the user who is root in the user namespace. Async-signal-safe after fork. 0 or a negative errno. */
 int wire_enter(const struct wire *wire, enum event_end end);
 
 /* From now on these rules hold for what leaves that end. What is under way stays under way. Counters of rules ("the
@@ -97,6 +120,7 @@ struct wire_counts {
     uint64_t n_overrun;  /* the wire did not keep up: packets that its own socket had no room for; never by rule */
     uint64_t n_tap_lost; /* packets that the tap had no room for */
     uint64_t n_waiting;  /* under way now */
+    uint64_t n_told_mtu; /* ICMP messages that the wire itself sent to this end (rule mtu) */
     int64_t late_max_ns; /* handed on later than the rules said, at worst: a busy machine */
     int64_t late_total_ns;
 };
@@ -110,6 +134,7 @@ struct wire_packet {
     uint8_t from;                /* enum event_end */
     uint8_t path;                /* 0, or 1: the second */
     uint8_t reason;              /* enum wire_reason: WIRE_PASSED, or why it never arrived */
+    bool own;                    /* the wire's own: ICMP that tells the MTU; from is the end it speaks for */
     bool corrupted;              /* arrived with a byte changed; data is as it left */
     bool reordered;              /* held back so that later ones overtake it */
     bool copy;                   /* a duplicate of one that has its own record */

@@ -77,6 +77,22 @@ static bool check_listening(const struct connect_settings *settings, int *ret_st
     return say_first(rows, sizeof rows / sizeof rows[0], ret_status);
 }
 
+static bool check_frame(const struct connect_settings *settings, int *ret_status)
+{
+    bool frames = settings->frame != NULL;
+    const struct contradiction rows[] = {
+        {settings->frame_max > 0 && !frames, N_("--frame-max is the longest message of --frame: say what it is.")},
+        {frames && settings->scan, N_("-z sends and receives nothing: --frame has no meaning with it.")},
+        {frames && settings->crlf,
+         N_("-C is about the ends of lines, which --frame does not send: --frame crlf ends each "
+            "message with CR LF.")},
+        {frames && settings->verify_echo,
+         N_("--verify-echo compares bytes, and --frame makes messages of them: give one of them.")},
+    };
+
+    return say_first(rows, sizeof rows / sizeof rows[0], ret_status);
+}
+
 /* What goes together and what does not. */
 static bool check(struct connect_settings *settings, int *ret_status)
 {
@@ -97,7 +113,7 @@ static bool check(struct connect_settings *settings, int *ret_status)
         {settings->scan && settings->proxy.n > 0, N_("-z asks the ports themselves, and not through a proxy.")},
     };
     return say_first(rows, sizeof rows / sizeof rows[0], ret_status) && check_listening(settings, ret_status) &&
-           check_sending(settings, ret_status);
+           check_sending(settings, ret_status) && check_frame(settings, ret_status);
 }
 
 /* Found out before anything is connected. The old content stays until a connection stands. */
@@ -164,7 +180,9 @@ static int run_job(struct connect_job *job)
     if (attach != NULL)
         attach_tap(attach, job->taps, job->loop);
     if (settings->listen) {
-        int error = listening_open(&listening, job->loop, &job->target->url, connect_family(settings), &why);
+        uint64_t send_limit = job->framing != NULL ? framing_send_limit(job->framing) : 0;
+        int error =
+            listening_open(&listening, job->loop, &job->target->url, connect_family(settings), send_limit, &why);
         if (error < 0) {
             attach_end(attach);
             return (int)say_why(job->target->given, &why);
@@ -240,10 +258,16 @@ static int run_prepared(const struct connect_settings *settings, const struct co
     /* A search that was given up reads it until the process is no more. */
     static struct expect expect;
     struct verify verify = {.ring = NULL};
+    struct framing framing = {.max_bytes = 0};
     struct connect_job job = {.settings = settings, .target = target, .send = &send, .file_fd = -1};
     int status = EXIT_NETWORK;
     bool ready = make_send(settings, &send, &status);
 
+    if (ready && settings->frame != NULL) {
+        ready = framing_open(&framing, settings->frame, settings->frame_max) && framing_wrap_send(&framing, &send);
+        status = EXIT_MISUSE;
+        job.framing = &framing;
+    }
     if (ready && settings->expect != NULL) {
         ready = make_expect(settings->expect, &expect, &status);
         job.expect = &expect;
@@ -259,6 +283,7 @@ static int run_prepared(const struct connect_settings *settings, const struct co
     send_free(&send);
     expect_free(&expect);
     verify_free(&verify);
+    framing_free(&framing);
     return status;
 }
 

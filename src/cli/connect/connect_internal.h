@@ -6,6 +6,7 @@
 #include "cli/connect/attempts.h"
 #include "cli/connect/edit.h"
 #include "cli/connect/expect.h"
+#include "cli/connect/frame.h"
 #include "cli/connect/input.h"
 #include "cli/connect/listen.h"
 #include "cli/connect/parts.h"
@@ -38,6 +39,8 @@ struct connect_settings {
     long long within_ns; /* 0: not given */
     struct option_list send;
     const char *expect;       /* NULL: not given */
+    const char *frame;        /* NULL: bytes */
+    long long frame_max;      /* 0: not given */
     struct option_list proxy; /* one at most, or it is misuse; its password is gone once it has been parsed */
     const char *source_address, *source_port, *bind;
     const char *output, *trace_json;
@@ -85,6 +88,7 @@ struct connect_job {
     struct send *send;           /* without pieces: standard input is sent */
     struct expect *expect;       /* NULL: nothing is expected */
     struct verify *verify;       /* NULL: not asked for */
+    struct framing *framing;     /* NULL: bytes are sent and received, not messages */
     int file_fd;                 /* of --output, or -1; taken over */
 };
 

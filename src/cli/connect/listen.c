@@ -34,12 +34,13 @@ static const struct sonde_listener_handler handler = {
 };
 
 int listening_open(struct listening *listening, struct sonde_loop *loop, const struct sonde_url *url, int family,
-                   struct sonde_why *ret_why)
+                   uint64_t send_limit_bytes, struct sonde_why *ret_why)
 {
     const struct sonde_listen_options options = {
         .size = sizeof options,
         .flags = SONDE_LISTEN_PAUSED | SONDE_LISTEN_ONE_BY_ONE,
         .family = family,
+        .send_limit_bytes = send_limit_bytes,
     };
 
     int error = sonde_listen(loop, url, &options, &handler, listening, &listening->listener, ret_why);

@@ -19,7 +19,7 @@ struct listening {
 
 /* Listen, but let nobody in before listening_next. Errors: those of sonde_listen. */
 int listening_open(struct listening *listening, struct sonde_loop *loop, const struct sonde_url *url, int family,
-                   struct sonde_why *ret_why);
+                   uint64_t send_limit_bytes, struct sonde_why *ret_why);
 
 /* Let the next one in: came follows, from the loop. */
 void listening_next(struct listening *listening);

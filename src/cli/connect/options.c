@@ -72,6 +72,12 @@ const struct option_row connect_options[] = {
      N_("What comes back must be what was sent, in order: exit with 1 at the first difference, and say where it is. What "
         "is received is not printed, unless --output, --hex or --json say so.")},
     {0, "once", NULL, OPTION_FLAG, MEMBER(once), N_("Exit after the first bytes that are received were printed.")},
+    {0, "frame", "CODEC", OPTION_TEXT, MEMBER(frame),
+     N_("Send and receive messages: each line of standard input is one, each --send is one, each one received is printed "
+        "as a line. They are framed as none, line, crlf, nul, fixed:N, u8, u16be, u16le, u32be, u32le, varint, "
+        "netstring, slip, cobs, delim:HEX or len:OFFSET,WIDTH,ORDER,ADJUST.")},
+    {0, "frame-max", "SIZE", OPTION_SIZE, MEMBER(frame_max),
+     N_("With --frame: the longest message (default 1M), to be sent or received."), .minimum = 1, .maximum = 1 << 30},
     {0, "output", "FILE", OPTION_TEXT, MEMBER(output),
      N_("Write what is received to FILE, as it comes, rather than to standard output.")},
     {0, "hex", NULL, OPTION_FLAG, MEMBER(hex),

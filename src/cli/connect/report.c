@@ -137,6 +137,26 @@ static void say_no_match(const char *name, const struct talk *talk)
         say(_("%s ended without sending what matches \"%s\": %llu bytes came."), name, shown, n_received);
 }
 
+static void say_partial(const char *name, const struct talk *talk)
+{
+    say(_("%s ended in the middle of a message of %s: %llu bytes of it had come."), name, talk->rules->framing->name,
+        (unsigned long long)talk->end.n_partial);
+}
+
+static void say_bad_message(const char *name, const struct talk *talk)
+{
+    const struct framing *framing = talk->rules->framing;
+    unsigned long long at_byte = framing->fault.at_byte, n_bytes = framing->fault.n_bytes;
+
+    if (framing->fault.error == -EMSGSIZE)
+        say(_("%s sent a message of %s that has %llu bytes or more, at byte %llu of what came: --frame-max allows "
+              "%llu."),
+            name, framing->name, n_bytes, at_byte, (unsigned long long)framing->max_bytes);
+    else
+        say(_("%s sent what is wrong for %s, at byte %llu of what came: %s."), name, framing->name, at_byte,
+            framing->fault.what);
+}
+
 /* It ended as it should: with what should have come? */
 static int report_verdict(const char *name, const struct talk *talk, bool verbose)
 {
@@ -154,18 +174,24 @@ int report_end(const char *given, const char *name, const char *file, const stru
     const struct connection_end *end = &talk->end;
     unsigned long long n_received = end->n_received, n_sent = end->n_sent;
     bool is_file;
-    int output_error = view_error(talk->view, &is_file);
+    int output_error = view_error(talk->view, &is_file), status;
 
+    if (end->n_partial > 0)
+        say_partial(name, talk);
     if (!end->opened && end->error < 0)
         return attempts_say(&talk->attempts, given, &talk->why) ? EXIT_NETWORK : (int)say_why(given, &talk->why);
     switch (end->reason) {
     case END_OF_DATA:
     case END_HERE:
-        return report_verdict(name, talk, verbose);
+        status = report_verdict(name, talk, verbose);
+        return end->n_partial > 0 ? EXIT_NETWORK : status;
     case END_STOPPED:
         return EXIT_DONE;
     case END_LATE:
         say_no_match(name, talk);
+        break;
+    case END_BAD_MESSAGE:
+        say_bad_message(name, talk);
         break;
     case END_DIFFERS:
         say_difference(name, talk->rules->verify);

@@ -39,6 +39,8 @@ struct run {
 
 static void stop(struct run *run, int status)
 {
+    if (run->rules.framing != NULL && run->rules.framing->n_refused > 0)
+        run->input_status = EXIT_NETWORK;
     run->status = run->interrupted ? EXIT_INTERRUPTED : status != EXIT_DONE ? status : run->input_status;
     run->over = true;
     sonde_loop_stop(run->loop);
@@ -205,16 +207,32 @@ static void on_looked(bool has_bytes, void *user)
     stop(run, EXIT_DONE);
 }
 
+/* --frame: each line of the input is a message. What --send says is framed already. */
+static bool takes_lines(const struct run *run)
+{
+    return run->rules.framing != NULL && run->job->send->n_pieces == 0;
+}
+
+static void end_input(struct run *run)
+{
+    if (takes_lines(run))
+        framing_lines_end(run->rules.framing);
+    talk_input_end(&run->talk);
+}
+
 static void on_bytes(const void *data, size_t n_bytes, void *user)
 {
     struct run *run = user;
-    talk_bytes(&run->talk, data, n_bytes);
+
+    if (takes_lines(run))
+        framing_lines(run->rules.framing, data, n_bytes);
+    else
+        talk_bytes(&run->talk, data, n_bytes);
 }
 
 static void on_line_end(void *user)
 {
-    struct run *run = user;
-    talk_input_end(&run->talk);
+    end_input(user);
 }
 
 static void on_input_end(int error, void *user)
@@ -222,7 +240,7 @@ static void on_input_end(int error, void *user)
     struct run *run = user;
 
     note_input_error(run, error);
-    talk_input_end(&run->talk);
+    end_input(run);
 }
 
 static void on_unstuck(void *user)
@@ -289,7 +307,10 @@ static int open_parts(struct run *run)
     run->rules.expect = run->job->expect;
     run->rules.within_ns = settings->within_ns;
     run->rules.verify = run->job->verify;
+    run->rules.framing = run->job->framing;
     run->options = connect_options_of(settings, run->target);
+    if (run->rules.framing != NULL)
+        run->options.send_limit_bytes = framing_send_limit(run->rules.framing);
 
     sonde_timer_init(&run->again, run->loop, on_again, run);
     int error =

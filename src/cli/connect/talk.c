@@ -183,17 +183,17 @@ static bool look_at_end(struct talk *talk)
 }
 
 /* Is what has come what it should be? It may be the last that is wanted. */
-static void judge(struct talk *talk, const struct sonde_lent *bytes)
+static void judge(struct talk *talk, const void *data, size_t n_bytes)
 {
     const struct talk_rules *rules = talk->rules;
 
-    if (rules->verify != NULL && verify_received(rules->verify, bytes->data, bytes->n_bytes) != VERIFY_SAME) {
+    if (rules->verify != NULL && verify_received(rules->verify, data, n_bytes) != VERIFY_SAME) {
         leave(talk, END_DIFFERS, 0);
         return;
     }
     if (rules->expect == NULL)
         return;
-    if (expect_received(rules->expect, bytes->data, bytes->n_bytes))
+    if (expect_received(rules->expect, data, n_bytes))
         has_matched(talk);
     else if (expect_is_behind(rules->expect))
         sonde_timer_start_in(&talk->quiet, QUIET_NS);
@@ -228,10 +228,37 @@ static void on_opened(struct sonde_stream *stream)
     view_opened(talk->view, talk->number, &talk->end);
     start_judging(talk);
     talk->opened(talk);
+    int error = talk->rules->framing != NULL ? framing_begin(talk->rules->framing, talk) : 0;
+    if (error < 0) {
+        leave(talk, END_OTHER, error);
+        return;
+    }
 
     something_moved(talk);
     if (talk->rules->idle_ns > 0)
         sonde_timer_start_in(&talk->idle, talk->rules->idle_ns);
+    regulate(talk);
+}
+
+/* Nothing behind the last one that is wanted is shown. */
+bool talk_message(struct talk *talk, const void *data, size_t n_bytes)
+{
+    view_message(talk->view, false, data, n_bytes);
+    /* As it would be printed. */
+    judge(talk, data, n_bytes);
+    if (talk->state < TALK_CLOSING)
+        judge(talk, "\n", 1);
+    if (talk->rules->once)
+        leave(talk, END_HERE, 0);
+    return talk->state < TALK_CLOSING;
+}
+
+static void receive_messages(struct talk *talk, const struct sonde_lent *bytes)
+{
+    int error = framing_received(talk->rules->framing, bytes->data, bytes->n_bytes, &talk->end.at_byte);
+
+    if (error < 0)
+        leave(talk, error == -ENOMEM ? END_OTHER : END_BAD_MESSAGE, error);
     regulate(talk);
 }
 
@@ -242,11 +269,22 @@ static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
     if (talk->state >= TALK_CLOSING)
         return;
     something_moved(talk);
+    if (talk->rules->framing != NULL) {
+        receive_messages(talk, bytes);
+        return;
+    }
     view_received(talk->view, bytes->data, bytes->n_bytes);
-    judge(talk, bytes);
+    judge(talk, bytes->data, bytes->n_bytes);
     regulate(talk);
     if (talk->rules->once)
         leave(talk, END_HERE, 0);
+}
+
+/* Nothing more will come. */
+static void note_partial(struct talk *talk)
+{
+    if (talk->rules->framing != NULL && talk->state < TALK_CLOSING)
+        talk->end.n_partial = framing_end(talk->rules->framing);
 }
 
 static void on_end(struct sonde_stream *stream)
@@ -255,6 +293,7 @@ static void on_end(struct sonde_stream *stream)
 
     something_moved(talk);
     talk->peer_ended = true;
+    note_partial(talk);
     if (look_at_end(talk) || talk->state != TALK_OPEN)
         return;
     if (is_cut_short(talk)) {
@@ -298,6 +337,8 @@ static void on_failed(struct sonde_stream *stream, int error)
 
     sonde_stream_why(stream, &talk->why);
     attempts_take(&talk->attempts, stream);
+    if (talk->end.opened)
+        note_partial(talk);
     if (talk->end.opened && look_at_end(talk))
         return;
     if (talk->deadline_ns != 0 && error == -ETIMEDOUT && sonde_loop_now_ns(talk->loop) >= talk->deadline_ns)
@@ -417,7 +458,10 @@ void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
     something_moved(talk);
     if (talk->rules->verify != NULL)
         verify_sent(talk->rules->verify, data, n_bytes);
-    view_sent(talk->view, data, n_bytes);
+    if (talk->rules->framing != NULL)
+        framing_sent(talk->rules->framing, data, n_bytes);
+    else
+        view_sent(talk->view, data, n_bytes);
     if (is_cut_short(talk))
         leave(talk, END_OF_DATA, 0);
     regulate(talk);

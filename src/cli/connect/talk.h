@@ -16,6 +16,7 @@
 
 #include "cli/connect/attempts.h"
 #include "cli/connect/expect.h"
+#include "cli/connect/frame.h"
 #include "cli/connect/input.h"
 #include "cli/connect/parts.h"
 #include "cli/connect/verify.h"
@@ -38,10 +39,11 @@ struct talk_rules {
     struct eof_rule eof;
     bool quit_at_peer_end; /* --peer-eof quit */
     bool once;
-    int64_t idle_ns;       /* 0: for ever */
-    struct expect *expect; /* what is received is to match; NULL: it is not */
-    int64_t within_ns;     /* so long after the connection stands at most; 0: until its end */
-    struct verify *verify; /* what is received is to be what was sent; NULL: it is not */
+    int64_t idle_ns;         /* 0: for ever */
+    struct expect *expect;   /* what is received is to match; NULL: it is not */
+    int64_t within_ns;       /* so long after the connection stands at most; 0: until its end */
+    struct verify *verify;   /* what is received is to be what was sent; NULL: it is not */
+    struct framing *framing; /* messages are received; NULL: bytes */
 };
 
 struct talk {
@@ -89,6 +91,9 @@ void talk_stop(struct talk *talk);
 /* From the input's handler. */
 void talk_bytes(struct talk *talk, const void *data, size_t n_bytes);
 void talk_input_end(struct talk *talk);
+
+/* From the framing: a message was received. False: no more of them is wanted. */
+bool talk_message(struct talk *talk, const void *data, size_t n_bytes);
 
 /* From the view's: it goes on, or is broken. */
 void talk_view_unstuck(struct talk *talk);

@@ -89,6 +89,8 @@ const char *end_reason_text(const struct connection_end *end)
         return "idle";
     case END_LATE:
         return "no match in time";
+    case END_BAD_MESSAGE:
+        return "bad message";
     case END_DIFFERS:
         return "not what was sent";
     case END_RESET:
@@ -105,9 +107,17 @@ const char *end_reason_text(const struct connection_end *end)
 }
 
 static const char *const reason_names[N_END_REASONS] = {
-    [END_OF_DATA] = "end",  [END_HERE] = "here",       [END_STOPPED] = "stopped", [END_IDLE] = "idle",
-    [END_LATE] = "late",    [END_DIFFERS] = "differs", [END_RESET] = "reset",     [END_TIMEOUT] = "timeout",
-    [END_OUTPUT] = "error", [END_OTHER] = "error",
+    [END_OF_DATA] = "end",
+    [END_HERE] = "here",
+    [END_STOPPED] = "stopped",
+    [END_IDLE] = "idle",
+    [END_LATE] = "late",
+    [END_DIFFERS] = "differs",
+    [END_RESET] = "reset",
+    [END_TIMEOUT] = "timeout",
+    [END_OUTPUT] = "error",
+    [END_OTHER] = "error",
+    [END_BAD_MESSAGE] = "bad_message",
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -196,6 +206,10 @@ void view_closed(struct view *view, const struct connection_end *end)
     json_number(&json, "bytes_in", (int64_t)end->n_received);
     json_number(&json, "bytes_out", (int64_t)end->n_sent);
     json_number(&json, "unsent", (int64_t)end->n_unsent);
+    if (end->reason == END_BAD_MESSAGE)
+        json_unsigned(&json, "at_byte", end->at_byte);
+    if (end->n_partial > 0)
+        json_unsigned(&json, "partial", end->n_partial);
     json_number(&json, "duration_ns", end->duration_ns);
     put(view, line, json_end(&json));
 }
@@ -226,7 +240,8 @@ void view_listening(struct view *view, const char *url)
     put(view, line, json_end(&json));
 }
 
-static void show_json(struct view *view, const char *direction, const void *data, size_t n_bytes)
+/* number: of a message, from 1; 0: it is only data. */
+static void show_json(struct view *view, const char *direction, uint64_t number, const void *data, size_t n_bytes)
 {
     struct json json;
     char *line = malloc(JSON_ROOM(n_bytes));
@@ -235,9 +250,11 @@ static void show_json(struct view *view, const char *direction, const void *data
         view->error = -ENOMEM;
         return;
     }
-    event_begin(&json, line, JSON_ROOM(n_bytes), "data");
+    event_begin(&json, line, JSON_ROOM(n_bytes), number > 0 ? "message" : "data");
     json_number(&json, "connection", (int64_t)view->connection);
     json_string(&json, "direction", direction);
+    if (number > 0)
+        json_unsigned(&json, "message", number);
     json_number(&json, "bytes", (int64_t)n_bytes);
     json_bytes(&json, data, n_bytes);
     put(view, line, json_end(&json));
@@ -261,14 +278,14 @@ static void show_hex(struct view *view, const char *prefix, uint64_t offset, con
     put(view, text, n_text);
 }
 
-static void show_text(struct view *view, const void *data, size_t n_bytes)
+static void show_text(struct view *view, struct escape *escape, const void *data, size_t n_bytes)
 {
     const char *bytes = data;
     char text[TEXT_ROOM];
 
     while (n_bytes > 0) {
         size_t n_taken = 0;
-        size_t n_text = escape_bytes(&view->escape, bytes, n_bytes, text, sizeof text, &n_taken);
+        size_t n_text = escape_bytes(escape, bytes, n_bytes, text, sizeof text, &n_taken);
         put(view, text, n_text);
         bytes += n_taken;
         n_bytes -= n_taken;
@@ -281,13 +298,13 @@ void view_received(struct view *view, const void *data, size_t n_bytes)
         output_write(&view->file, data, n_bytes);
 
     if (view->kind == VIEW_JSON)
-        show_json(view, "in", data, n_bytes);
+        show_json(view, "in", 0, data, n_bytes);
     else if (view->kind == VIEW_HEX)
         show_hex(view, "< ", view->n_received, data, n_bytes);
     else if (view->has_file || view->kind == VIEW_NOTHING)
         ; /* it goes to the file instead, or nowhere */
     else if (view->kind == VIEW_TEXT)
-        show_text(view, data, n_bytes);
+        show_text(view, &view->escape, data, n_bytes);
     else
         put(view, data, n_bytes);
     view->n_received += n_bytes;
@@ -296,8 +313,59 @@ void view_received(struct view *view, const void *data, size_t n_bytes)
 void view_sent(struct view *view, const void *data, size_t n_bytes)
 {
     if (view->kind == VIEW_JSON)
-        show_json(view, "out", data, n_bytes);
+        show_json(view, "out", 0, data, n_bytes);
     else if (view->kind == VIEW_HEX)
         show_hex(view, "> ", view->n_sent, data, n_bytes);
     view->n_sent += n_bytes;
+}
+
+/* ---- messages: each is a line, or a dump, or an event of its own */
+
+static void show_line(struct view *view, const void *data, size_t n_bytes)
+{
+    struct escape escape;
+    char text[64];
+
+    /* What would end the line is written as an escape. */
+    escape_init(&escape, ESCAPE_LINE);
+    show_text(view, &escape, data, n_bytes);
+    put(view, text, escape_finish(&escape, text, sizeof text));
+    put(view, "\n", 1);
+}
+
+static void show_dump(struct view *view, const char *prefix, const void *data, size_t n_bytes)
+{
+    char line[64];
+    int length = snprintf(line, sizeof line, "%s%zu bytes\n", prefix, n_bytes);
+
+    put(view, line, (size_t)length);
+    show_hex(view, prefix, 0, data, n_bytes);
+}
+
+static void show_received(struct view *view, const void *data, size_t n_bytes)
+{
+    if (view->has_file || view->kind == VIEW_NOTHING)
+        return;
+    if (view->kind == VIEW_TEXT) {
+        show_line(view, data, n_bytes);
+        return;
+    }
+    put(view, data, n_bytes);
+    put(view, "\n", 1);
+}
+
+void view_message(struct view *view, bool sent, const void *data, size_t n_bytes)
+{
+    uint64_t number = sent ? ++view->n_sent : ++view->n_received;
+
+    if (!sent && view->has_file) {
+        output_write(&view->file, data, n_bytes);
+        output_write(&view->file, "\n", 1);
+    }
+    if (view->kind == VIEW_JSON)
+        show_json(view, sent ? "out" : "in", number, data, n_bytes);
+    else if (view->kind == VIEW_HEX)
+        show_dump(view, sent ? "> " : "< ", data, n_bytes);
+    else if (!sent)
+        show_received(view, data, n_bytes);
 }

@@ -24,16 +24,17 @@ enum view_kind {
 
 /* How a connection ended. */
 enum end_reason {
-    END_OF_DATA, /* in order: the peer's end came, and everything was acknowledged */
-    END_HERE,    /* we ended it, as asked: --once, -q, --eof close, --expect */
-    END_STOPPED, /* SIGINT */
-    END_IDLE,    /* -w */
-    END_LATE,    /* --within */
-    END_DIFFERS, /* --verify-echo: what came back was not what was sent */
-    END_RESET,   /* by the peer */
-    END_TIMEOUT, /* the kernel's patience, or -w while connecting */
-    END_OUTPUT,  /* nobody takes what is received */
-    END_OTHER,   /* another error */
+    END_OF_DATA,     /* in order: the peer's end came, and everything was acknowledged */
+    END_HERE,        /* we ended it, as asked: --once, -q, --eof close, --expect */
+    END_STOPPED,     /* SIGINT */
+    END_IDLE,        /* -w */
+    END_LATE,        /* --within */
+    END_BAD_MESSAGE, /* --frame: what came is no message */
+    END_DIFFERS,     /* --verify-echo: what came back was not what was sent */
+    END_RESET,       /* by the peer */
+    END_TIMEOUT,     /* the kernel's patience, or -w while connecting */
+    END_OUTPUT,      /* nobody takes what is received */
+    END_OTHER,       /* another error */
     N_END_REASONS,
 };
 
@@ -44,6 +45,7 @@ struct connection_end {
     struct sonde_address local, peer;
     const char *local_name, *peer_name; /* where the address is not known: what is known, fit for a terminal; or NULL */
     uint64_t n_received, n_sent, n_unsent;
+    uint64_t at_byte, n_partial; /* --frame: where it is wrong, from 0; of a message that came in part, how much */
     int64_t duration_ns;
 };
 
@@ -63,7 +65,7 @@ struct view {
     int error;               /* of our own; see view_error */
     const char *url;         /* as JSON shows it */
     struct escape escape;
-    uint64_t connection, n_received, n_sent; /* which one, and its offsets */
+    uint64_t connection, n_received, n_sent; /* which one, and its offsets; with --frame they count messages */
     void (*unstuck)(void *user);
     void *user;
 };
@@ -80,6 +82,9 @@ void view_opened(struct view *view, uint64_t number, const struct connection_end
 void view_received(struct view *view, const void *data, size_t n_bytes);
 void view_sent(struct view *view, const void *data, size_t n_bytes);
 void view_closed(struct view *view, const struct connection_end *end);
+
+/* --frame: a message, received or sent; instead of the two above. */
+void view_message(struct view *view, bool sent, const void *data, size_t n_bytes);
 
 /* What --expect waits for has come: where, counted from the first byte received. */
 void view_matched(struct view *view, uint64_t offset, uint64_t n_bytes);

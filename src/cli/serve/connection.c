@@ -192,6 +192,8 @@ static void on_end(struct sonde_stream *stream)
 {
     struct worker *worker = sonde_stream_owner(stream);
 
+    if (worker->serve->has_frame)
+        serve_frame_end(worker, stream);
     if (worker->service->end != NULL)
         worker->service->end(&worker->run, stream, own_of(stream));
 }
@@ -215,6 +217,8 @@ static bool all_arrived(const struct sonde_stream *stream)
 
 static enum serve_reason reason_of(const struct sonde_stream *stream, enum serve_reason reason, int error)
 {
+    if (reason == SERVE_BAD_MESSAGE)
+        return reason; /* whatever it does when it is closed for that */
     if (error == -ETIMEDOUT) {
         /* The deadline of a polite close: what was to be done is done, if only the peer's end is missing. */
         bool over =
@@ -229,7 +233,8 @@ static void on_failed(struct sonde_stream *stream, int error)
     struct worker *worker = sonde_stream_owner(stream);
     struct connection *connection = connection_of(stream);
 
-    connection->error = error;
+    if (connection->reason != SERVE_BAD_MESSAGE)
+        connection->error = error;
     connection->reason = (uint8_t)reason_of(stream, connection->reason, error);
     if (connection->reason == SERVE_STOPPED && !(connection->flags & CONNECTION_CUT)) {
         connection->flags |= CONNECTION_CUT;
@@ -249,6 +254,8 @@ static void on_closed(struct sonde_stream *stream)
     if (counted && worker->service->closed != NULL)
         worker->service->closed(&worker->run, stream, own_of(stream));
     serve_show_connection(worker, stream, SERVE_CLOSED);
+    if (worker->serve->has_frame)
+        serve_frame_closed(worker, stream);
     serve_local_release(worker, connection->local);
     serve_guard_left(worker, stream);
     worker->n_streams--;
@@ -276,9 +283,25 @@ const struct sonde_stream_handler *serve_stream_handler(const struct serve *serv
         .failed = on_failed,
         .closed = on_closed,
     };
+    static const struct sonde_stream_handler framed = {
+        .data = serve_frame_data,
+        .end = on_end,
+        .drained = on_drained,
+        .failed = on_failed,
+        .closed = on_closed,
+    };
+    static const struct sonde_stream_handler shown_framed = {
+        .data = serve_frame_shown_data,
+        .end = on_end,
+        .drained = on_drained,
+        .failed = on_failed,
+        .closed = on_closed,
+    };
     bool talks = serve->service->flags & SERVICE_TAKES_LINES; /* which is not to be had without being told */
     bool show = (!serve->settings->quiet || talks) && (serve->settings->json || serve->print != SERVE_PRINT_NONE);
 
+    if (serve->has_frame)
+        return show ? &shown_framed : &framed;
     return show ? &shown : &plain;
 }
 

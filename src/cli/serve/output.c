@@ -94,22 +94,31 @@ static int write_all(struct serve *serve, const char *text, size_t *n_bytes)
     return 0;
 }
 
-void serve_output_flush(struct worker *worker)
+static void write_lines(struct serve *serve, const char *text, size_t n_left)
 {
-    struct serve *serve = worker->serve;
-    size_t n_left = worker->n_output_bytes;
     int error = 0;
 
     if (n_left == 0)
         return;
     pthread_mutex_lock(&serve->output_lock);
     if (atomic_load(&serve->output_error) == 0)
-        error = write_all(serve, worker->output, &n_left);
+        error = write_all(serve, text, &n_left);
     if (error != 0)
         lose(serve, error);
     serve->n_output_lost_bytes += n_left;
     pthread_mutex_unlock(&serve->output_lock);
+}
+
+void serve_output_flush(struct worker *worker)
+{
+    write_lines(worker->serve, worker->output, worker->n_output_bytes);
     worker->n_output_bytes = 0;
+}
+
+void serve_output_write(struct worker *worker, const char *text, size_t n_bytes)
+{
+    serve_output_flush(worker);
+    write_lines(worker->serve, text, n_bytes);
 }
 
 char *serve_output_reserve(struct worker *worker, size_t n_bytes)

@@ -100,10 +100,10 @@ static const struct refusal *refusal_of(int error)
     return refusal;
 }
 
-static size_t text_escaped(const struct serve_view *view, const unsigned char *data, size_t n_bytes, char *ret_text,
-                           size_t size_bytes)
+static size_t text_escaped(const struct serve_view *view, const char *length, const unsigned char *data, size_t n_bytes,
+                           char *ret_text, size_t size_bytes)
 {
-    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s > ", view->number, view->peer);
+    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s > %s", view->number, view->peer, length);
     struct escape escape;
 
     /* The connection has no room to carry a cut character over to its next chunk: the pieces are shown as bytes. */
@@ -140,10 +140,10 @@ static size_t text_said(const struct serve_event *event, char *ret_text, size_t 
     return n + line(ret_text + n, size_bytes - n, "%s\n", ended ? "" : "\u2026");
 }
 
-static size_t text_hex(const struct serve_view *view, uint64_t offset, const unsigned char *data, size_t n_bytes,
-                       char *ret_text, size_t size_bytes)
+static size_t text_hex(const struct serve_view *view, const char *length, uint64_t offset, const unsigned char *data,
+                       size_t n_bytes, char *ret_text, size_t size_bytes)
 {
-    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s >\n", view->number, view->peer);
+    size_t n = line(ret_text, size_bytes, "%" PRIu64 " %s >%s\n", view->number, view->peer, length);
 
     for (size_t i = 0; i < n_bytes; i += HEX_PER_LINE) {
         size_t n_line = n_bytes - i < HEX_PER_LINE ? n_bytes - i : HEX_PER_LINE;
@@ -156,13 +156,26 @@ static size_t text_data(const struct serve_event *event, char *ret_text, size_t 
 {
     switch (event->print) {
     case SERVE_PRINT_TEXT:
-        return text_escaped(&event->view, event->data, event->n_bytes, ret_text, size_bytes);
+        return text_escaped(&event->view, "", event->data, event->n_bytes, ret_text, size_bytes);
     case SERVE_PRINT_HEX:
-        return text_hex(&event->view, event->offset, event->data, event->n_bytes, ret_text, size_bytes);
+        return text_hex(&event->view, "", event->offset, event->data, event->n_bytes, ret_text, size_bytes);
     case SERVE_PRINT_NONE:
         break;
     }
     return 0;
+}
+
+/* The same with its length, since a message may be empty; offsets are those in the message. */
+static size_t text_message(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    bool hex = event->print == SERVE_PRINT_HEX;
+    char length[48];
+
+    line(length, sizeof(length), hex ? " %zu bytes" : "%zu bytes: ", event->n_bytes);
+    if (event->print == SERVE_PRINT_NONE)
+        return 0;
+    return hex ? text_hex(&event->view, length, 0, event->data, event->n_bytes, ret_text, size_bytes)
+               : text_escaped(&event->view, length, event->data, event->n_bytes, ret_text, size_bytes);
 }
 
 /* The peer stands last: its name may hold spaces ("pid 4121 (uid 1000)"), so that counting columns works for others. */
@@ -199,6 +212,8 @@ size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t
         return line(ret_text, size_bytes, "opened %" PRIu64 " %s <- %s\n", view->number, view->local, view->peer);
     case SERVE_DATA:
         return text_data(event, ret_text, size_bytes);
+    case SERVE_MESSAGE:
+        return text_message(event, ret_text, size_bytes);
     case SERVE_SAID:
         return text_said(event, ret_text, size_bytes);
     case SERVE_SPOKEN: /* the operator has it on the screen */
@@ -244,6 +259,7 @@ static const char *const event_names[] = {
     [SERVE_SAID] = NULL,
     [SERVE_SPOKEN] = "said",
     [SERVE_DATA] = "data",
+    [SERVE_MESSAGE] = "message",
     [SERVE_CLOSED] = "closed",
     [SERVE_QUEUE] = "queue",
     [SERVE_TROUBLE] = "trouble",
@@ -280,8 +296,11 @@ static void json_closed(struct json *json, const struct serve_view *view)
 {
     json_ends(json, view);
     json_string(json, "reason", reason_names[view->reason]);
-    if (view->reason == SERVE_RESET || view->reason == SERVE_TIMEOUT || view->reason == SERVE_ERROR)
+    if (view->reason == SERVE_RESET || view->reason == SERVE_TIMEOUT || view->reason == SERVE_ERROR ||
+        view->reason == SERVE_BAD_MESSAGE)
         json_string(json, "error", sonde_error_name(view->error));
+    if (view->reason == SERVE_BAD_MESSAGE)
+        json_unsigned(json, "at_byte", view->at_byte);
     if (view->reason == SERVE_LIMIT || view->reason == SERVE_PEER_LIMIT)
         json_number(json, "limit", view->limit);
     json_number(json, "bytes_in", (int64_t)view->in_bytes);
@@ -313,6 +332,8 @@ static void json_spoken(struct json *json, const struct serve_event *event)
 static void json_data(struct json *json, const struct serve_event *event)
 {
     json_number(json, "connection", (int64_t)event->view.number);
+    if (event->happening == SERVE_MESSAGE)
+        json_unsigned(json, "message", event->n_messages);
     json_number(json, "bytes", (int64_t)event->n_bytes);
     if (event->print != SERVE_PRINT_NONE)
         json_bytes(json, event->data, event->n_bytes);
@@ -336,6 +357,7 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
         json_ends(&json, &event->view);
         break;
     case SERVE_DATA:
+    case SERVE_MESSAGE:
         json_data(&json, event);
         break;
     case SERVE_SPOKEN:

@@ -18,12 +18,13 @@
     X(RESET, "reset", "reset by peer") /* also when it was found out by sending (EPIPE) */                             \
     X(IDLE, "idle", "idle")            /* --idle-timeout */                                                            \
     X(TIMEOUT, "timeout", "timed out")                                                                                 \
-    X(SERVED, "served", "served")                                      /* the service had said all */                  \
-    X(KICKED, "kicked", "kicked")                                      /* talk: the operator has sent it away */       \
-    X(NOT_READING, "not_reading", "not reading")                       /* talk: it did not take what was said */       \
-    X(STOPPED, "stopped", "stopped")                                   /* the program ended */                         \
-    X(LIMIT, "limit", "refused")                                       /* --max-clients with --when-full refuse */     \
-    X(NOT_ALLOWED, "not_allowed", "refused: not allowed")              /* --allow, --deny */                           \
+    X(SERVED, "served", "served")                         /* the service had said all */                               \
+    X(KICKED, "kicked", "kicked")                         /* talk: the operator has sent it away */                    \
+    X(NOT_READING, "not_reading", "not reading")          /* talk: it did not take what was said */                    \
+    X(STOPPED, "stopped", "stopped")                      /* the program ended */                                      \
+    X(LIMIT, "limit", "refused")                          /* --max-clients with --when-full refuse */                  \
+    X(NOT_ALLOWED, "not_allowed", "refused: not allowed") /* --allow, --deny */                                        \
+    X(BAD_MESSAGE, "bad_message", "bad message")          /* --frame: malformed, too long, or not whole */             \
     X(PEER_LIMIT, "peer_limit", "refused: too many from this address") /* --max-per-peer */                            \
     X(ERROR, "error", "error")
 
@@ -38,8 +39,9 @@ enum serve_happening {
     SERVE_LISTENING,
     SERVE_OPENED,
     SERVE_DATA,
-    SERVE_SAID,   /* talk: a line of the client's, or a piece of one; text alone tells it */
-    SERVE_SPOKEN, /* talk: a line of the operator's; JSON alone tells it */
+    SERVE_MESSAGE, /* --frame: instead of DATA */
+    SERVE_SAID,    /* talk: a line of the client's, or a piece of one; text alone tells it */
+    SERVE_SPOKEN,  /* talk: a line of the operator's; JSON alone tells it */
     SERVE_CLOSED,
     SERVE_QUEUE,        /* hold */
     SERVE_WAITING,      /* hold: a connection in the queue */
@@ -56,13 +58,14 @@ enum serve_happening {
 /* How received data is shown. */
 enum serve_print { SERVE_PRINT_NONE, SERVE_PRINT_TEXT, SERVE_PRINT_HEX };
 
-/* A connection: OPENED, DATA, CLOSED, TABLE_ROW. DATA needs number and peer alone. */
+/* A connection: OPENED, DATA, MESSAGE, CLOSED, TABLE_ROW. DATA and MESSAGE need number and peer alone. */
 struct serve_view {
     uint64_t number;
     const char *local, *peer;
     enum serve_reason reason;
-    int error;       /* RESET, TIMEOUT, ERROR: a negative errno */
-    long long limit; /* LIMIT, PEER_LIMIT: how many may be connected */
+    int error;        /* RESET, TIMEOUT, ERROR, BAD_MESSAGE: a negative errno */
+    uint64_t at_byte; /* BAD_MESSAGE: of what was received, from 0 */
+    long long limit;  /* LIMIT, PEER_LIMIT: how many may be connected */
     uint64_t in_bytes, out_bytes, unsent_bytes;
     size_t queued_bytes;
     bool paused;
@@ -80,11 +83,12 @@ struct serve_event {
     unsigned n_unread;      /* WAITING: bytes that nobody has read */
     int error;              /* TROUBLE: a negative errno; 0: accepting goes on. REFUSED: see sonde/listener.h */
     unsigned n_clients;     /* SPOKEN: for how many; one that has a number of its own is the view's */
-    /* DATA, SAID, SPOKEN */
+    /* DATA, MESSAGE, SAID, SPOKEN */
     enum serve_print print;
     const void *data;
     size_t n_bytes;
     uint64_t offset;        /* of data among all that the connection has received */
+    uint64_t n_messages;    /* MESSAGE: with this one */
     uint64_t n_connections; /* TABLE_FOOT */
 };
 

@@ -216,6 +216,8 @@ static enum exit_status serve_operands(struct serve *serve, int n_operands, int 
     if (status == EXIT_DONE)
         status = check_proxy_from(serve);
     if (status == EXIT_DONE)
+        status = serve_frame_check(serve);
+    if (status == EXIT_DONE)
         status = serve_guard_init(serve);
     if (status != EXIT_DONE)
         return status;

@@ -15,7 +15,7 @@
  * listening, running; stop.c signals and the end; notify.c what a service manager is told;
  * direct.c --direct; connection.c what happens to connections; guard.c who may connect; idle.c --idle-timeout;
  * local.c their local names; show.c what is told of it; report.c its words; output.c standard
- * output; greeting.c the text of greet; program.c what exec runs; errors.c its standard error.
+ * output; frame.c --frame; greeting.c the text of greet; program.c what exec runs; errors.c its standard error.
  */
 #ifndef CLI_SERVE_INTERNAL_H
 #define CLI_SERVE_INTERNAL_H
@@ -50,6 +50,8 @@ struct serve_settings {
     long long max_per_peer; /* 0: any number */
     long long rate;         /* bytes a second; 0: any */
     long long max_children;
+    const char *frame;                          /* NULL: bytes */
+    long long frame_max;                        /* 0: not given */
     struct option_list allow, deny, proxy_from; /* comma-separated CIDRs */
 };
 
@@ -148,6 +150,8 @@ struct serve {
     struct sonde_url urls[SERVE_URLS_MAX];
     struct guard guard;
     struct program program;
+    bool has_frame;
+    struct sonde_frame frame;
     struct attach *attach; /* --trace; NULL: no */
     unsigned n_workers;
     struct worker *workers;
@@ -253,6 +257,19 @@ void serve_list_waiting(struct worker *worker, const char *url);
 void serve_idle_init(struct worker *worker);
 void serve_idle_opened(struct worker *worker, struct connection *connection);
 
+/* frame.c: --frame. What is wrong has been said. */
+enum exit_status serve_frame_check(struct serve *serve);
+/* Room in each stream for the service's own, and what is kept for its messages. */
+size_t serve_frame_user_bytes(const struct worker *worker);
+uint64_t serve_frame_send_limit(const struct serve *serve);
+/* Of the streams, instead of or before what the service is told. */
+void serve_frame_data(struct sonde_stream *stream, const struct sonde_lent *bytes);
+void serve_frame_shown_data(struct sonde_stream *stream, const struct sonde_lent *bytes);
+void serve_frame_end(struct worker *worker, struct sonde_stream *stream);
+void serve_frame_closed(struct worker *worker, struct sonde_stream *stream);
+/* Where what it sent was wrong; 0: nowhere. */
+uint64_t serve_frame_at_byte(const struct worker *worker, const struct sonde_stream *stream);
+
 /* direct.c: what is wrong has been said. */
 enum exit_status serve_direct_check(const struct serve_settings *settings, const struct service *service);
 enum exit_status serve_direct_size(struct serve *serve);   /* n_workers and n_direct */
@@ -300,6 +317,8 @@ void serve_show_connection(struct worker *worker, const struct sonde_stream *str
 /* The program of a connection that was closed before has ended. */
 void serve_show_ended(struct worker *worker, uint64_t id, const struct service_outcome *outcome);
 void serve_show_data(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes);
+void serve_show_message(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes,
+                        uint64_t n_messages);
 void serve_show_queue(struct worker *worker, const char *url, unsigned length, unsigned limit);
 void serve_show_waiting(struct worker *worker, const char *local, const char *peer, const char *state,
                         unsigned n_unread);
@@ -324,6 +343,8 @@ void serve_output_free(struct worker *worker);
 char *serve_output_reserve(struct worker *worker, size_t n_bytes);
 void serve_output_commit(struct worker *worker, size_t n_bytes);
 void serve_output_flush(struct worker *worker);
+/* A line that finds no room there: it is written now, behind what was put there before. */
+void serve_output_write(struct worker *worker, const char *text, size_t n_bytes);
 
 /* Received data is shown in pieces of at most so much; no engine receives more at a time. */
 #define SERVE_SLICE_BYTES (64 * 1024)

@@ -2,6 +2,7 @@
 /* What serve tells of connections on standard output: facts gathered here, words in report.c. */
 #include "cli/serve/serve_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -21,19 +22,35 @@ static int64_t clock_ns(clockid_t clock)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+static size_t render(const struct worker *worker, struct serve_event *event, char *text, size_t room)
+{
+    if (!worker->serve->settings->json)
+        return serve_render_text(event, text, room);
+    event->realtime_ns = clock_ns(CLOCK_REALTIME);
+    event->mono_ns = clock_ns(CLOCK_MONOTONIC);
+    return serve_render_json(event, text, room);
+}
+
 static void tell(struct worker *worker, struct serve_event *event)
 {
-    size_t room = SERVE_ROOM(event->n_bytes), n;
+    size_t room = SERVE_ROOM(event->n_bytes);
     char *text = serve_output_reserve(worker, room);
 
-    if (worker->serve->settings->json) {
-        event->realtime_ns = clock_ns(CLOCK_REALTIME);
-        event->mono_ns = clock_ns(CLOCK_MONOTONIC);
-        n = serve_render_json(event, text, room);
-    } else {
-        n = serve_render_text(event, text, room);
+    serve_output_commit(worker, render(worker, event, text, room));
+}
+
+/* What finds no room in the worker's output. */
+static void tell_large(struct worker *worker, struct serve_event *event)
+{
+    size_t room = SERVE_ROOM(event->n_bytes);
+    char *text = malloc(room);
+
+    if (text == NULL) {
+        say(_("there is not enough memory to show a message of %zu bytes."), event->n_bytes);
+        return;
     }
-    serve_output_commit(worker, n);
+    serve_output_write(worker, text, render(worker, event, text, room));
+    free(text);
 }
 
 /* The numbers of n workers interleave, so that they are 1, 2, 3 where there is one. */
@@ -68,6 +85,7 @@ static void fill(struct shown *shown, const struct worker *worker, const struct 
         .paused = sonde_stream_is_paused(stream) != 0,
         .age_ns = sonde_loop_now_ns(worker->loop) - sonde_stream_since_ns(stream),
     };
+    shown->event.view.at_byte = serve_frame_at_byte(worker, stream);
     if (worker->service->outcome != NULL && connection->flags & CONNECTION_COUNTED) {
         worker->service->outcome(connection + 1, &shown->outcome);
         shown->event.view.outcome = &shown->outcome;
@@ -131,6 +149,26 @@ void serve_show_data(struct worker *worker, const struct sonde_stream *stream, c
         tell(worker, &shown.event);
         shown.event.offset += shown.event.n_bytes;
     }
+}
+
+/* One record, however long it is. */
+void serve_show_message(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes,
+                        uint64_t n_messages)
+{
+    struct shown shown;
+
+    shown.event = (struct serve_event){
+        .happening = SERVE_MESSAGE,
+        .print = worker->serve->print,
+        .data = data,
+        .n_bytes = n_bytes,
+        .n_messages = n_messages,
+    };
+    add_peer(&shown, worker, stream);
+    if (n_bytes <= SERVE_SLICE_BYTES)
+        tell(worker, &shown.event);
+    else
+        tell_large(worker, &shown.event);
 }
 
 void serve_show_said(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes)

@@ -85,7 +85,8 @@ void serve_listen_options(const struct worker *worker, const struct sonde_url *u
         .family = settings->ipv4   ? AF_INET
                   : settings->ipv6 ? AF_INET6
                                    : AF_UNSPEC,
-        .user_bytes = sizeof(struct connection) + worker->service->connection_bytes,
+        .user_bytes = serve_frame_user_bytes(worker),
+        .send_limit_bytes = serve_frame_send_limit(worker->serve),
     };
     serve_guard_listen(worker->serve, ret_options);
 }
@@ -182,6 +183,7 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
         .text = serve->text,
         .n_text_bytes = serve->n_text_bytes,
         .program = &serve->program.about,
+        .frame = serve->has_frame ? &serve->frame : NULL,
     };
     if (serve->service->start != NULL) {
         int error = serve->service->start(&worker->run);

@@ -242,8 +242,10 @@ struct event_datagram {
     struct sonde_address source, destination;
     uint32_t number; /* within its connection (the pair of addresses and ports) */
     uint8_t from;
+    uint8_t fate; /* enum segment_fate */
     uint32_t n_bytes;
-    uint64_t notes; /* NOTE_CUT, NOTE_CHECKSUM_BAD */
+    uint64_t notes;     /* NOTE_CUT, NOTE_CHECKSUM_BAD, NOTE_SEEN_TWICE */
+    int64_t arrived_ns; /* when it was seen at the other end; 0: seen at one place only, or lost */
     uint64_t packet;
     const void *data;
     uint32_t n_data;

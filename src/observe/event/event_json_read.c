@@ -394,6 +394,8 @@ static void take_datagram(struct reader *reader, const json_t *line, struct even
     datagram->destination = address_of(reader, line, "dst");
     datagram->n_bytes = U32(line, "len");
     datagram->notes = notes_of(line);
+    datagram->fate = FIND(line, "fate", fate_words);
+    datagram->arrived_ns = TIME(line, "arrived_ns");
     datagram->packet = U64(line, "packet");
     datagram->data = bytes_of(reader, line, SEGMENT_PREVIEW_MAX, &datagram->n_data);
 }

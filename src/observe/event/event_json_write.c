@@ -210,6 +210,9 @@ static void put_datagram(struct json *json, const struct event_datagram *datagra
     put_address(json, "dst", &datagram->destination);
     json_unsigned(json, "len", datagram->n_bytes);
     put_notes(json, datagram->notes);
+    if (datagram->fate != FATE_UNKNOWN)
+        json_string(json, "fate", WORD(fate_words, datagram->fate));
+    put_time(json, "arrived_ns", datagram->arrived_ns);
     put_some(json, "packet", datagram->packet);
     put_data(json, datagram->data, datagram->n_data);
 }

@@ -113,7 +113,12 @@ void arrow_draw(struct row *row, enum event_end from, enum arrow_kind kind, uint
         draw_from_b(row, kind, text, label);
 }
 
-void arrow_draw_arrival(struct row *row, enum event_end from, uint32_t number)
+static void put_head(struct row *row, unsigned at, bool thrown, const char *head)
+{
+    cells_put(&row->cells, at, at + 1, thrown ? glyphs_of(row)->cross : head, thrown ? STYLE_TROUBLE : STYLE_PLAIN);
+}
+
+void arrow_draw_arrival(struct row *row, enum event_end from, bool thrown, uint32_t number)
 {
     const struct glyphs *glyphs = glyphs_of(row);
     char text[16];
@@ -128,13 +133,13 @@ void arrow_draw_arrival(struct row *row, enum event_end from, uint32_t number)
         cells_repeat(&row->cells, at, end, glyphs->dash, STYLE_PLAIN);
         cells_put(&row->cells, at, end, glyphs->stub_left, STYLE_PLAIN);
         cells_put(&row->cells, at + middle, end, text, STYLE_PLAIN);
-        cells_put(&row->cells, end - 1, end, glyphs->head_right, STYLE_PLAIN);
+        put_head(row, end - 1, thrown, glyphs->head_right);
     } else {
         unsigned last = begin + n_arrow;
         cells_repeat(&row->cells, begin, last, glyphs->dash, STYLE_PLAIN);
         cells_put(&row->cells, last - 1, last, glyphs->stub_right, STYLE_PLAIN);
         cells_put(&row->cells, begin + middle, last, text, STYLE_PLAIN);
-        cells_put(&row->cells, begin, last, glyphs->head_left, STYLE_PLAIN);
+        put_head(row, begin, thrown, glyphs->head_left);
     }
 }
 

@@ -153,6 +153,8 @@ static void note_words(const struct event_segment *segment, char *ret_text, size
             continue;
         if (note == NOTE_AGAIN_RTO || note == NOTE_AGAIN_FAST || note == NOTE_AGAIN_TLP)
             continue;
+        if (note == NOTE_FILLS_HOLE && segment->fate != FATE_UNKNOWN && has_note(segment->notes, NOTE_OUT_OF_ORDER))
+            continue; /* it was overtaken: that is said */
         add(ret_text, size_bytes, "%s%s", ret_text[0] ? ", " : "", words);
         if (note == NOTE_DUPLICATE_ACK && segment->n_repeat > 0)
             add(ret_text, size_bytes, " %u", segment->n_repeat);

@@ -32,7 +32,8 @@ struct ladder_options {
  *   - A call's begin and end with nothing between, within 1 ms, are one row.
  *   - Values within 1 ms of a row that concerns their end are put onto it, when its cell is free. A connection without
  *     segments shows them in the wire.
- *   - A segment with arrived_ns takes two rows when its receiver does something meanwhile, or when another one crosses.
+ *   - A segment with arrived_ns takes two rows when its receiver does something meanwhile, or when another one crosses
+ *     or overtakes it.
  *   - A sentence with mark '-' is a note under the segment that it is about; the others are lines of full width. They
  *     stand where they come: behind the last row when they come last.
  *   - A polled state that contradicts what segments have told already is passed over.
@@ -47,7 +48,7 @@ struct ladder;
 struct ladder *ladder_new(const struct ladder_options *options, ladder_write_function write, void *user);
 void ladder_event(struct ladder *ladder, const struct event *event);
 /* Live: nothing has come for a while: show what was held back to see whether it can be drawn in one row with what
- * follows (at most two rows are). */
+ * follows (at most two rows are, and segments that had not arrived by then). now_ns: what is earlier has come. */
 void ladder_idle(struct ladder *ladder, int64_t now_ns);
 /* The end: everything that was held back. */
 void ladder_finish(struct ladder *ladder);

@@ -336,7 +336,7 @@ enum arrow_kind { ARROW_WHOLE, ARROW_LOST, ARROW_THROWN, ARROW_LEAVES };
 void arrow_draw(struct row *row, enum event_end from, enum arrow_kind kind, uint32_t number, struct label *label);
 /* Cells that a label has on an arrow. */
 unsigned arrow_room(const struct grid *grid, uint32_t number);
-void arrow_draw_arrival(struct row *row, enum event_end from, uint32_t number);
+void arrow_draw_arrival(struct row *row, enum event_end from, bool thrown, uint32_t number);
 void arrow_draw_icmp(struct row *row, enum event_end to, const char *text);
 
 /* `└ note` in the wire, as many rows as it takes. */

@@ -123,14 +123,31 @@ static void list_segment(struct ladder *ladder, struct held *held)
     segment_timer_text(connection, segment, timer, sizeof timer);
     if (timer[0] && !has_note(segment->notes, NOTE_WINDOW_PROBE))
         add(&line, "  %s", timer);
-    for (enum event_end end = END_A; end < N_ENDS; end++)
-        add_state(&line, connection, end, segment->state[end], segment->state_guess[end]);
+    bool came = segment->fate != FATE_LOST && segment->fate != FATE_THROWN && !held->two_rows;
+    for (enum event_end end = END_A; end < N_ENDS; end++) {
+        if (end == segment->from || came)
+            add_state(&line, connection, end, segment->state[end], segment->state_guess[end]);
+    }
     add_values(&line, held);
     put_line(ladder, held, &line, true,
              segment->fate == FATE_LOST || segment->fate == FATE_THROWN ? STYLE_TROUBLE : STYLE_PLAIN);
     void *user[2] = {ladder, held};
     segment_notes(connection, segment, ladder->options.raw, say_note, user);
     connection_took_segment(connection, segment);
+}
+
+/* Of a segment that another one crossed, or overtook. */
+static void list_arrival(struct ladder *ladder, struct held *held)
+{
+    const struct event_segment *segment = &held->segment;
+    enum event_end to = other_end(segment->from);
+    struct line line = {""};
+    if (segment->fate == FATE_THROWN)
+        return;
+    add(&line, _("#%u arrives"), segment->number);
+    add_state(&line, held->connection, to, segment->state[to], segment->state_guess[to]);
+    add_values(&line, held);
+    put_line(ladder, held, &line, true, STYLE_PLAIN);
 }
 
 static void list_call(struct ladder *ladder, struct held *held)
@@ -170,7 +187,10 @@ static void list_datagram(struct ladder *ladder, struct held *held)
     label_of_datagram(&held->datagram, &context, &label);
     add(&line, "%u %s", held->datagram.number, held->datagram.from == END_A ? ">" : "<");
     add_label(&line, &label);
-    put_line(ladder, held, &line, true, STYLE_PLAIN);
+    bool lost = held->datagram.fate == FATE_LOST;
+    if (lost)
+        add(&line, " %s %s", ladder->output.glyphs->cross, _("lost"));
+    put_line(ladder, held, &line, true, lost ? STYLE_TROUBLE : STYLE_PLAIN);
 }
 
 static void list_icmp(struct ladder *ladder, struct held *held)
@@ -206,8 +226,10 @@ void list_draw(struct ladder *ladder, struct held *held)
     case HELD_VALUES:
         list_values(ladder, held);
         break;
-    case HELD_SENTENCE:
     case HELD_ARRIVAL:
+        list_arrival(ladder, held);
+        break;
+    case HELD_SENTENCE:
     case HELD_TITLE:
     case HELD_LOSS:
         break;

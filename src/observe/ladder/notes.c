@@ -24,6 +24,15 @@ static const char *reset_words(enum reset_cause cause)
     return cause < N_RESET_CAUSES && words[cause] ? _(words[cause]) : NULL;
 }
 
+/* Where both ends were watched, the rows show what came first, and what never came. */
+static const char *order_words(const struct event_segment *segment, enum segment_note note)
+{
+    if (segment->fate == FATE_UNKNOWN)
+        return note == NOTE_OUT_OF_ORDER ? N_("came late: what follows it was seen before")
+                                         : N_("the same packet, seen again at another point of the capture");
+    return note == NOTE_OUT_OF_ORDER ? N_("overtaken on its way") : NULL;
+}
+
 static void hole_note(const struct connection_end *end, const struct event_segment *segment, bool raw,
                       char ret_text[NOTE_BYTES])
 {
@@ -72,9 +81,9 @@ void segment_notes(struct connection *connection, const struct event_segment *se
         const char *words;
     } simple[] = {
         {NOTE_TUPLE_REUSED, N_("the addresses and ports of an earlier connection, again")},
-        {NOTE_OUT_OF_ORDER, N_("came late: what follows it was seen before")},
+        {NOTE_OUT_OF_ORDER, NULL},
         {NOTE_NOT_CAPTURED, N_("acknowledges bytes that are not in this capture")},
-        {NOTE_SEEN_TWICE, N_("the same packet, seen again at another point of the capture")},
+        {NOTE_SEEN_TWICE, NULL},
         {NOTE_SIMULTANEOUS_OPEN, N_("both ends opened at once")},
         {NOTE_SIMULTANEOUS_CLOSE, N_("both ends closed at once")},
     };
@@ -83,10 +92,15 @@ void segment_notes(struct connection *connection, const struct event_segment *se
     if (has_note(segment->notes, NOTE_MIDWAY))
         say(raw ? _("begins mid-connection") : _("begins mid-connection: 1 is the first number seen"), user);
     for (size_t i = 0; i < sizeof simple / sizeof simple[0]; i++) {
-        if (has_note(segment->notes, simple[i].note))
-            say(_(simple[i].words), user);
+        const char *words = simple[i].words ? simple[i].words : order_words(segment, simple[i].note);
+        if (has_note(segment->notes, simple[i].note) && words)
+            say(_(words), user);
     }
-    if (has_note(segment->notes, NOTE_HOLE)) {
+    if (has_note(segment->notes, NOTE_SEEN_TWICE) && segment->fate != FATE_UNKNOWN) {
+        snprintf(text, sizeof text, _("a copy of #%u, made on the way"), segment->again_of);
+        say(text, user);
+    }
+    if (has_note(segment->notes, NOTE_HOLE) && segment->fate == FATE_UNKNOWN) {
         hole_note(end, segment, raw, text);
         say(text, user);
     }

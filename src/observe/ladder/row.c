@@ -293,13 +293,12 @@ static void say_note(const char *text, void *user)
 }
 
 /* How long it took, in the middle of the dashes. */
-static void put_flight(struct row *row, const struct held *held)
+static void put_flight(struct row *row, int64_t left_ns, int64_t arrived_ns)
 {
-    const struct event_segment *segment = &held->segment;
-    if (row->grid.width < FLIGHT_FROM || segment->arrived_ns <= held->t_ns)
+    if (row->grid.width < FLIGHT_FROM || arrived_ns <= left_ns)
         return;
     char span[16], text[24];
-    ladder_delta_text(segment->arrived_ns - held->t_ns, false, span);
+    ladder_delta_text(arrived_ns - left_ns, false, span);
     snprintf(text, sizeof text, " %s ", span);
     unsigned n = (unsigned)strlen(text), best = 0, best_at = 0, run = 0;
     const char *dash = row->ladder->output.glyphs->dash;
@@ -315,6 +314,11 @@ static void put_flight(struct row *row, const struct held *held)
         cells_put(&row->cells, best_at + (best - n) / 2, row->grid.life_b, text, STYLE_DIM);
 }
 
+static enum arrow_kind arrow_of(enum segment_fate fate)
+{
+    return fate == FATE_LOST ? ARROW_LOST : fate == FATE_THROWN ? ARROW_THROWN : ARROW_WHOLE;
+}
+
 static void draw_segment(struct ladder *ladder, struct held *held)
 {
     struct connection *connection = held->connection;
@@ -323,7 +327,8 @@ static void draw_segment(struct ladder *ladder, struct held *held)
     struct side side[N_ENDS] = {0};
     bool left_over[N_ENDS];
     take_state(connection, from, segment->state[from], segment->state_guess[from], &side[from]);
-    if (!held->two_rows)
+    /* What did not come to the receiver says nothing of it. */
+    if (!held->two_rows && segment->fate != FATE_LOST && segment->fate != FATE_THROWN)
         take_state(connection, to, segment->state[to], segment->state_guess[to], &side[to]);
     segment_timer_text(connection, segment, side[from].timer, sizeof side[from].timer);
     struct row row;
@@ -339,14 +344,10 @@ static void draw_segment(struct ladder *ladder, struct held *held)
     struct label label;
     label_of_segment(segment, &context, &label);
     label_fit(&label, segment, &context, arrow_room(&row.grid, segment->number));
-    arrow_draw(&row, from,
-               segment->fate == FATE_LOST     ? ARROW_LOST
-               : segment->fate == FATE_THROWN ? ARROW_THROWN
-               : held->two_rows               ? ARROW_LEAVES
-                                              : ARROW_WHOLE,
-               segment->number, &label);
+    arrow_draw(&row, from, held->two_rows ? ARROW_LEAVES : arrow_of((enum segment_fate)segment->fate), segment->number,
+               &label);
     if (!held->two_rows && segment->fate != FATE_LOST)
-        put_flight(&row, held);
+        put_flight(&row, held->t_ns, segment->arrived_ns);
     row_end(&row);
     if (label.below[0])
         draw_note(ladder, connection, label.below);
@@ -362,14 +363,15 @@ static void draw_arrival(struct ladder *ladder, struct held *held)
     enum event_end to = other_end(segment->from);
     struct side side[N_ENDS] = {0};
     bool left_over[N_ENDS];
-    take_state(held->connection, to, segment->state[to], segment->state_guess[to], &side[to]);
+    if (segment->fate != FATE_THROWN)
+        take_state(held->connection, to, segment->state[to], segment->state_guess[to], &side[to]);
     struct row row;
     row_begin(&row, ladder, held->connection);
     row_time(&row, held->t_ns);
     row_lives(&row);
     row_brackets(&row);
     put_sides(&row, held, side, left_over);
-    arrow_draw_arrival(&row, segment->from, segment->number);
+    arrow_draw_arrival(&row, segment->from, segment->fate == FATE_THROWN, segment->number);
     row_end(&row);
     left_over_values(ladder, held, left_over);
 }
@@ -392,7 +394,9 @@ static void draw_datagram(struct ladder *ladder, struct held *held)
     struct label label;
     label_of_datagram(datagram, &context, &label);
     label_fit(&label, &as_segment, &context, arrow_room(&row.grid, datagram->number));
-    arrow_draw(&row, datagram->from, ARROW_WHOLE, datagram->number, &label);
+    arrow_draw(&row, datagram->from, arrow_of((enum segment_fate)datagram->fate), datagram->number, &label);
+    if (datagram->fate != FATE_LOST)
+        put_flight(&row, held->t_ns, datagram->arrived_ns);
     row_end(&row);
     if (label.below[0])
         draw_note(ladder, held->connection, label.below);

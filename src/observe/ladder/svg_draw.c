@@ -259,8 +259,10 @@ static const struct mark *next_copy(const struct svg *svg, const struct mark *ma
 static void draw_cross(struct svg *svg, const struct mark *mark, int x, int y)
 {
     char length[2][16];
-    enum event_end from = mark->event->segment.from;
     svg_put(svg, "<path class=\"lost\" d=\"M%s,%s l10,10 m0,-10 l-10,10\"/>\n", L(0, x - CROSS), L(1, y - CROSS));
+    if (mark->kind != MARK_SEGMENT)
+        return;
+    enum event_end from = mark->event->segment.from;
     const struct mark *copy = next_copy(svg, mark);
     int aside = from == END_A ? -80 : 80;
     if (copy)
@@ -274,7 +276,8 @@ static void draw_arrow(struct svg *svg, const struct mark *mark, enum event_end 
     int toward = from == END_A ? 1 : -1;
     int x1 = life_x(svg, from) + toward * BAND_GAP, x2 = life_x(svg, other_end(from)) - toward * BAND_GAP;
     int y1 = mark->y, y2 = mark->mate != SIZE_MAX ? svg->marks[mark->mate].y : mark->y;
-    bool lost = is_segment && segment->fate == FATE_LOST, thrown = is_segment && segment->fate == FATE_THROWN;
+    enum segment_fate fate = is_segment ? segment->fate : mark->event->datagram.fate;
+    bool lost = fate == FATE_LOST, thrown = fate == FATE_THROWN;
     if (lost) {
         x2 = x1 + (x2 - x1) * CROSS_AT / 100;
         y2 = y1 + svg_flight_height(svg) * CROSS_AT / 100;

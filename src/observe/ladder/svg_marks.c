@@ -129,7 +129,7 @@ static void segment_texts(struct svg *svg, struct mark *mark)
     const struct event_segment *segment = &mark->event->segment;
     enum event_end from = segment->from, to = other_end(from);
     take_state(svg, mark, from, segment->state[from], segment->state_guess[from]);
-    if (mark->mate == SIZE_MAX && segment->fate != FATE_LOST)
+    if (mark->mate == SIZE_MAX && segment->fate != FATE_LOST && segment->fate != FATE_THROWN)
         take_state(svg, mark, to, segment->state[to], segment->state_guess[to]);
     char timer[40], text[MARK_TEXT_BYTES];
     segment_timer_text(&svg->connection, segment, timer, sizeof timer);
@@ -178,7 +178,8 @@ static void mark_texts(struct svg *svg, struct mark *mark)
         break;
     case MARK_ARRIVAL: {
         enum event_end to = other_end(event->segment.from);
-        take_state(svg, mark, to, event->segment.state[to], event->segment.state_guess[to]);
+        if (event->segment.fate != FATE_THROWN)
+            take_state(svg, mark, to, event->segment.state[to], event->segment.state_guess[to]);
         break;
     }
     case MARK_CALL_BEGIN:

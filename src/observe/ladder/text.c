@@ -157,10 +157,20 @@ static bool is_decided(const struct ladder *ladder)
     return true;
 }
 
+/* A segment that is known to be on its way still is worth waiting for, even live. */
+static bool is_under_way(const struct held *held, int64_t now_ns)
+{
+    return held->kind == HELD_SEGMENT && !held->two_rows && held->segment.arrived_ns > now_ns;
+}
+
 static void draw_decided(struct ladder *ladder)
 {
-    while (ladder->n_queue > 0 && (ladder->n_queue > ladder->n_queue_most || is_decided(ladder)))
+    while (ladder->n_queue > 0) {
+        unsigned n_most = is_under_way(ladder->queue[0], ladder->latest_ns) ? HELD_MOST : ladder->n_queue_most;
+        if (ladder->n_queue <= n_most && !is_decided(ladder))
+            break;
         draw_first(ladder);
+    }
 }
 
 /* ---- arrivals */
@@ -202,17 +212,25 @@ static void make_two_rows(struct ladder *ladder, struct held *held)
     ladder->due[at] = arrival;
 }
 
-/* The receiver of a segment that is on its way does something of its own: now it shows. */
+/* Is the segment still on its way while its receiver does something of its own, or does a later one overtake it? */
+static bool is_crossed(const struct held *held, const struct held *news)
+{
+    if (held->kind != HELD_SEGMENT || held->two_rows || held->connection != news->connection ||
+        held->segment.fate == FATE_LOST || held->segment.arrived_ns <= news->t_ns)
+        return false;
+    if (held->segment.from != held_end(news))
+        return true;
+    return news->kind == HELD_SEGMENT && news->segment.fate != FATE_LOST && news->segment.arrived_ns > 0 &&
+           news->segment.arrived_ns < held->segment.arrived_ns;
+}
+
 static void split_crossed(struct ladder *ladder, const struct held *news)
 {
     if (news->kind != HELD_CALL && news->kind != HELD_SEGMENT)
         return;
-    enum event_end end = held_end(news);
     for (unsigned i = 0; i < ladder->n_queue; i++) {
-        struct held *held = ladder->queue[i];
-        if (held->kind == HELD_SEGMENT && !held->two_rows && held->connection == news->connection &&
-            held->segment.from != end && held->segment.arrived_ns > news->t_ns && held->segment.fate != FATE_LOST)
-            make_two_rows(ladder, held);
+        if (is_crossed(ladder->queue[i], news))
+            make_two_rows(ladder, ladder->queue[i]);
     }
 }
 
@@ -508,7 +526,7 @@ void ladder_event(struct ladder *ladder, const struct event *event)
 void ladder_idle(struct ladder *ladder, int64_t now_ns)
 {
     append_due(ladder, now_ns);
-    while (ladder->n_queue > 0)
+    while (ladder->n_queue > 0 && !is_under_way(ladder->queue[0], now_ns))
         draw_first(ladder);
 }
 

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Twice of what the kernel puts into one answer. */
 #define ANSWER_BYTES 65536
@@ -34,6 +35,8 @@
 
 struct sockets {
     struct mnl_socket *netlink; /* NULL: could not be opened again */
+    int (*open)(int family, int type, int protocol, void *user);
+    void *user;
     uint32_t sequence;
     unsigned n_programs_refused;
     _Alignas(8) unsigned char request[REQUEST_BYTES];
@@ -66,25 +69,44 @@ int sockets_fail(struct sonde_why *ret_why, int error, const char *call)
     return error;
 }
 
-static int connect_kernel(struct mnl_socket **ret_netlink, const char **ret_call)
+/* socket(2), here. */
+static int open_here(int family, int type, int protocol, void *user)
 {
-    struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-    int error = -errno;
+    (void)user;
+    int fd = socket(family, type, protocol);
+    return fd < 0 ? -errno : fd;
+}
+
+static int connect_kernel(struct sockets *sockets, const char **ret_call)
+{
+    int fd = sockets->open(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, sockets->user);
 
     *ret_call = "socket";
-    if (netlink == NULL)
+    if (fd < 0)
+        return fd;
+    struct mnl_socket *netlink = mnl_socket_fdopen(fd);
+    if (netlink == NULL) {
+        int error = -errno;
+        close(fd);
         return error;
+    }
     *ret_call = "bind";
     if (mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0) {
-        error = -errno;
+        int error = -errno;
         mnl_socket_close(netlink);
         return error;
     }
-    *ret_netlink = netlink;
+    sockets->netlink = netlink;
     return 0;
 }
 
 int sockets_open(struct sockets **ret_sockets, struct sonde_why *ret_why)
+{
+    return sockets_open_at(open_here, NULL, ret_sockets, ret_why);
+}
+
+int sockets_open_at(int (*open)(int family, int type, int protocol, void *user), void *user,
+                    struct sockets **ret_sockets, struct sonde_why *ret_why)
 {
     struct sockets *sockets = malloc(sizeof *sockets);
     const char *call = "malloc";
@@ -93,7 +115,9 @@ int sockets_open(struct sockets **ret_sockets, struct sonde_why *ret_why)
     if (sockets != NULL) {
         sockets->sequence = 0;
         sockets->n_programs_refused = 0;
-        error = connect_kernel(&sockets->netlink, &call);
+        sockets->open = open;
+        sockets->user = user;
+        error = connect_kernel(sockets, &call);
     }
     if (error < 0) {
         free(sockets);
@@ -120,7 +144,7 @@ static int start_afresh(struct sockets *sockets)
     if (sockets->netlink != NULL)
         mnl_socket_close(sockets->netlink);
     sockets->netlink = NULL;
-    return connect_kernel(&sockets->netlink, &call);
+    return connect_kernel(sockets, &call);
 }
 
 /* ---- requests */

@@ -74,6 +74,10 @@ struct sockets_filter; /* filter.h */
 
 /* Errors: -EPERM where even this is refused; -EPROTONOSUPPORT: a kernel without inet_diag. */
 int sockets_open(struct sockets **ret_sockets, struct sonde_why *ret_why);
+/* The same of another network namespace: `open` is socket(2) there, and gives a descriptor, or a negative errno. It is
+ * called again after a dump that was stopped, so user must live as long. */
+int sockets_open_at(int (*open)(int family, int type, int protocol, void *user), void *user,
+                    struct sockets **ret_sockets, struct sonde_why *ret_why);
 void sockets_close(struct sockets *sockets);
 
 /* Call each for every socket of these kinds that matches (filter may be NULL); the socket is lent for the call, and

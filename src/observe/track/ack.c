@@ -8,6 +8,8 @@ static void count_spurious(struct segment *segment, int64_t from, int64_t to)
 {
     struct range *range = ranges_find(&segment->back->sent, from), *end = ranges_end(&segment->back->sent);
 
+    if (segment->tracker->fate != FATE_UNKNOWN)
+        return; /* it was seen what arrived */
     for (; range && range < end && range->seq < to; range++) {
         if (range->n_sent < 2 || (range->marks & RANGE_SPURIOUS))
             continue;
@@ -93,6 +95,7 @@ static void end_stall(struct segment *segment, const struct range *range)
     peer->stall_n_again = range->n_sent - 1u;
     peer->stall_n_rto = range->n_rto;
     peer->stall_n_tlp = range->n_tlp;
+    peer->stall_n_lost = range->n_lost;
 }
 
 static void acknowledge_ranges(struct segment *segment)

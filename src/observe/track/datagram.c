@@ -31,7 +31,7 @@ struct tracked *datagram_packet(struct tracker *tracker, uint64_t number, uint32
         return NULL;
 
     struct conversation *shown = &conv->shown;
-    event.number = ++shown->n_segments;
+    event.number = track_number(tracker, shown);
     event.from = (uint8_t)from;
     event.n_data = packet->n_payload_captured < SEGMENT_PREVIEW_MAX ? packet->n_payload_captured : SEGMENT_PREVIEW_MAX;
     shown->side[from].n_packets++;

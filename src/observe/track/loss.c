@@ -104,18 +104,15 @@ static void find_cause(struct segment *segment, struct range *range, int64_t sin
 
 /* ---- again */
 
-static bool all_sacked(const struct flow *flow, int64_t from, int64_t to)
+/* What it repeats was not lost: as far as its sender has heard, or as it was seen. */
+static bool is_spurious(const struct segment *segment)
 {
-    const struct range *range = ranges_find(&flow->sent, from);
-    const struct range *end = ranges_end(&flow->sent);
-
-    if (!range || range->seq > from)
-        return false;
-    for (; range < end && range->seq < to; range++) {
-        if (!(range->marks & RANGE_SACKED))
-            return false;
-    }
-    return range[-1].seq + range[-1].n_bytes >= to;
+    const struct flow *flow = segment->flow;
+    if (flow->has_ack && segment->end <= flow->acked)
+        return true;
+    if (segment->tracker->fate != FATE_UNKNOWN)
+        return ranges_all_marked(flow, segment->seq, segment->end, RANGE_ARRIVED);
+    return ranges_all_marked(flow, segment->seq, segment->end, RANGE_SACKED);
 }
 
 static void count_stall(struct segment *segment, const struct range *range)
@@ -133,6 +130,13 @@ static void count_stall(struct segment *segment, const struct range *range)
     side->stall_n_again = range->n_sent - 1u;
     side->stall_n_rto = range->n_rto;
     side->stall_n_tlp = range->n_tlp;
+    side->stall_n_lost = range->n_lost;
+}
+
+static void count_lost(const struct segment *segment, struct range *range)
+{
+    if (segment->tracker->fate == FATE_LOST && range->n_lost < UINT8_MAX)
+        range->n_lost++;
 }
 
 static void is_again(struct segment *segment, uint64_t n_fresh, int64_t since_ns)
@@ -149,15 +153,16 @@ static void is_again(struct segment *segment, uint64_t n_fresh, int64_t since_ns
     note(segment, NOTE_AGAIN);
     side->n_again++;
     side->n_again_bytes += n_payload > n_fresh ? n_payload - n_fresh : 0;
-    if (n_fresh == 0 &&
-        ((flow->has_ack && segment->end <= flow->acked) || all_sacked(flow, segment->seq, segment->end))) {
+    bool spurious = n_fresh == 0 && is_spurious(segment);
+    if (spurious) {
         note(segment, NOTE_AGAIN_SPURIOUS);
         side->n_again_spurious++;
         if (range)
             range->marks |= RANGE_SPURIOUS;
-    } else {
-        find_cause(segment, range, range ? range->last_ns : since_ns);
     }
+    /* Where only its sender's knowledge tells that it was not needed, nothing that it knew can have been the cause. */
+    if (!spurious || segment->tracker->fate != FATE_UNKNOWN)
+        find_cause(segment, range, range ? range->last_ns : since_ns);
     flow->n_unanswered++;
     segment->event.n_repeat = 1;
     if (!range)
@@ -167,6 +172,7 @@ static void is_again(struct segment *segment, uint64_t n_fresh, int64_t since_ns
         each->last_ns = segment->t_ns;
         if (each->n_sent < UINT16_MAX)
             each->n_sent++;
+        count_lost(segment, each);
     }
     segment->event.n_repeat = range->n_sent - 1u;
     count_stall(segment, range);
@@ -184,6 +190,7 @@ static void append(struct segment *segment, int64_t from)
         .number = segment->event.number,
         .n_sent = 1,
     };
+    count_lost(segment, &range);
     ranges_append(segment->tracker, segment->flow, &range);
     segment->flow->nxt = segment->end;
     segment->flow->new_ns = segment->t_ns;
@@ -248,6 +255,22 @@ void loss_of_segment(struct segment *segment)
         is_again(segment, n_fresh, segment->t_ns);
     if (segment->end > flow->nxt)
         append(segment, flow->nxt);
+}
+
+/* It is seen to arrive: later copies are not needed. */
+void loss_arrives(struct segment *segment)
+{
+    struct flow *flow = segment->flow;
+
+    if (segment->seq_stray || segment->flags & (SEGMENT_RST | SEGMENT_SYN) || segment->end == segment->seq)
+        return;
+    ranges_split(segment->tracker, flow, segment->seq);
+    ranges_split(segment->tracker, flow, segment->end);
+    struct range *range = ranges_find(&flow->sent, segment->seq), *end = ranges_end(&flow->sent);
+    for (; range && range < end && range->seq < segment->end; range++) {
+        if (range->seq >= segment->seq)
+            range->marks |= RANGE_ARRIVED;
+    }
 }
 
 /* ---- SYN */

@@ -89,6 +89,20 @@ void ranges_insert(struct tracker *tracker, struct flow *flow, const struct rang
         ranges->n_acked++;
 }
 
+bool ranges_all_marked(const struct flow *flow, int64_t from, int64_t to, uint8_t mark)
+{
+    const struct range *range = ranges_find(&flow->sent, from);
+    const struct range *end = ranges_end(&flow->sent);
+
+    if (!range || range->seq > from)
+        return false;
+    for (; range < end && range->seq < to; range++) {
+        if (!(range->marks & mark))
+            return false;
+    }
+    return end_of(&range[-1]) >= to;
+}
+
 void ranges_split(struct tracker *tracker, struct flow *flow, int64_t at)
 {
     struct ranges *ranges = &flow->sent;

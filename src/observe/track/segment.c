@@ -148,6 +148,8 @@ static void look(struct segment *segment)
         else
             loss_of_segment(segment);
     }
+    if (segment->tracker->fate == FATE_ARRIVED)
+        loss_arrives(segment);
     window_take(segment);
     ack_of_segment(segment);
     window_notes(segment);
@@ -180,7 +182,7 @@ static void fill_event(struct segment *segment, uint64_t number)
     struct event_segment *event = &segment->event;
     uint32_t n_data = packet->n_payload_captured;
 
-    event->number = ++segment->conv->shown.n_segments;
+    event->number = track_number(segment->tracker, &segment->conv->shown);
     event->from = (uint8_t)segment->from;
     event->flags = packet->flags;
     event->seq_raw = packet->seq;
@@ -220,7 +222,8 @@ struct tracked *segment_packet(struct tracker *tracker, uint64_t number, uint32_
         note_beginning(&segment);
     }
     fill_event(&segment, number);
-    if (is_twin(&segment, interface)) {
+    /* Watched at both ends, a copy is called one; what looks the same is another. */
+    if (tracker->fate == FATE_UNKNOWN && is_twin(&segment, interface)) {
         twin_numbers(&segment);
         state_guesses(&segment);
         tell(&segment);

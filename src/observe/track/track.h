@@ -58,7 +58,8 @@
  *     unknown        the other end does not take it, as far as its number shows; no state changes.
  *
  * A number that is further away than four of the largest window (at least 4 MiB) is not believed until the next one
- * agrees with it: nothing is said of its segment. Fate is always FATE_UNKNOWN here: one place cannot tell.
+ * agrees with it: nothing is said of its segment. Fate is always FATE_UNKNOWN here: one place cannot tell. What is
+ * watched at two places, both ends, is in course.h.
  */
 #ifndef OBSERVE_TRACK_TRACK_H
 #define OBSERVE_TRACK_TRACK_H
@@ -101,6 +102,8 @@ struct conversation_side {
     uint64_t n_out_of_order, n_duplicate_acks, n_holes, n_missing_bytes; /* missing: never captured */
     uint64_t n_zero_windows;                                             /* times that its window closed */
     uint64_t n_probes, n_keep_alives, n_syns; /* that it sent; n_syns: with SYN-ACKs and repeats */
+    uint32_t n_lost, n_thrown;                /* both ends watched: never arrived, or arrived and were not taken */
+    uint32_t n_syns_lost, n_syns_thrown;      /* ... those of them with SYN */
     uint64_t n_syns_again;                    /* repeats of either */
     uint64_t in_flight, in_flight_max;
     uint64_t window;       /* it advertised last, scaled */
@@ -112,6 +115,7 @@ struct conversation_side {
         first_again_ns; /* of the longest stall by repeats: its first sending, and when it was acknowledged at last */
     int64_t stall_ns;   /* 0: none */
     uint32_t stall_first_number, stall_n_again, stall_n_rto, stall_n_tlp;
+    uint32_t stall_n_lost; /* both ends watched: so many of its copies, the first counted, were lost */
     int64_t rtt_min_ns, rtt_max_ns, rtt_sum_ns; /* of segments that it sent; to be read with n_rtt */
     uint64_t n_rtt;
 };
@@ -123,6 +127,7 @@ struct conversation {
     uint8_t reset_by, reset_cause;                 /* enum event_end, N_ENDS: none; enum reset_cause */
     uint8_t closed_first;                          /* enum event_end whose FIN came first; N_ENDS: none */
     bool begins_midway, tuple_reused, a_is_client; /* a_is_client: known, not guessed from ports */
+    bool both_watched;                             /* at both ends: nothing in it is assumed (course.h) */
     uint32_t interface;
     uint32_t n_segments; /* the last one's number */
     int64_t first_ns, last_ns;

@@ -25,12 +25,14 @@ struct range {
     uint32_t number;           /* of the segment that brought it first */
     uint16_t n_sent;
     uint8_t n_rto, n_tlp;
-    uint8_t marks; /* RANGE_... */
+    uint8_t n_lost; /* copies that were seen to be lost */
+    uint8_t marks;  /* RANGE_... */
 };
 
 #define RANGE_SACKED 1u
 #define RANGE_LATE 2u     /* came to fill a hole: when it was sent first is not known */
 #define RANGE_SPURIOUS 4u /* its needless repeats were counted */
+#define RANGE_ARRIVED 8u  /* seen to arrive, or to be on its way there: only where fates are known */
 
 struct ranges {
     struct range *range;
@@ -149,6 +151,8 @@ struct tracker {
     struct tracked_list born, open, ended;
     uint64_t waiting_bytes;          /* of all conversations */
     uint64_t n_allocations, fail_at; /* for tests: this allocation fails; 0: none */
+    uint32_t given_number;           /* of the next packet, within its conversation; 0: they are counted here */
+    uint8_t fate;                    /* of the packet that is looked at; FATE_UNKNOWN: one place cannot tell */
     struct twin twins[TWINS_MAX];
 };
 
@@ -207,6 +211,9 @@ void table_touch(struct tracker *tracker, struct tracked *conv);
 void table_sweep(struct tracker *tracker);
 uint64_t table_mix(uint64_t one, uint64_t other);
 
+/* The number of the next packet of a conversation. */
+uint32_t track_number(struct tracker *tracker, struct conversation *conversation);
+
 /* ---- segment.c, datagram.c, icmp.c: a packet each. NULL: no memory, or none of ours. */
 void address_of(const struct decoded *packet, const struct decode_address *address, uint16_t port,
                 struct sonde_address *ret_address);
@@ -236,6 +243,8 @@ struct range *ranges_find(const struct ranges *ranges, int64_t seq); /* that hol
 struct range *ranges_end(const struct ranges *ranges);
 void ranges_append(struct tracker *tracker, struct flow *flow, const struct range *range);
 void ranges_insert(struct tracker *tracker, struct flow *flow, const struct range *range);
+/* Is this mark on all of from..to? False, too, where it is not remembered. */
+bool ranges_all_marked(const struct flow *flow, int64_t from, int64_t to, uint8_t mark);
 /* A range that holds at becomes two, so that each part of a long segment is counted apart. */
 void ranges_split(struct tracker *tracker, struct flow *flow, int64_t at);
 void holes_add(struct tracker *tracker, struct conversation_side *side, struct flow *flow, const struct hole *hole);
@@ -249,6 +258,7 @@ bool holes_open(const struct flow *flow); /* one that is not acknowledged */
 /* ---- loss.c, ack.c, rtt.c, window.c, reset.c, state.c */
 void loss_of_segment(struct segment *segment);
 void loss_of_syn(struct segment *segment);
+void loss_arrives(struct segment *segment);
 void ack_of_segment(struct segment *segment);
 void rtt_sample(struct segment *segment, int64_t rtt_ns);
 /* Of the whole way, as far as known: 0 when not. The smallest, and smoothed. */

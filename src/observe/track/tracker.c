@@ -46,6 +46,14 @@ void tracker_free(struct tracker *tracker)
     free(tracker);
 }
 
+uint32_t track_number(struct tracker *tracker, struct conversation *conversation)
+{
+    uint32_t number = tracker->given_number != 0 ? tracker->given_number : conversation->n_segments + 1;
+    if (number > conversation->n_segments)
+        conversation->n_segments = number;
+    return number;
+}
+
 void address_of(const struct decoded *packet, const struct decode_address *address, uint16_t port,
                 struct sonde_address *ret_address)
 {

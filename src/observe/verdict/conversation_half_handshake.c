@@ -16,6 +16,11 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
         END(about, END_B), COUNT(server->n_syns));
     if (server->n_syns < 2)
         return VERDICT_NOTE;
+    if (about->both_watched && about->side[END_A].n_lost + server->n_syns_lost > 0) {
+        sentence(&text, _("Lost on the way: %s of the answers, and %s segments of %s."), COUNT(server->n_syns_lost),
+                 COUNT(about->side[END_A].n_lost), END(about, END_A));
+        return VERDICT_TROUBLE;
+    }
     sentence(&text, _("The answers do not reach %s, or it is gone, or never existed (a forged address)."),
              END(about, END_A));
     return VERDICT_TROUBLE;

@@ -15,6 +15,11 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
     }
     sentence(&text, _("No answer: %s sent its SYN %s times within %s, and nothing came back."), END(about, END_A),
              COUNT(n), DURATION(since(about->last_ns, about->syn_ns ? about->syn_ns : about->first_ns)));
+    if (about->both_watched) {
+        sentence(&text, _("Lost on the way: %s. Arrived and not answered: %s."), COUNT(client->n_syns_lost),
+                 COUNT(client->n_syns_thrown));
+        return VERDICT_TROUBLE;
+    }
     sentence(&text,
              _("A full accept queue, a firewall that drops, a host that is not there and loss on the way look the "
                "same on the wire. Try at %s: sonde watch listening"),

@@ -8,10 +8,17 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
     if (!is_tcp(about) || n == 0)
         return VERDICT_NONE;
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
-    sentence(&text,
-             ngettext("%s segment was seen behind later ones: the way, or the capture itself, changes the order.",
-                      "%s segments were seen behind later ones: the way, or the capture itself, changes the order.", n),
-             COUNT(n));
+    if (about->both_watched)
+        sentence(&text,
+                 ngettext("%s segment was overtaken by later ones on its way.",
+                          "%s segments were overtaken by later ones on their way.", n),
+                 COUNT(n));
+    else
+        sentence(&text,
+                 ngettext("%s segment was seen behind later ones: the way, or the capture itself, changes the order.",
+                          "%s segments were seen behind later ones: the way, or the capture itself, changes the order.",
+                          n),
+                 COUNT(n));
     return VERDICT_NOTE;
 }
 

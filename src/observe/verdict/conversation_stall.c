@@ -24,6 +24,24 @@ static void say_how(const struct conversation_side *side, struct sentences *text
                  COUNT(side->stall_n_rto));
 }
 
+/* Where both ends were watched, it is known what was lost. */
+static void say_what_was_lost(const struct conversation_side *side, struct sentences *text)
+{
+    uint32_t n = side->stall_n_lost;
+
+    if (n == 0)
+        sentence(text, _("It had arrived: its ACK was lost or late."));
+    else if (n == side->stall_n_again && n == 1)
+        sentence(text, _("It was lost on the way; its repeat was not."));
+    else if (n == side->stall_n_again)
+        sentence(text,
+                 ngettext("It was lost on the way, and so was its first repeat.",
+                          "It was lost on the way, and so were its first %s repeats.", n - 1),
+                 COUNT(n - 1));
+    else
+        sentence(text, _("Of its %s copies %s were lost on the way."), COUNT(side->stall_n_again + 1u), COUNT(n));
+}
+
 static void say_longest(const struct conversation *about, unsigned end, struct sentences *text)
 {
     const struct conversation_side *side = &about->side[end];
@@ -42,7 +60,10 @@ static void say_longest(const struct conversation *about, unsigned end, struct s
                           "Segment #%u of %s was sent again %s times; to its ACK or its last repeat it took %s.", n),
                  (unsigned)side->stall_first_number, END(about, end), COUNT(n), DURATION(side->stall_ns));
     say_how(side, text);
-    sentence(text, _("It was lost or late, or its ACK was."));
+    if (about->both_watched)
+        say_what_was_lost(side, text);
+    else
+        sentence(text, _("It was lost or late, or its ACK was."));
 }
 
 static enum verdict_weight judge(const struct conversation *about, char ret_text[VERDICT_TEXT_MAX])

@@ -15,6 +15,22 @@ static void say_amounts(const struct conversation *about, struct sentences *text
         clause(text, ngettext("%s datagram", "%s datagrams", n), COUNT(n));
 }
 
+/* Only both ends together can tell. */
+static void say_lost(const struct conversation *about, struct sentences *text)
+{
+    uint64_t n_lost = about->side[END_A].n_lost + about->side[END_B].n_lost;
+    uint64_t n_thrown = about->side[END_A].n_thrown + about->side[END_B].n_thrown;
+
+    if (!about->both_watched)
+        return;
+    if (n_lost == 0 && n_thrown == 0)
+        clause(text, "%s", _("none lost"));
+    if (n_lost > 0)
+        clause(text, ngettext("%s lost", "%s lost", n_lost), COUNT(n_lost));
+    if (n_thrown > 0)
+        clause(text, ngettext("%s arrived and not taken", "%s arrived and not taken", n_thrown), COUNT(n_thrown));
+}
+
 static void say_again(const struct conversation *about, struct sentences *text)
 {
     const struct conversation_side *a = &about->side[END_A], *b = &about->side[END_B];
@@ -97,6 +113,7 @@ void conversation_summary(const struct conversation *about, char ret_text[VERDIC
     int64_t rtt_ns = rtt_seen_ns(about);
 
     say_amounts(about, &text);
+    say_lost(about, &text);
     if (!is_tcp(about))
         return;
     say_again(about, &text);

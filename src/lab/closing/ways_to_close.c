@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ways in which a connection ends: how many segments each takes, and who keeps TIME_WAIT.
+ *
+ * The FIN of who closes second may carry the acknowledgement of the first one's. Whether it does is a matter of time: a
+ * kernel does not acknowledge a lone FIN at once, but only for some tens of milliseconds waits for something to send
+ * along. So the same connection is closed by a server that answers at once, and by one that takes its time.
+ */
+#include "lab/call.h"
+#include "lab/table.h"
+#include "term/translate.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define TAKES_ITS_TIME_NS (200 * NS_PER_MS)
+#define WITHIN_NS (3 * NS_PER_S)
+
+struct play {
+    struct lab *lab;
+    struct party *client, *server;
+    struct lab_pair pair;
+};
+
+enum holder { HOLDS_NOBODY, HOLDS_CLIENT, HOLDS_SERVER, HOLDS_BOTH, N_HOLDERS };
+
+static const char *const holder_words[N_HOLDERS] = {N_("nobody"), N_("client"), N_("server"), N_("both")};
+
+struct outcome {
+    unsigned n_segments, n_fins, n_resets; /* from the first FIN or reset on; those without data */
+    enum holder holder;
+    bool over; /* both ends came to rest */
+};
+
+struct way {
+    const char *name;
+    void (*end)(struct play *play);
+    const char *caption;  /* its ladder is drawn; NULL: it is not */
+    enum holder expected; /* of C51, which speaks of ends that close in order */
+    bool in_order;
+};
+
+static char scrap[64];
+
+/* ---- the ways */
+
+static void follow_at_once(struct party *party, int fd)
+{
+    call_recv(party, fd, scrap, sizeof scrap, 0);
+    call_close(party, fd);
+}
+
+static void client_then_server_at_once(struct play *play)
+{
+    call_close(play->client, play->pair.client);
+    follow_at_once(play->server, play->pair.server);
+}
+
+static void client_then_server_late(struct play *play)
+{
+    call_close(play->client, play->pair.client);
+    call_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
+    lab_sleep(TAKES_ITS_TIME_NS);
+    call_close(play->server, play->pair.server);
+}
+
+static void server_then_client(struct play *play)
+{
+    call_close(play->server, play->pair.server);
+    follow_at_once(play->client, play->pair.client);
+}
+
+static void half_close_first(struct play *play)
+{
+    call_shutdown(play->client, play->pair.client, SHUT_WR);
+    call_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
+    call_send(play->server, play->pair.server, "still here", 10, 0);
+    call_recv(play->client, play->pair.client, scrap, sizeof scrap, 0);
+    call_close(play->server, play->pair.server);
+    follow_at_once(play->client, play->pair.client);
+}
+
+static void both_at_once(struct play *play)
+{
+    call_close(play->client, play->pair.client);
+    call_close(play->server, play->pair.server);
+}
+
+static bool has_unread(void *data)
+{
+    return lab_queued_in(*(int *)data) > 0;
+}
+
+static void with_unread_data(struct play *play)
+{
+    call_send(play->server, play->pair.server, "for nobody", 10, 0);
+    lab_until(has_unread, &play->pair.client, WITHIN_NS);
+    call_close(play->client, play->pair.client);
+    follow_at_once(play->server, play->pair.server);
+}
+
+static void with_linger_0(struct play *play)
+{
+    const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    call_set_bytes(play->client, play->pair.client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    call_close(play->client, play->pair.client);
+    follow_at_once(play->server, play->pair.server);
+}
+
+enum { AT_ONCE, LATE, SERVER_FIRST, HALF_CLOSE, SIMULTANEOUS, UNREAD, LINGER, N_WAYS };
+
+static const struct way ways[N_WAYS] = {
+    [AT_ONCE] = {N_("client, server follows at once"), client_then_server_at_once, NULL, HOLDS_CLIENT, true},
+    [LATE] = {N_("client, server 200 ms later"), client_then_server_late,
+              N_("the client closes, the server takes its time"), HOLDS_CLIENT, true},
+    [SERVER_FIRST] = {N_("server, client follows at once"), server_then_client, NULL, HOLDS_SERVER, true},
+    [HALF_CLOSE] = {N_("client by shutdown, server sends on"), half_close_first, NULL, HOLDS_CLIENT, true},
+    [SIMULTANEOUS] = {N_("both at the same time"), both_at_once, N_("both close while the other's FIN is under way"),
+                      HOLDS_BOTH, true},
+    [UNREAD] = {N_("client, with data it has not read"), with_unread_data, NULL, HOLDS_NOBODY, false},
+    [LINGER] = {N_("client, SO_LINGER of 0"), with_linger_0, NULL, HOLDS_NOBODY, false},
+};
+
+/* ---- looking */
+
+static bool at_rest(struct play *play, enum event_end end, bool *ret_time_wait)
+{
+    const struct lab_pair *pair = &play->pair;
+    struct socket_info info;
+    bool found = end == END_A ? lab_socket_of(play->lab, end, pair->client_port, pair->server_port, &info)
+                              : lab_socket_of(play->lab, end, pair->server_port, pair->client_port, &info);
+
+    *ret_time_wait = found && info.state == TCP_STATE_TIME_WAIT;
+    return !found || *ret_time_wait;
+}
+
+static bool both_at_rest(void *data)
+{
+    bool time_wait;
+
+    return at_rest(data, END_A, &time_wait) && at_rest(data, END_B, &time_wait);
+}
+
+static void count_segments(struct play *play, struct outcome *outcome)
+{
+    size_t n;
+    const struct lab_segment *segments = lab_segments(play->lab, play->pair.client_port, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct event_segment *segment = &segments[i].segment;
+        outcome->n_fins += (segment->flags & SEGMENT_FIN) != 0;
+        outcome->n_resets += (segment->flags & SEGMENT_RST) != 0;
+        if ((outcome->n_fins > 0 || outcome->n_resets > 0) && segment->n_bytes == 0)
+            outcome->n_segments++;
+    }
+}
+
+static void run_way(struct lab *lab, struct party *client, struct party *server, const struct way *way,
+                    struct outcome *ret_outcome)
+{
+    struct play play = {.lab = lab, .client = client, .server = server};
+    bool at_client, at_server;
+
+    *ret_outcome = (struct outcome){0};
+    lab_connected(client, server, &play.pair);
+    lab_settle(lab);
+    way->end(&play);
+    ret_outcome->over = lab_until(both_at_rest, &play, WITHIN_NS);
+    lab_settle(lab);
+    at_rest(&play, END_A, &at_client);
+    at_rest(&play, END_B, &at_server);
+    ret_outcome->holder = (at_client ? HOLDS_CLIENT : 0) | (at_server ? HOLDS_SERVER : 0);
+    count_segments(&play, ret_outcome);
+    if (way->caption)
+        lab_ladder(lab, play.pair.client_port, _(way->caption));
+}
+
+/* ---- telling */
+
+static void tell_table(struct lab *lab, const struct outcome outcomes[N_WAYS])
+{
+    static const char *const heads[] = {N_("who closes"), N_("segments"), "FIN", "RST", N_("TIME_WAIT at")};
+
+    lab_table(lab, 5, heads);
+    for (unsigned i = 0; i < N_WAYS; i++) {
+        lab_cell(lab, "%s", _(ways[i].name));
+        lab_cell(lab, "%u", outcomes[i].n_segments);
+        lab_cell(lab, "%u", outcomes[i].n_fins);
+        lab_cell(lab, "%u", outcomes[i].n_resets);
+        lab_cell(lab, "%s", outcomes[i].over ? _(holder_words[outcomes[i].holder]) : _("not at rest in 3 s"));
+    }
+    lab_table_end(lab);
+}
+
+static void judge_segments(struct lab *lab, const struct outcome outcomes[N_WAYS])
+{
+    unsigned at_once = outcomes[AT_ONCE].n_segments, late = outcomes[LATE].n_segments;
+
+    lab_figure(lab, "C47", "segments_server_at_once", at_once);
+    lab_figure(lab, "C47", "segments_server_late", late);
+    lab_figure(lab, "C47", "segments_simultaneous", outcomes[SIMULTANEOUS].n_segments);
+    if (at_once == 4 && late == 4)
+        lab_verdict(lab, "C47", LAB_TRUE,
+                    _("4 segments both times: this kernel acknowledged the client's FIN before the server had closed, "
+                      "even though it closed at once."));
+    else if (late == 4)
+        lab_verdict(lab, "C47", LAB_DEPENDS,
+                    _("4 when the server closed 200 ms later, %u when it closed at once: its FIN then carries the "
+                      "acknowledgement of the client's. Four are needed only when the second end keeps talking, or "
+                      "thinking, for longer than its kernel puts an acknowledgement off."),
+                    at_once);
+    else
+        lab_verdict(lab, "C47", LAB_FALSE, _("%u when the server closed at once, %u when it closed 200 ms later."),
+                    at_once, late);
+    lab_answer(lab, "%u", at_once);
+}
+
+static void judge_holders(struct lab *lab, const struct outcome outcomes[N_WAYS])
+{
+    unsigned n_orderly = 0, n_as_said = 0;
+
+    for (unsigned i = 0; i < N_WAYS; i++) {
+        n_orderly += ways[i].in_order;
+        n_as_said += ways[i].in_order && outcomes[i].over && outcomes[i].holder == ways[i].expected;
+    }
+    lab_figure(lab, "C51", "orderly_closes", n_orderly);
+    lab_figure(lab, "C51", "held_by_who_closed_first", n_as_said);
+    lab_verdict(
+        lab, "C51", n_as_said == n_orderly ? LAB_TRUE : LAB_DEPENDS,
+        _("%u of %u: the client's kernel kept it when the client closed first, the server's when the server did. "
+          "When both closed before the other's FIN had come, it was at: %s. A reset (%u and %u seen here) leaves "
+          "none behind: %s, %s."),
+        n_as_said, n_orderly, _(holder_words[outcomes[SIMULTANEOUS].holder]), outcomes[UNREAD].n_resets,
+        outcomes[LINGER].n_resets, _(holder_words[outcomes[UNREAD].holder]), _(holder_words[outcomes[LINGER].holder]));
+}
+
+static void run(struct lab *lab)
+{
+    struct party *client = lab_party(lab, "client", END_A), *server = lab_party(lab, "server", END_B);
+    struct outcome outcomes[N_WAYS];
+
+    lab_rules(lab, END_A, "delay 5ms");
+    lab_rules(lab, END_B, "delay 5ms");
+    for (unsigned i = 0; i < N_WAYS; i++)
+        run_way(lab, client, server, &ways[i], &outcomes[i]);
+    tell_table(lab, outcomes);
+    judge_segments(lab, outcomes);
+    judge_holders(lab, outcomes);
+}
+
+static const struct lab_claim claims[] = {
+    {"C47", N_("Closing a connection takes four segments.")},
+    {"C51", N_("With TCP it is the end that closes first that stays in TIME_WAIT.")},
+    {NULL, NULL},
+};
+
+static const char *const settings[] = {"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_max_tw_buckets", NULL};
+
+const struct experiment experiment_ways_to_close = {
+    .name = "ways-to-close",
+    .chapter = CHAPTER_CLOSING,
+    .title = N_("how many segments a close takes, and who keeps TIME_WAIT"),
+    .claims = claims,
+    .systems = "S18",
+    .needs = LAB_WIRE,
+    .milliseconds = 1200,
+    .done =
+        N_("Seven connections over a wire of 5 ms each way are ended in seven ways. From the first FIN or reset on, "
+           "the segments without data are counted; then both kernels are asked what is left of the connection."),
+    .question = N_("The client closes. The server sees the end and closes at once. How many segments is that?"),
+    .by_hand = "sonde serve echo --trace tcp://127.0.0.1:7007 &\n"
+               "printf 'hello\\n' | nc -N 127.0.0.1 7007\n"
+               "sonde watch --once state time-wait",
+    .read = "RFC 9293, 3.6 (closing a connection), 3.6.1 (half-closed); tcp(7); shutdown(2)",
+    .settings = settings,
+    .run = run,
+};

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz_frame.h"
+
+FUZZ_FRAME("cobs");
