@@ -2,5 +2,5 @@
 #include "cli/verbs.h"
 
 const struct verb *const verbs[] = {
-    &serve_verb, &connect_verb, &trace_verb, &watch_verb, &lab_verb, &completion_verb, &version_verb, NULL,
+    &serve_verb, &connect_verb, &trace_verb, &watch_verb, &wire_verb, &lab_verb, &completion_verb, &version_verb, NULL,
 };

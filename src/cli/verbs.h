@@ -12,6 +12,7 @@ extern const struct verb serve_verb;
 extern const struct verb trace_verb;
 extern const struct verb version_verb;
 extern const struct verb watch_verb;
+extern const struct verb wire_verb;
 
 /* All of them, in the order of help; ends with NULL. */
 extern const struct verb *const verbs[];

@@ -37,7 +37,7 @@ struct drawing {
 
 static void push(struct drawing *drawing, const struct event *event)
 {
-    if (drawing->n_events == EVENTS_MAX) {
+    if (drawing->n_events >= EVENTS_MAX && event->kind != EVENT_KIND_CONNECTION) {
         drawing->n_lost++;
         return;
     }
@@ -335,6 +335,9 @@ void lab_ladder(struct lab *lab, uint16_t client_port, const char *caption)
         lab_footnote(lab, _("There is no ladder: neither segments nor calls of this connection were seen."));
         return;
     }
+    if (drawing.n_lost > 0)
+        lab_footnote(lab, _("The ladder ends early: %s later events found no room in it."),
+                     lab_count_text(drawing.n_lost));
     pthread_mutex_lock(&lab->lock);
     struct report_item *item = report_add(lab->report, REPORT_LADDER, caption ? strdup(caption) : NULL);
     if (item)

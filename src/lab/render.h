@@ -40,7 +40,8 @@ size_t plain_text(const char *text, bool unicode, char *ret_text, size_t size_by
 /* Cells that it takes on a terminal. */
 unsigned lab_cells(const char *text);
 
-void render_table(const struct report_table *table, unsigned indent, bool unicode, FILE *out);
+/* The cursor stands at indent. */
+void render_table(const struct report_table *table, unsigned indent, const struct render_options *options, FILE *out);
 void plot_text(const struct report_item *item, const struct render_options *options, FILE *out);
 void plot_svg(const struct report_item *item, FILE *out);
 void render_ladder(const struct report_item *item, const struct render_options *options, FILE *out);

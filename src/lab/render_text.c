@@ -12,7 +12,6 @@
 #define DIM "\033[2m"
 #define RESET "\033[0m"
 #define MARGIN 2 /* lines end so many cells before the terminal does */
-#define COLUMN_GAP 2
 
 struct page {
     const struct report *report;
@@ -179,82 +178,6 @@ static bool answer_text(const struct report *report, char *ret_text, size_t size
 
 /* ---- evidence */
 
-static bool is_number(const char *text)
-{
-    bool digit = false;
-    if (*text == '-' || *text == '+' || *text == '<' || *text == '>')
-        text++;
-    for (; *text && *text != ' '; text++) {
-        if (isdigit((unsigned char)*text))
-            digit = true;
-        else if (!strchr(".,%x", *text))
-            return false;
-    }
-    /* "5.08 ms" is one, too; a sentence that begins with a number is none. */
-    return digit && (*text == '\0' || (strlen(text) <= 6 && !strchr(text + 1, ' ')));
-}
-
-static const char *cell_of(const struct report_table *table, size_t row, unsigned column)
-{
-    size_t at = row * table->n_columns + column;
-    return at < table->n_cells ? table->cells[at] : "";
-}
-
-/* Empty cells and dashes say nothing about their column. */
-static bool column_is_numbers(const struct report_table *table, unsigned column)
-{
-    size_t n_rows = (table->n_cells + table->n_columns - 1) / table->n_columns, n_numbers = 0;
-    for (size_t row = 0; row < n_rows; row++) {
-        const char *cell = cell_of(table, row, column);
-        if (cell[0] == '\0' || strcmp(cell, "-") == 0)
-            continue;
-        if (!is_number(cell))
-            return false;
-        n_numbers++;
-    }
-    return n_numbers > 0;
-}
-
-static void put_cell(FILE *out, const char *text, unsigned width, bool right, bool last, bool unicode)
-{
-    char plain[512];
-    plain_text(text, unicode, plain, sizeof plain);
-    unsigned cells = lab_cells(plain), fill = cells < width ? width - cells : 0;
-    fprintf(out, "%*s%s%*s", right ? (int)fill : 0, "", plain, right || last ? 0 : (int)fill, "");
-}
-
-void render_table(const struct report_table *table, unsigned indent, bool unicode, FILE *out)
-{
-    unsigned width[REPORT_COLUMNS_MAX];
-    bool right[REPORT_COLUMNS_MAX];
-    char plain[512];
-    if (table->n_columns == 0)
-        return;
-    size_t n_rows = (table->n_cells + table->n_columns - 1) / table->n_columns;
-    for (unsigned i = 0; i < table->n_columns; i++) {
-        plain_text(table->heads[i], unicode, plain, sizeof plain);
-        width[i] = lab_cells(plain);
-        right[i] = column_is_numbers(table, i);
-        for (size_t row = 0; row < n_rows; row++) {
-            plain_text(cell_of(table, row, i), unicode, plain, sizeof plain);
-            unsigned cells = lab_cells(plain);
-            width[i] = cells > width[i] ? cells : width[i];
-        }
-    }
-    for (size_t row = 0; row <= n_rows; row++) {
-        if (row > 0)
-            fprintf(out, "%*s", (int)indent, "");
-        for (unsigned i = 0; i < table->n_columns; i++) {
-            fprintf(out, "%*s", i > 0 ? COLUMN_GAP : 0, "");
-            put_cell(out, row == 0 ? table->heads[i] : cell_of(table, row - 1, i), width[i], right[i],
-                     i + 1 == table->n_columns, unicode);
-        }
-        fputc('\n', out);
-    }
-    if (table->n_lost > 0)
-        fprintf(out, _("%*s(%zu more cells found no room)\n"), (int)indent, "", table->n_lost);
-}
-
 /* The evidence's head stands before its first line; what is wider than a text begins below it. */
 struct evidence {
     const struct page *page;
@@ -328,7 +251,7 @@ static void put_evidence(const struct page *page)
             break;
         case REPORT_TABLE:
             indent_evidence(&evidence);
-            render_table(&item->table, RENDER_HEAD, page->options->unicode, page->out);
+            render_table(&item->table, RENDER_HEAD, page->options, page->out);
             break;
         case REPORT_LADDER:
         case REPORT_PLOT:
@@ -422,7 +345,7 @@ static void setting_text(const struct report_setting *setting, char *ret_text, s
         add_text(ret_text, size_bytes, _(" at the server"));
     } else {
         const char *value = b ? b : a ? a : machine;
-        add_text(ret_text, size_bytes, value ? value : _("cannot be read here"));
+        add_text(ret_text, size_bytes, !value ? _("cannot be read here") : value[0] ? value : _("is empty"));
     }
     const char *here = setting->n_set > 0 ? setting->n_set == 1 ? setting->set[0] : "" : b ? b : a;
     if (machine && here && strcmp(machine, here) != 0) {

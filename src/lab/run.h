@@ -14,6 +14,7 @@ struct lab_request {
     enum lab_format format;
     struct render_options render;
     bool full;
+    bool without_wire;         /* as if namespaces were refused */
     int64_t watchdog_ns;       /* it is stopped when it takes longer; 0: ten times what it takes, and 20 s */
     const char *given;         /* lab_given; NULL: none */
     const char *prediction;    /* what the reader thinks; NULL: was not asked */

@@ -71,10 +71,10 @@ static bool is_before(const struct queue_entry *one, const struct queue_entry *o
 
 int queue_put(struct queue *queue, struct frame *frame)
 {
+    if (queue->n >= POOL_FRAMES_MAX)
+        return -ENOBUFS;
     if (queue->n == queue->n_room) {
         uint32_t n_room = queue->n_room ? queue->n_room * 2 : QUEUE_FIRST;
-        if (queue->n >= POOL_FRAMES_MAX)
-            return -ENOBUFS;
         struct queue_entry *entries = realloc(queue->entries, n_room * sizeof *entries);
         if (!entries)
             return -ENOMEM;

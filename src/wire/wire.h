@@ -107,8 +107,10 @@ int wire_enter(const struct wire *wire, enum event_end end);
  * 3rd data segment") begin anew; connections are remembered. */
 int wire_set_rules(struct wire *wire, enum event_end from, const struct wire_rules *rules);
 
-/* Offloads of both ends' interfaces: off unless switched on here (then one frame may be many segments, its checksum
- * left to a card that is not there; the wire completes it). For showing what they hide. */
+/* Offloads of both ends' interfaces: off unless switched on here. Then one frame may be many segments, its checksum
+ * left to a card that is not there, and so it is in the tap; the other end takes it as it is. For showing what they
+ * hide. A rule for shares or numbers counts such a frame as one; of one that it corrupts, the checksum may not tell.
+ * Switch while nobody talks: packets of that moment may be lost. */
 int wire_set_offloads(struct wire *wire, bool on);
 
 /* What left an end, and what became of it. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures sonde against other echo servers (messages, connections, memory, start-up), ss, tshark and tcpdump.
+"""Measures sonde against other echo servers (messages, connections, memory, start-up), ss, tshark and tcpdump, and
+its wire against loopback.
 
 Build first: meson compile -C build && meson compile -C build bench-programs. Takes about 13 minutes, --quick about
 two. Needs two cores that nothing else uses meanwhile, or --realtime, which takes them. Ends with status 1 if a server
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 
+import across
 import crowd
 import measure
 import report
@@ -27,7 +29,7 @@ import see
 import see_report
 
 PEERS = ("bare_uring", "bare_epoll", "uv", "event", "ev")
-EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct")
+EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct", "wire")
 
 
 def all_servers(options):
@@ -248,7 +250,7 @@ def main():
     options = parse_arguments()
     bench = measure.Bench(options.programs, options.server_cpu, options.load_cpu, options.seconds, options.warmup,
                           options.far_ns, options.realtime)  # fmt: skip
-    for program in ("load", "c2c", "crowd", "many", "packets", "took"):
+    for program in ("across", "load", "c2c", "crowd", "many", "packets", "took"):
         if not os.path.exists(bench.program(program)):
             sys.exit(f"run.py: no {bench.program(program)}: meson compile -C build bench-programs")
     if options.realtime:
@@ -269,13 +271,14 @@ def main():
     start = measure_start(options.sonde, options.starts) if "start" in options.only else {}
 
     direct = measure_direct(bench, options) if "direct" in options.only else None
+    wire = across.take(bench, options.sonde, options.quick, say) if "wire" in options.only else None
 
     names = [server.name for server in servers]
     peers = [name for name in names if name in PEERS]
     text = report.markdown(report.Results(samples), workloads, names, peers, idle, start,
                            conditions(options) + see_report.conditions(seen),
                            see_report.verdicts(seen) + crowd.verdicts(direct, report.Verdict),
-                           see_report.sections(seen) + crowd.section(direct))  # fmt: skip
+                           see_report.sections(seen) + crowd.section(direct) + across.section(wire))  # fmt: skip
     if options.samples:
         with open(options.samples, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in samples)
@@ -285,7 +288,8 @@ def main():
             file.write(text)
         say(f"written: {options.write}")
     print(text, end="")
-    return 1 if seen.failed() or crowd.failed(direct) or any(sample.dropped in ("failed", "errors") for sample in samples) else 0
+    dropped = any(sample.dropped in ("failed", "errors") for sample in samples)
+    return 1 if seen.failed() or crowd.failed(direct) or across.failed(wire) or dropped else 0
 
 
 if __name__ == "__main__":

@@ -84,6 +84,12 @@ def messages_for(codec, seed=1, n=40):
     return made if codec in CAN_BE_EMPTY else [message for message in made if message]
 
 
+def said_by(server):
+    """The one sentence that it has said."""
+    server.err.wait_match(r"^.+\n")
+    return one_sentence(server.err.text)
+
+
 # --- serve -------------------------------------------------------------------------------------------------------
 
 
@@ -179,8 +185,7 @@ def test_a_slow_reader_is_waited_for(sonde, codec):
     server = sonde.serve("echo", "--frame", codec)
     before = harness.rss_bytes(server.pid)
     with server.connect(rcvbuf=8192, sndbuf=8192) as sock:
-        taken = harness.fill(sock, wire, limit=len(wire))
-        thread = threading.Thread(target=send_as_it_goes, args=(sock, wire[taken:]))
+        thread = threading.Thread(target=send_as_it_goes, args=(sock, wire))
         thread.start()
         harness.wait_until(lambda: harness.unread(sock) > 0, "the answer begins")
         with harness.Observation(0.3):
@@ -214,7 +219,7 @@ def test_malformed(sonde, codec, right, wrong, at_byte, why):
         assert row.reason == "bad message"
         other.sendall(right)
         assert receive_exactly(other, len(right)) == right
-    said = one_sentence(server.err.wait_match(r"^.*$").group(0) + "\n")
+    said = said_by(server)
     assert f"closed: byte {at_byte} of what it sent is wrong for {codec}: " in said and why in said
 
 
@@ -249,7 +254,7 @@ def test_too_long_is_refused_at_once(sonde, codec, wire, at_byte):
         assert receive_to_the_end(sock) == b""
     closed = server.wait_event("closed")
     assert (closed["reason"], closed["error"], closed["at_byte"]) == ("bad_message", "EMSGSIZE", at_byte)
-    assert "--frame-max allows 100." in one_sentence(server.err.text)
+    assert "--frame-max allows 100." in said_by(server)
 
 
 def test_a_flood_without_an_end_costs_the_maximum(sonde):
@@ -301,7 +306,7 @@ def test_the_end_in_the_middle(sonde, codec, wire, answer, n_left):
         sock.shutdown(socket.SHUT_WR)
         assert receive_all(sock) == answer
     assert server.wait_closed().reason == "bad message"
-    said = one_sentence(server.err.text)
+    said = said_by(server)
     assert f"ended in the middle of a message of {codec}, at byte {len(wire)}: {n_left} bytes of it had come." in said
 
 

@@ -40,12 +40,12 @@ static struct {
 
 static const struct tuple tuple = {.host = {1, 2}, .port = {40000, 7007}, .isn = {1000, 5000}};
 
-static void scene_event(const struct event *event, void *user)
+static inline void scene_event(const struct event *event, void *user)
 {
     assert_int_equal(timeline_push(scene.line, event), 0);
 }
 
-static void scene_ordered(const struct event *event, void *user)
+static inline void scene_ordered(const struct event *event, void *user)
 {
     assert_false(event->late);
     assert_true(scene.n_events < SCENE_EVENTS_MAX);
@@ -53,8 +53,8 @@ static void scene_ordered(const struct event *event, void *user)
     assert_non_null(scene.events[scene.n_events++]);
 }
 
-static void scene_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
-                       size_t n_bytes, uint64_t n_missing, bool push, void *user)
+static inline void scene_data(const struct conversation *conversation, int64_t t_ns, enum event_end from,
+                              const void *data, size_t n_bytes, uint64_t n_missing, bool push, void *user)
 {
     size_t n = strlen(scene.followed[from]);
     assert_true(n + n_bytes < sizeof scene.followed[from]);
@@ -62,13 +62,13 @@ static void scene_data(const struct conversation *conversation, int64_t t_ns, en
     scene.followed[from][n + n_bytes] = '\0';
 }
 
-static void scene_conversation(const struct conversation *conversation, void *user)
+static inline void scene_conversation(const struct conversation *conversation, void *user)
 {
     scene.over = *conversation;
     scene.n_over++;
 }
 
-static void scene_begin(bool sentences)
+static inline void scene_begin(bool sentences)
 {
     struct packets_owner owner = {.event = scene_event,
                                   .data = scene_data,
@@ -82,7 +82,7 @@ static void scene_begin(bool sentences)
     assert_non_null(scene.packets);
 }
 
-static int scene_end(void **state)
+static inline int scene_end(void **state)
 {
     packets_free(scene.packets);
     timeline_free(scene.line);
@@ -93,41 +93,42 @@ static int scene_end(void **state)
 }
 
 /* All has been given: all is told. */
-static void scene_finish(void)
+static inline void scene_finish(void)
 {
     packets_finish(scene.packets);
     timeline_flush(scene.line);
 }
 
-static int64_t at_ms(double ms)
+static inline int64_t at_ms(double ms)
 {
     return SCENE_BEGIN_NS + (int64_t)(ms * NS_PER_MS + 0.5);
 }
 
-static void give(double ms, enum event_end from, unsigned flags, uint32_t seq, uint32_t ack, const char *payload,
-                 const struct packet_course *course)
+static inline void give(double ms, enum event_end from, unsigned flags, uint32_t seq, uint32_t ack, const char *payload,
+                        const struct packet_course *course)
 {
     make_packet(&scene.made, &tuple, from, flags, seq, ack, payload, payload ? (uint32_t)strlen(payload) : 0);
     packets_course(scene.packets, at_ms(ms), &scene.made.packet, course, &scene.result);
 }
 
 /* It arrives so many ms later; 0: 5 ms. */
-static void arrives(double ms, double flight_ms, enum event_end from, unsigned flags, uint32_t seq, uint32_t ack,
-                    const char *payload)
+static inline void arrives(double ms, double flight_ms, enum event_end from, unsigned flags, uint32_t seq, uint32_t ack,
+                           const char *payload)
 {
     int64_t flight_ns = flight_ms > 0 ? (int64_t)(flight_ms * NS_PER_MS + 0.5) : FLIGHT_NS;
     struct packet_course course = {.fate = FATE_ARRIVED, .arrived_ns = at_ms(ms) + flight_ns};
     give(ms, from, flags, seq, ack, payload, &course);
 }
 
-static void is_lost(double ms, enum event_end from, unsigned flags, uint32_t seq, uint32_t ack, const char *payload)
+static inline void is_lost(double ms, enum event_end from, unsigned flags, uint32_t seq, uint32_t ack,
+                           const char *payload)
 {
     struct packet_course course = {.fate = FATE_LOST};
     give(ms, from, flags, seq, ack, payload, &course);
 }
 
 /* SYN, SYN-ACK, ACK: done at 15 ms. */
-static void shake_hands(void)
+static inline void shake_hands(void)
 {
     arrives(0, 0, END_A, S, 0, 0, NULL);
     arrives(5.02, 0, END_B, S | K, 0, 1, NULL);
@@ -137,7 +138,7 @@ static void shake_hands(void)
 /* ---- what was told */
 
 /* The n-th segment's event (its number). */
-static const struct event *told(uint32_t number)
+static inline const struct event *told(uint32_t number)
 {
     for (unsigned i = 0; i < scene.n_events; i++) {
         if (scene.events[i]->kind == EVENT_KIND_SEGMENT && scene.events[i]->segment.number == number)
@@ -147,7 +148,7 @@ static const struct event *told(uint32_t number)
     return NULL;
 }
 
-static void expect_states(uint32_t number, enum tcp_state a, enum tcp_state b, int line)
+static inline void expect_states(uint32_t number, enum tcp_state a, enum tcp_state b, int line)
 {
     const struct event_segment *segment = &told(number)->segment;
     if (segment->state[END_A] != a || segment->state[END_B] != b)
@@ -157,7 +158,7 @@ static void expect_states(uint32_t number, enum tcp_state a, enum tcp_state b, i
 
 #define EXPECT_STATES(number, a, b) expect_states(number, TCP_STATE_##a, TCP_STATE_##b, __LINE__)
 
-static void expect_notes(uint32_t number, uint64_t notes, int line)
+static inline void expect_notes(uint32_t number, uint64_t notes, int line)
 {
     uint64_t has = told(number)->segment.notes;
     if (has != notes)
@@ -168,7 +169,7 @@ static void expect_notes(uint32_t number, uint64_t notes, int line)
 #define EXPECT_NOTES(number, notes) expect_notes(number, notes, __LINE__)
 #define N(name) NOTE_BIT(NOTE_##name)
 
-static void scene_write(const char *text, size_t n_bytes, void *user)
+static inline void scene_write(const char *text, size_t n_bytes, void *user)
 {
     assert_true(scene.n_text + n_bytes < sizeof scene.text);
     memcpy(scene.text + scene.n_text, text, n_bytes);
@@ -176,7 +177,7 @@ static void scene_write(const char *text, size_t n_bytes, void *user)
     scene.text[scene.n_text] = '\0';
 }
 
-static const char *draw(unsigned width, bool live)
+static inline const char *draw(unsigned width, bool live)
 {
     struct ladder_options options = {.width = width, .unicode = true, .live = live};
     struct ladder *ladder = ladder_new(&options, scene_write, NULL);
@@ -189,11 +190,11 @@ static const char *draw(unsigned width, bool live)
     return scene.text;
 }
 
-static const char *draw_svg(void)
+static inline const char *draw_svg(void)
 {
     scene.n_text = 0;
-    assert_int_equal(
-        ladder_svg((const struct event *const *)scene.events, scene.n_events, 1, NULL, scene_write, NULL), 0);
+    assert_int_equal(ladder_svg((const struct event *const *)scene.events, scene.n_events, 1, NULL, scene_write, NULL),
+                     0);
     return scene.text;
 }
 

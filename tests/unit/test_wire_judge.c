@@ -192,6 +192,36 @@ static void cut_differently(void **state)
     scene_end(&scene);
 }
 
+/* Bytes in the middle of a segment are counted for themselves. */
+static void cut_in_the_middle(void **state)
+{
+    struct scene scene;
+
+    scene_begin(&scene, 1, "drop data #1 x2");
+    handshake(&scene);
+    assert_fate(tcp(&scene, END_A, K, 1, 1, 100), WIRE_DROPPED);
+    assert_fate(tcp(&scene, END_A, K, 51, 1, 20), WIRE_DROPPED);
+    assert_fate(tcp(&scene, END_A, K, 51, 1, 50), WIRE_PASSED); /* a third copy of byte 51, */
+    assert_fate(tcp(&scene, END_A, K, 71, 1, 30), WIRE_PASSED); /* ... and now of byte 71, */
+    assert_fate(tcp(&scene, END_A, K, 1, 1, 50), WIRE_DROPPED); /* ... but the second of byte 1 */
+    scene_end(&scene);
+}
+
+/* Beyond 4 GiB, in steps that are as large as windows may be. */
+static void long_streams(void **state)
+{
+    struct scene scene;
+
+    scene_begin(&scene, 1, "drop data #18-#20 x2");
+    handshake(&scene);
+    for (unsigned i = 1; i <= 30; i++) {
+        enum wire_reason wanted = i >= 18 && i <= 20 ? WIRE_DROPPED : WIRE_PASSED;
+        for (unsigned copy = 0; copy < 3; copy++)
+            assert_fate(tcp(&scene, END_A, K, i * 0x30000000u, 1, 100), copy < 2 ? wanted : WIRE_PASSED);
+    }
+    scene_end(&scene);
+}
+
 /* A long transfer with losses: memory of acknowledged data goes, that of the rest stays. */
 static void long_transfers(void **state)
 {
@@ -418,7 +448,7 @@ static void bounded_memory(void **state)
 {
     struct scene scene;
 
-    scene_begin(&scene, 1, "drop data #2");
+    scene_begin(&scene, 1, "drop data #2-");
     scene.client_port = 0;
     for (unsigned i = 0; i < WIRE_FLOWS_MAX + 100; i++) {
         scene.client_port++;
@@ -435,8 +465,17 @@ static void bounded_memory(void **state)
     scene.client_port = 1;
     assert_fate(tcp(&scene, END_A, K, 11, 1, 10), WIRE_PASSED);
     assert_int_equal(wire_judge_n_forgotten(scene.judge), 101);
-    scene.client_port = 5000; /* used now, so that others go first */
+    /* What was used goes later: the oldest by now, and then another one comes. */
+    scene.client_port = 102;
     assert_fate(tcp(&scene, END_A, K, 11, 1, 10), WIRE_DROPPED);
+    scene.server_port = 9000;
+    tcp(&scene, END_A, K, 1, 1, 10);
+    assert_int_equal(wire_judge_n_forgotten(scene.judge), 102);
+    scene.server_port = 7000;
+    assert_fate(tcp(&scene, END_A, K, 21, 1, 10), WIRE_DROPPED);
+    assert_int_equal(wire_judge_n_forgotten(scene.judge), 102);
+    scene.client_port = 103;
+    assert_fate(tcp(&scene, END_A, K, 11, 1, 10), WIRE_PASSED);
     scene_end(&scene);
     wire_judge_free(NULL);
 }
@@ -487,6 +526,8 @@ int main(void)
         cmocka_unit_test(copies),
         cmocka_unit_test(numbers_wrap_around),
         cmocka_unit_test(cut_differently),
+        cmocka_unit_test(cut_in_the_middle),
+        cmocka_unit_test(long_streams),
         cmocka_unit_test(long_transfers),
         cmocka_unit_test(unacknowledged_is_remembered),
         cmocka_unit_test(acks_are_counted),

@@ -130,6 +130,25 @@ static void others_do_not_matter(void **state)
     scene_end(&among);
 }
 
+/* An ACK's fate is that of what it acknowledges, however many came before it. */
+static void acks_by_what_they_say(void **state)
+{
+    struct scene few, many;
+
+    scene_begin(&few, 7, "loss 50%");
+    scene_begin(&many, 7, "loss 50%");
+    handshake(&few);
+    handshake(&many);
+    for (unsigned i = 1; i < 500; i++) {
+        for (unsigned n = 0; n < i % 5; n++)
+            tcp(&many, END_A, K, 1, 1 + 100 * i - 50, 0);
+        bool lost = tcp(&few, END_A, K, 1, 1 + 100 * i, 0)->reason == WIRE_LOST;
+        assert_int_equal(tcp(&many, END_A, K, 1, 1 + 100 * i, 0)->reason == WIRE_LOST, lost);
+    }
+    scene_end(&few);
+    scene_end(&many);
+}
+
 /* A server's port that the kernel picked is another one each time, too. */
 static void ports_of_servers(void **state)
 {
@@ -308,11 +327,17 @@ static void corrupted_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_again),           cmocka_unit_test(other_seeds_differ),
-        cmocka_unit_test(others_do_not_matter), cmocka_unit_test(ports_of_servers),
-        cmocka_unit_test(copies_are_choices),   cmocka_unit_test(all_kinds_of_choices),
-        cmocka_unit_test(shares_are_kept),      cmocka_unit_test(losses_are_independent),
-        cmocka_unit_test(jitter_is_even),       cmocka_unit_test(corrupted_bits),
+        cmocka_unit_test(same_again),
+        cmocka_unit_test(other_seeds_differ),
+        cmocka_unit_test(others_do_not_matter),
+        cmocka_unit_test(acks_by_what_they_say),
+        cmocka_unit_test(ports_of_servers),
+        cmocka_unit_test(copies_are_choices),
+        cmocka_unit_test(all_kinds_of_choices),
+        cmocka_unit_test(shares_are_kept),
+        cmocka_unit_test(losses_are_independent),
+        cmocka_unit_test(jitter_is_even),
+        cmocka_unit_test(corrupted_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,19 @@ static void ports_have_lanes(void **state)
     scene_end(&scene);
 }
 
+/* Nor does what had a lane of its own, when it has none any more. */
+static void lanes_end(void **state)
+{
+    struct scene scene;
+
+    scene_begin(&scene, 1, "delay 50ms port 7007");
+    assert_int_equal(late(&scene, END_A, 100), 50 * MS);
+    rules_for(&scene, END_A, "");
+    scene.t_ns += MS;
+    assert_int_equal(late(&scene, END_A, 100), 49 * MS);
+    scene_end(&scene);
+}
+
 static void reordered_is_overtaken(void **state)
 {
     struct scene scene;
@@ -337,6 +350,7 @@ int main(void)
         cmocka_unit_test(jitter_keeps_order),
         cmocka_unit_test(order_stays),
         cmocka_unit_test(ports_have_lanes),
+        cmocka_unit_test(lanes_end),
         cmocka_unit_test(reordered_is_overtaken),
         cmocka_unit_test(duplicates_follow),
         cmocka_unit_test(line_is_exact),

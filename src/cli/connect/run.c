@@ -215,8 +215,10 @@ static bool takes_lines(const struct run *run)
 
 static void end_input(struct run *run)
 {
-    if (takes_lines(run))
+    if (takes_lines(run)) {
+        run->talk.input_ended = true; /* the last line wishes for no more of them */
         framing_lines_end(run->rules.framing);
+    }
     talk_input_end(&run->talk);
 }
 

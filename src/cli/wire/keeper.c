@@ -85,7 +85,7 @@ static _Noreturn void become_program(const struct program *program, struct wire 
 
 static int64_t now_ns(void)
 {
-    return clock_now_ns();
+    return verb_now_ns();
 }
 
 /* Our children, as the kernel lists them: the program, and what lost its parent. */

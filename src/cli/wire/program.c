@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program in its end, by way of its keeper: what that says comes through a pipe, whose end is the end of all of it. */
+/* A program in its end, by way of its keeper: what that says comes through a pipe, whose end is the end of all of it.
+ */
 #include "cli/wire/wire_internal.h"
 
 #include <errno.h>

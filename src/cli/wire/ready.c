@@ -64,7 +64,7 @@ static bool each(const struct socket_info *socket, void *user)
         ready->state = state;
         ready->address = socket->local;
     }
-    return state != READY_LISTENS;
+    return true; /* to the end: a dump that is stopped costs a new socket */
 }
 
 enum ready_state ready_look(struct ready *ready, struct sonde_address *ret_address)

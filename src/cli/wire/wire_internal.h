@@ -73,7 +73,8 @@ struct keeper_says {
 };
 
 /* In a child of ours without threads. */
-_Noreturn void keeper_run(const struct program *program, struct wire *wire, const sigset_t *mask, pid_t parent, int out);
+_Noreturn void keeper_run(const struct program *program, struct wire *wire, const sigset_t *mask, pid_t parent,
+                          int out);
 
 /* ---- ready.c: does something listen in B? */
 
@@ -126,8 +127,10 @@ void observer_free(struct observer *observer);
 
 /* ---- report.c */
 
-void report_say(const struct wire_options *options, const struct wire_counts counts[N_ENDS], uint64_t seed);
+/* chance: some of the rules leave something to it. */
+void report_say(const struct wire_options *options, const struct wire_counts counts[N_ENDS], uint64_t seed,
+                bool chance);
 
-int64_t clock_now_ns(void);
+int64_t verb_now_ns(void);
 
 #endif

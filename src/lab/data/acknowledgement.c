@@ -14,7 +14,6 @@
 #define SHORT_BYTES 5
 #define LONG_BYTES 1448
 #define BURST_BYTES 30000
-#define TRIP_NS (10 * NS_PER_MS)
 #define WITHIN_NS (3 * NS_PER_S)
 
 /* What a segment takes of the sequence numbers: its bytes, and one each for SYN and FIN. */
@@ -95,7 +94,7 @@ static void number(struct lab *lab, struct party *client, struct party *server, 
         const struct event_segment *segment = &segments[i].segment;
         const struct lab_segment *answer;
 
-        if (segment->from != END_A || !taken_by(segment) || segments[i].copy)
+        if (segment->from != END_A || !taken_by(segment) || segments[i].copy || has_note(segment->notes, NOTE_AGAIN))
             continue;
         answer = acknowledgement_of(segments, n, i);
         show_number(lab, &segments[i], answer);
@@ -237,23 +236,32 @@ static void judge_keeping(struct lab *lab, const struct keeping *keeping)
     lab_figure(lab, "C46", "free_after_ack_ms", (double)(keeping->first_free_ns - keeping->answered_ns) / NS_PER_MS);
     if (!keeping->answered_ns || !keeping->first_free_ns)
         lab_verdict(lab, "C46", LAB_NOT_SHOWN, _("The acknowledgement was not seen on the wire."));
+    else if (beyond_arrival && freed && keeping->first_free_ns >= keeping->answered_ns)
+        lab_verdict(
+            lab, "C46", LAB_TRUE,
+            _("%s bytes were in the send queue at all %u looks, the last of them %s after they had arrived at the "
+              "other end; the first look that found none was %s after the acknowledgement had come back."),
+            lab_count_text((uint64_t)keeping->n_kept), keeping->n_looks,
+            lab_time_text(keeping->last_kept_ns - keeping->arrived_ns),
+            lab_time_text(keeping->first_free_ns - keeping->answered_ns));
     else if (beyond_arrival && freed)
         lab_verdict(
             lab, "C46", LAB_TRUE,
             _("%s bytes were in the send queue at all %u looks, the last of them %s after they had arrived at the "
-              "other end; the first look that found none was %s %s the acknowledgement had come back."),
+              "other end; then their acknowledgement came, and the next look found none."),
             lab_count_text((uint64_t)keeping->n_kept), keeping->n_looks,
-            lab_time_text(keeping->last_kept_ns - keeping->arrived_ns),
-            lab_time_text(keeping->first_free_ns > keeping->answered_ns
-                              ? keeping->first_free_ns - keeping->answered_ns
-                              : keeping->answered_ns - keeping->first_free_ns),
-            keeping->first_free_ns > keeping->answered_ns ? _("after") : _("before"));
+            lab_time_text(keeping->last_kept_ns - keeping->arrived_ns));
+    else if (keeping->first_free_ns >= keeping->ack_left_ns)
+        lab_verdict(
+            lab, "C46", LAB_NOT_SHOWN,
+            _("The looks were too far apart to tell: one found the bytes %s before their acknowledgement left the "
+              "other end, the next found none."),
+            lab_time_text(keeping->ack_left_ns - keeping->last_kept_ns));
     else
         lab_verdict(
             lab, "C46", LAB_FALSE,
-            _("The last look that found the bytes in the send queue was %s after they had left for the other end's "
-              "kernel, before their acknowledgement had left it."),
-            lab_time_text(keeping->last_kept_ns - keeping->arrived_ns + TRIP_NS));
+            _("The bytes were gone from the send queue %s before their acknowledgement had left the other end."),
+            lab_time_text(keeping->ack_left_ns - keeping->first_free_ns));
 }
 
 /* ---- C55: how long an acknowledgement waits */
@@ -275,7 +283,8 @@ static void find_delay(struct lab *lab, uint16_t client_port, struct delayed *re
     lab_settle(lab);
     segments = lab_segments(lab, client_port, &n);
     for (size_t i = 0; i < n; i++)
-        if (segments[i].segment.from == END_A && segments[i].segment.n_bytes) {
+        if (segments[i].segment.from == END_A && segments[i].segment.n_bytes &&
+            !has_note(segments[i].segment.notes, NOTE_AGAIN)) {
             last = i;
             found = true;
         }
@@ -364,14 +373,19 @@ static void judge_delays(struct lab *lab, const struct delayed *delayed)
         lab_verdict(lab, "C55", LAB_NOT_SHOWN, _("This machine was too busy to measure how long ACKs are delayed."));
     else if (!lone->seen || !fresh->seen)
         lab_verdict(lab, "C55", LAB_NOT_SHOWN, _("Not all acknowledgements were seen on the wire."));
-    else if (late)
+    else if (late && answered->carried)
         lab_verdict(
             lab, "C55", LAB_FALSE,
             _("The first segment of a connection was acknowledged after %s, a lone one later after %s; when the "
-              "program answered at once, %s."),
-            lab_time_text(fresh->ns), lab_time_text(lone->ns),
-            answered->carried ? _("the answer carried the acknowledgement, and no ACK was sent for it")
-                              : _("an ACK was sent all the same"));
+              "program answered at once, the answer carried the acknowledgement, after %s, and no ACK went "
+              "before it."),
+            lab_time_text(fresh->ns), lab_time_text(lone->ns), lab_time_text(answered->ns));
+    else if (late)
+        lab_verdict(
+            lab, "C55", LAB_FALSE,
+            _("The first segment of a connection was acknowledged after %s, a lone one later after %s. When the "
+              "program answered at once, an ACK was sent all the same."),
+            lab_time_text(fresh->ns), lab_time_text(lone->ns));
     else if (answered->carried)
         lab_verdict(lab, "C55", LAB_FALSE,
                     _("The answer carried the acknowledgement, after %s; a lone segment was acknowledged after %s."),
@@ -394,7 +408,8 @@ static uint16_t ip_id(const struct lab_segment *segment)
     return (uint16_t)(segment->frame[14 + 4] << 8 | segment->frame[14 + 5]);
 }
 
-static void show_burst(struct lab *lab, const struct lab_segment *segments, size_t n, struct burst *burst)
+static void show_burst(struct lab *lab, const struct lab_segment *segments, size_t n, int64_t n_sent,
+                       struct burst *burst)
 {
     const char *heads[] = {_("number"), _("IP id of ACK"), "ack", _("covers"), _("IP ids of data")};
     uint16_t seen[64];
@@ -403,7 +418,7 @@ static void show_burst(struct lab *lab, const struct lab_segment *segments, size
     for (size_t i = 0; i < n && !acked; i++)
         if (segments[i].segment.from == END_A && segments[i].segment.n_bytes)
             acked = segments[i].segment.seq;
-    lab_say(lab, _("30,000 bytes sent at once, and what acknowledged them:"));
+    lab_say(lab, _("%s bytes sent at once, and what acknowledged them:"), lab_count_text((uint64_t)n_sent));
     lab_table(lab, 5, heads);
     for (size_t i = 0; i < n; i++) {
         const struct event_segment *segment = &segments[i].segment;
@@ -453,6 +468,7 @@ static void send_burst(struct lab *lab, struct party *client, struct party *serv
 {
     const struct lab_segment *segments;
     char *bytes = calloc(1, BURST_BYTES);
+    int64_t n_sent;
     struct lab_pair pair;
     size_t n;
 
@@ -462,11 +478,11 @@ static void send_burst(struct lab *lab, struct party *client, struct party *serv
     converse(client, server, &pair, 5); /* out of the first phase, in which each segment is acknowledged */
     data_acknowledged(pair.server, WITHIN_NS);
     lab_forget(lab);
-    data_expect(lab, "send()", call_send(client, pair.client, bytes, BURST_BYTES, MSG_DONTWAIT));
+    n_sent = data_expect(lab, "send()", call_send(client, pair.client, bytes, BURST_BYTES, MSG_DONTWAIT));
     data_acknowledged(pair.client, WITHIN_NS);
     lab_settle(lab);
     segments = lab_segments(lab, pair.client_port, &n);
-    show_burst(lab, segments, n, burst);
+    show_burst(lab, segments, n, n_sent, burst);
     call_close(client, pair.client);
     call_close(server, pair.server);
     free(bytes);

@@ -15,6 +15,7 @@
 
 #define N_SENDS 3
 #define SEND_BYTES 3
+#define ROOM_BYTES 50
 #define ALL_BYTES (N_SENDS * SEND_BYTES)
 #define WITHIN_NS (3 * NS_PER_S)
 
@@ -100,7 +101,7 @@ static void open_sockets(struct course *course)
 /* Receive what is there: all that was sent so far, if it is a stream; it is waited for before. */
 static void receive_to(struct course *course, size_t n_sent)
 {
-    size_t room = course->row->reading == READ_BY_FOUR ? 4 : sizeof(course->got) - ALL_BYTES;
+    size_t room = course->row->reading == READ_BY_FOUR ? 4 : ROOM_BYTES;
 
     if (course->row->type == SOCK_STREAM)
         data_arrived(course->receiver, (int64_t)(n_sent - course->n_got), WITHIN_NS);
@@ -190,6 +191,11 @@ static void run_row(struct course *course)
             count_datagrams(course);
     }
     call_close(course->client, course->sender);
+    if (is_tcp(course->row)) {
+        char end;
+
+        call_recv(course->server, course->receiver, &end, 1, 0); /* so that the ends close one after the other */
+    }
     call_close(course->server, course->receiver);
 }
 
@@ -283,8 +289,8 @@ static void run(struct lab *lab)
     lab_table_end(lab);
     lab_ladder(lab, courses[0].client_port, _("three sends, as TCP is by itself (Nagle), and one receive"));
     if (lab_wire(lab))
-        lab_footnote(lab, _("UNIX sockets do not pass a wire. As it is, TCP sends a small segment only while none is "
-                            "unacknowledged (Nagle); TCP_NODELAY lifts that."));
+        lab_footnote(lab, _("UNIX sockets do not pass a wire. As it is, TCP holds a small segment back while an "
+                            "earlier small one is not acknowledged (Nagle); TCP_NODELAY lifts that."));
     else
         lab_footnote(lab, _("There is no wire here, so segments cannot be seen."));
     lab_answer(lab, "%u", courses[1].receives.of[0]);

@@ -220,7 +220,7 @@ static void show_sizes(struct lab *lab, const struct findings *found)
         lab_cell(lab, "%s", lab_count_text((uint64_t)found->sizing[i].receive));
     }
     for (unsigned i = 0; i < N_ASKED; i++) {
-        lab_cell(lab, _("TCP, %s set"), lab_count_text((uint64_t)asked[i]));
+        lab_cell(lab, _("TCP, set to %s"), lab_count_text((uint64_t)asked[i]));
         lab_cell(lab, "%s", lab_count_text((uint64_t)found->set[i].send));
         lab_cell(lab, "%s", lab_count_text((uint64_t)found->set[i].receive));
     }
@@ -330,7 +330,7 @@ static void run(struct lab *lab)
         take(lab, client, server, 0, &found->taking[TAKE_WIRE]);
         found->sizing[CONNECTED_WIRE] = found->taking[TAKE_WIRE].before;
     }
-    found->taking[TAKE_SET].name = _("8,192 set");
+    found->taking[TAKE_SET].name = _("set to 8,192");
     take(lab, client, server, EIGHT_KIB, &found->taking[TAKE_SET]);
     if (lab_wire(lab))
         tune(lab, client, server, &found->tuning);

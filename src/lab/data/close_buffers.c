@@ -177,11 +177,17 @@ static void judge_throwing(struct lab *lab, const struct throwing throwings[2])
     lab_figure(lab, "C38", "unacknowledged_bytes", (double)unread->n_unacknowledged);
     lab_figure_text(lab, "C38", "then_unread", data_end_text(unread->end));
     lab_figure_text(lab, "C38", "then_all_read", data_end_text(none->end));
-    if (unread->end < 0 && none->end == 0)
+    if (unread->end < 0 && none->end == 0 && !unread->n_unacknowledged)
         lab_verdict(
             lab, "C38", LAB_TRUE,
             _("%s bytes, all of them acknowledged to the sender, were thrown away unread, and it was told so: its "
               "recv() gave %s, where it gave the %s when all had been read before."),
+            lab_count_text((uint64_t)unread->n_unread), data_end_text(unread->end), data_end_text(none->end));
+    else if (unread->end < 0 && none->end == 0)
+        lab_verdict(
+            lab, "C38", LAB_TRUE,
+            _("%s bytes were thrown away unread, and the sender was told so: its recv() gave %s, where it gave the "
+              "%s when all had been read before."),
             lab_count_text((uint64_t)unread->n_unread), data_end_text(unread->end), data_end_text(none->end));
     else if (unread->end == 0)
         lab_verdict(lab, "C38", LAB_DEPENDS,

@@ -95,14 +95,20 @@ static void give_verdict(struct lab *lab, const struct look *second, const struc
     lab_figure_text(lab, "C7", "printed_with_length", right ? shorter : "?");
     lab_answer(lab, "%.*s", (int)printed, second->buffer);
 
-    if (stale && right && untouched)
+    if (stale && right && untouched && no_end)
         lab_verdict(
             lab, "C7", LAB_DEPENDS,
             _("It is the program's doing. Printed up to the NUL, the second message is \"%.*s\"; printed by the "
               "%zd bytes that recv() returned, it is \"%.*s\". recv() left the other %zu bytes of the buffer "
-              "as they were%s."),
-            (int)printed, second->buffer, second->n, (int)second->n, second->buffer, second->n_untouched,
-            no_end ? _("; and clearing the buffer is no cure, for a message that fills it has no NUL at all") : "");
+              "as they were. Clearing the buffer is no cure: a message that fills it has no NUL at all."),
+            (int)printed, second->buffer, second->n, (int)second->n, second->buffer, second->n_untouched);
+    else if (stale && right)
+        lab_verdict(
+            lab, "C7", LAB_DEPENDS,
+            _("It is the program's doing. Printed up to the NUL, the second message is \"%.*s\"; printed by the "
+              "%zd bytes that recv() returned, it is \"%.*s\". Of the bytes behind, recv() left %zu as they "
+              "were."),
+            (int)printed, second->buffer, second->n, (int)second->n, second->buffer, second->n_untouched);
     else if (right && !stale)
         lab_verdict(lab, "C7", LAB_FALSE,
                     _("No tail was seen: recv() returned %zd bytes, and up to the NUL there were %zu."), second->n,

@@ -197,7 +197,6 @@ static void show(struct lab *lab, const struct passage *passage, const struct lo
 static void give_verdict(struct lab *lab, const struct passage *passage, const struct loss losses[2])
 {
     bool whole = passage->n_read == STREAM_BYTES && !passage->n_wrong && passage->ended;
-    bool matched = passage->n_sends == passage->n_receives;
     int64_t n_lost = 0, n_kept = 0;
     bool kept = true;
 
@@ -217,20 +216,26 @@ static void give_verdict(struct lab *lab, const struct passage *passage, const s
     lab_answer(lab, "%lld", (long long)losses[0].n_read);
 
     if (!whole)
-        lab_verdict(lab, "C22", LAB_FALSE, _("Of %s bytes %s came, %s of them wrong; the end of data %s."),
+        lab_verdict(lab, "C22", LAB_FALSE, _("Of %s bytes %s came, %s of them wrong, and then %s."),
                     lab_count_text(STREAM_BYTES), lab_count_text((uint64_t)passage->n_read),
-                    lab_count_text((uint64_t)passage->n_wrong), passage->ended ? _("came") : _("did not come"));
-    else if (n_lost > 0)
+                    lab_count_text((uint64_t)passage->n_wrong), data_end_text(passage->ended ? 0 : -EAGAIN));
+    else if (n_lost > 0 && kept)
         lab_verdict(lab, "C22", LAB_DEPENDS,
                     _("While the connection lives, true: %zu packets were dropped and %zu held back, and all %s bytes "
-                      "came in order, %u sends as %u receives%s. A reset ends that: of %s bytes that send() had taken "
-                      "%s were lost, and the %s that %s."),
+                      "came in order, %u sends as %u receives. A reset ends that: of %s bytes that send() had taken %s "
+                      "were lost; the %s that the reader's kernel held already could still be read."),
                     passage->n_dropped, passage->n_reordered, lab_count_text((uint64_t)passage->n_read),
-                    passage->n_sends, passage->n_receives, matched ? _(" (as many by chance)") : "",
+                    passage->n_sends, passage->n_receives,
                     lab_count_text((uint64_t)(losses[0].n_said + losses[1].n_said)), lab_count_text((uint64_t)n_lost),
-                    lab_count_text((uint64_t)n_kept),
-                    kept ? _("the reader's kernel held already could still be read")
-                         : _("were read differ from what the reader's kernel held"));
+                    lab_count_text((uint64_t)n_kept));
+    else if (n_lost > 0)
+        lab_verdict(
+            lab, "C22", LAB_DEPENDS,
+            _("While the connection lives, true: all %s bytes came in order, %u sends as %u receives. The resets "
+              "lost %s of %s bytes, and not even all that the reader's kernel held could be read: %s could."),
+            lab_count_text((uint64_t)passage->n_read), passage->n_sends, passage->n_receives,
+            lab_count_text((uint64_t)n_lost), lab_count_text((uint64_t)(losses[0].n_said + losses[1].n_said)),
+            lab_count_text((uint64_t)n_kept));
     else
         lab_verdict(lab, "C22", LAB_TRUE,
                     _("%zu packets were dropped and %zu held back, and all %s bytes came in order, %u sends as %u "

@@ -180,12 +180,11 @@ static void show(struct lab *lab, const struct stall *stall)
         n_unanswered += !stall->probe[i].answered_ns;
     }
     lab_table_end(lab);
-    lab_say(
-        lab,
-        _("The kernel's own view: timer \"probe\" %s, tcpi_backoff up to %u; %s bytes wait at the sender, %s at the "
-          "reader."),
-        stall->saw_timer ? _("was set") : _("was not seen"), stall->backoff,
-        lab_count_text((uint64_t)stall->n_held_sender), lab_count_text((uint64_t)stall->n_held_reader));
+    lab_say(lab,
+            _("The kernel's own view: the timer is the probe's, tcpi_backoff up to %u, %s bytes wait at the sender and "
+              "%s at the reader."),
+            stall->backoff, lab_count_text((uint64_t)stall->n_held_sender),
+            lab_count_text((uint64_t)stall->n_held_reader));
     if (stall->update_ns)
         lab_say(lab,
                 _("Reading opened the window to %s bytes, %s after the first recv() began; the write returned %s after "

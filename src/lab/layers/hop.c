@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define LINK_ETHERNET 1
-#define WITHIN_US 500000
+#define WITHIN_S 1
 #define IPV4_DESTINATION (ETH_HLEN + 16)
 
 static const char message[] = "one hop more";
@@ -110,7 +110,7 @@ static bool read_macs(struct hop *hop, int at_a, int at_b)
 
 static void send_over_router(struct hop *hop)
 {
-    const struct timeval within = {.tv_usec = WITHIN_US};
+    const struct timeval within = {.tv_sec = WITHIN_S};
     int sender = call_socket(hop->sender, AF_INET, SOCK_DGRAM, 0);
     int receiver = call_socket(hop->receiver, AF_INET, SOCK_DGRAM, 0);
     int router = call_socket(hop->router, AF_INET, SOCK_DGRAM, 0);

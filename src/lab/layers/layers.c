@@ -90,7 +90,8 @@ const struct experiment experiment_layers = {
     .by_hand = "sonde serve echo & sonde trace --layers port 7007 &\n"
                "printf hello | sonde connect :7007\n"
                "ip route get 192.0.2.7; ip neigh; cat /proc/net/arp\n"
-               "sonde wire -- sonde serve echo tcp://0.0.0.0:7007 --- ip neigh",
+               "sonde wire -- sonde serve echo tcp://0.0.0.0:7007 --- \\\n"
+               "  sh -c 'sonde connect 10.0.0.2:7007 </dev/null; ip neigh'",
     .read = "RFC 1122, 2.3.2 and 3.3.1 (next hop); RFC 826 (ARP); arp(7), netdevice(7), packet(7)",
     .settings = settings,
     .run = run,

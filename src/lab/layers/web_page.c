@@ -140,12 +140,12 @@ static void judge(const struct page *page, const struct server *server)
     lab_figure(lab, "C26", "status", page->status);
     lab_answer(lab, "%s", whole ? "a" : "b");
     if (page->status == 200 && whole && asked)
-        lab_verdict(
-            lab, "C26", LAB_FALSE,
-            _("HTTP is bytes in a stream: %zu bytes written by send() were the request, and recv() brought %zu: "
-              "status %d, headers, and a page of %zu bytes, as Content-Length said. A browser does no more on its "
-              "socket, but for what keeps others from reading along (TLS)."),
-            page->n_request, page->n_response, page->status, page->n_body);
+        lab_verdict(lab, "C26", LAB_FALSE,
+                    _("HTTP is bytes in a stream: %zu bytes written by send() were the request, and recv() brought "
+                      "%zu: status %d, "
+                      "headers, and a page of %zu bytes, as Content-Length said. The socket knew nothing of HTTP; both "
+                      "programs did."),
+                    page->n_request, page->n_response, page->status, page->n_body);
     else
         lab_verdict(
             lab, "C26", LAB_NOT_SHOWN,

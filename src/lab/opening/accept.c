@@ -239,6 +239,11 @@ static void judge_order(struct lab *lab, const struct order *order, const struct
         lab_figure(lab, "C5", "completed_first", order->completed_first);
         lab_answer(lab, "%s", order->completed_first ? "b" : "a");
     }
+    if (order->n < 2) {
+        lab_verdict(lab, "C5", LAB_NOT_SHOWN, _("Only %u could wait at once, so there was no order to be seen."),
+                    order->n);
+        return;
+    }
     if (in_order && blocking->blocked && (!order->late_shown || order->completed_first)) {
         lab_verdict(
             lab, "C5", LAB_TRUE,
@@ -281,12 +286,13 @@ static void judge_new(struct lab *lab, const struct blocking *blocking, const st
     lab_figure_text(lab, "C6", "negative_result", opening_result(negative->result));
     lab_figure(lab, "C6", "negative_lost", negative->client_ended);
     if (connected && !listens) {
-        lab_verdict(lab, "C6", LAB_TRUE,
-                    _("A new descriptor, connected to the client, with SO_ACCEPTCONN 0 (the listener's: %d). The length "
-                      "says how much the buffer takes: with %d, %u bytes of the address were written and it became %d; "
-                      "with 0, %u were written.%s"),
-                    blocking->listener_listens, small->length_given, small->n_written, small->length_returned,
-                    none->n_written, negative_text);
+        lab_verdict(
+            lab, "C6", LAB_TRUE,
+            _("A new descriptor, connected to the client, with SO_ACCEPTCONN 0 (the listener's: %d). The length "
+              "says how much the buffer takes: with %d, %u bytes of the address were written and it became %d; "
+              "with 0, %u were written.%s"),
+            blocking->listener_listens, small->length_given, small->n_written, small->length_returned, none->n_written,
+            negative_text);
     } else {
         lab_verdict(lab, "C6", LAB_FALSE, _("The descriptor was %s, %s, and %s."), is_new ? _("new") : _("not new"),
                     connected ? _("connected to the client") : _("not connected to the client"),

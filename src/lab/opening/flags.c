@@ -117,7 +117,7 @@ static void run(struct lab *lab)
     if (!ecn) {
         lab_footnote(lab, _("(a) tcp_ecn could not be set here: nobody asked for ECN, and its bits may stay unseen."));
     } else if (!accurate) {
-        lab_say(lab, _("AE belongs to accurate ECN, which this kernel does not speak: it refuses tcp_ecn 3."));
+        lab_say(lab, _("AE belongs to accurate ECN, which this kernel does not offer."));
     }
     lab_answer(lab, "%s", n_seen > N_FLAGS_OF_1981 ? "c" : n_seen == N_FLAGS_OF_1981 ? "b" : "a");
     if (n_seen > N_FLAGS_OF_1981) {

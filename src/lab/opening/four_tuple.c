@@ -121,17 +121,23 @@ static void run(struct lab *lab)
     list(&bench);
     lab_answer(lab, "%s", second < 0 ? "a" : first_lives ? "b" : "c");
     lab_say(lab,
-            _("%u of %d clients were connected to the one port %u at once. One of them spoke, and %u of the server's "
-              "%u sockets heard it: the client's port tells them apart."),
+            n_heard == 1
+                ? _("%u of %d clients were connected to the one port %u at once. One of them spoke, and %u of the "
+                    "server's %u sockets heard it: the client's port tells them apart.")
+                : _("%u of %d clients were connected to the one port %u at once. One of them spoke, and %u of the "
+                    "server's %u sockets heard it."),
             n, N_CLIENTS, bench.port[0], n_heard, n);
     lab_say(lab,
             _("From the client's port %u a connection to server port %u gave %s, and from the same port another to "
-              "%u gave %s; the first was %s then. SO_REUSEADDR is what lets two sockets bind the same port."),
+              "%u gave %s; the first was in %s then. (Both sockets had set SO_REUSEADDR, to bind the same port.)"),
             port, bench.port[0], opening_result(first), bench.port[1], opening_result(second),
             tcp_state_name(opening_state(fd[0])));
     lab_say(lab,
-            _("The very same four a second time, port %u to port %u: %s, as there would be no telling the two "
-              "connections apart. A socket that is connected cannot be connected elsewhere either: %s."),
+            again < 0
+                ? _("The very same four a second time, port %u to port %u: %s, as there would be no telling the two "
+                    "connections apart. A socket that is connected cannot be connected elsewhere either: %s.")
+                : _("The very same four a second time, port %u to port %u: %s. A connected socket, connected "
+                    "elsewhere: %s."),
             port, bench.port[0], opening_result(again), opening_result(same_socket));
 }
 
@@ -150,9 +156,9 @@ const struct experiment experiment_four_tuple = {
            "port p to port 7008 of that server?"),
     .choices = choices,
     .by_hand = "sonde serve echo :7007 :7008 &\n"
-               "for p in 7007 7008; do sleep 60 | sonde connect -p 40404 :$p & done\n"
-               "sonde watch --once 40404\n"
-               "sonde connect -p 40404 :7007   # the very same once more",
+               "sleep 60 | sonde connect -4 -p 40404 :7007 &\n"
+               "sleep 60 | sonde connect -4 -p 40404 :7008 &\n"
+               "sonde connect -4 -p 40404 :7007   # the very same once more",
     .read = "RFC 9293, 3.3.1 and 3.4; ip(7), SO_REUSEADDR; connect(2)",
     .settings = NULL,
     .run = run,

@@ -180,7 +180,7 @@ const struct experiment experiment_listener = {
     .question = N_("What does recv() on a listening socket do?"),
     .choices = choices,
     .by_hand = "sonde serve hold :7007 &   nc -vz 127.0.0.1 7007\n"
-               "python3 -c 'import socket as S; s=S.socket(); s.listen(); s.recv(1)'",
+               "python3 -c 'import socket; socket.create_server((\"\",0)).recv(1)'",
     .read = "listen(2); socket(7), SO_ACCEPTCONN; tcp(7); pipe(7), SIGPIPE",
     .settings = NULL,
     .run = run,

@@ -160,12 +160,12 @@ static void run(struct lab *lab)
     opening_table(lab, 2, heads);
     lab_cell(lab, "%s", _("a port on which nobody listens"));
     lab_cell(lab, "%s", opening_result(refusal.result));
-    lab_cell(lab, "%s", _("the port to which the client itself is bound"));
+    lab_cell(lab, "%s", _("the port that is the client's own"));
     lab_cell(lab, "%s", opening_result(self.result));
     lab_cell(lab, "%s", _("a listener whose accept queue is full"));
     lab_cell(lab, full == TCP_STATE_SYN_SENT ? _("nothing yet: %s") : "%s", tcp_state_name(full));
     lab_table_end(lab);
-    if (refusal.seen && refusal.reset) {
+    if (refusal.seen && refusal.reset && refusal.ack_raw == refusal.seq_raw + 1) {
         lab_say(lab,
                 _("The reset acknowledges the SYN, %u by %u: that is how the client knows that it is meant. A full "
                   "accept queue is another matter (sonde lab overflow), and so is a host or a firewall that keeps "
@@ -193,8 +193,7 @@ const struct experiment experiment_refused = {
     .choices = choices,
     .by_hand = "nc -v 127.0.0.1 1   # or any port where nobody listens\n"
                "sonde connect --trace 127.0.0.1:1\n"
-               "P=127.0.0.1:40404   # a client of itself\n"
-               "echo hello | sonde connect --bind $P --once $P",
+               "echo hello | nc -s 127.0.0.1 -p 40404 127.0.0.1 40404",
     .read = "RFC 9293, 3.5.2 (reset generation) and 3.5 (simultaneous open); connect(2)",
     .settings = settings,
     .run = run,

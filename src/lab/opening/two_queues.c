@@ -120,7 +120,9 @@ static void judge_queues(struct lab *lab, const struct both *both, int64_t synco
     lab_figure(lab, "C2", "half_open_second", both->half_open_second);
     lab_figure(lab, "C2", "completed_left", both->completed_left);
     lab_figure(lab, "C2", "half_open_left", both->half_open_left);
-    if (!both->half_open) {
+    if (!both->completed) {
+        lab_verdict(lab, "C2", LAB_NOT_SHOWN, _("With a limit of %u there is no room for both at once."), both->limit);
+    } else if (!both->half_open) {
         lab_verdict(lab, "C2", LAB_NOT_SHOWN,
                     _("With tcp_syncookies %" PRId64 " this kernel kept no half-open connection at all."), syncookies);
     } else if (both->half_open_left && !both->completed_left) {
@@ -129,7 +131,7 @@ static void judge_queues(struct lab *lab, const struct both *both, int64_t synco
             _("Both are counted for each listener: one had %u half-open and %u completed, and another had room "
               "for %u half-open of its own. But only the completed wait in a queue of the listener: when it was "
               "closed, those %u were gone, while %u of the %u half-open were still there, in the kernel's table "
-"of all connections."),
+              "of all connections."),
             both->half_open, both->completed, both->half_open_second, both->completed, both->half_open_left,
             both->half_open);
     } else {
@@ -150,17 +152,23 @@ static void judge_bound(struct lab *lab, const struct row *asked, const struct b
     lab_figure(lab, "C3", "half_open_held", asked->half_open);
     lab_figure(lab, "C3", "both_completed", both->completed);
     lab_figure(lab, "C3", "both_half_open", both->half_open);
-    if (!both->half_open) {
+    if (!both->completed) {
+        lab_verdict(lab, "C3", LAB_NOT_SHOWN, _("With a limit of %u there is no room for both at once."), both->limit);
+    } else if (!both->half_open) {
         lab_verdict(lab, "C3", LAB_NOT_SHOWN,
                     _("The accept queue held %u with backlog %d (limit %u); with tcp_syncookies %" PRId64
                       " there were no half-open connections to add."),
                     asked->completed, asked->backlog, asked->limit, syncookies);
     } else if (sum > both->limit + 1) {
+        bool one_more = asked->completed == asked->limit + 1 && asked->half_open == asked->limit + 1;
+
         lab_verdict(
             lab, "C3", LAB_FALSE,
-            _("Each has a bound of its own, and it is the smaller of backlog and somaxconn, here %u: alone, the "
-              "accept queue held %u and the half-open were %u (full means more than the limit), and %u + %u = "
-              "%u stood at once."),
+            one_more ? _("Each has a bound of its own, and it is the smaller of backlog and somaxconn, here %u: alone, "
+                         "the accept queue held %u and the half-open were %u (full means more than the limit), and "
+                         "%u + %u = %u stood at once.")
+                     : _("Each has a bound of its own. With a limit of %u the accept queue alone held %u, and the "
+                         "half-open alone were %u; %u + %u = %u stood at once."),
             asked->limit, asked->completed, asked->half_open, both->completed, both->half_open, sum);
     } else {
         lab_verdict(lab, "C3", LAB_TRUE, _("With a limit of %u, no more than %u + %u = %u stood at once."), both->limit,
@@ -247,6 +255,16 @@ static void run(struct lab *lab)
               "were left."),
             BACKLOG_ASKED, both.completed, both.half_open, both.completed + both.half_open, both.completed_left,
             both.half_open_left);
+    for (unsigned i = 0; i < n_rows; i++) {
+        if (syncookies == 0 && rows[i].half_open && rows[i].half_open < rows[i].completed) {
+            lab_say(lab,
+                    _("With tcp_syncookies 0, tcp_max_syn_backlog (%" PRId64
+                      ") bounds the half-open too: where the limit "
+                      "is %u, there were %u."),
+                    lab_setting(lab, END_B, "net.ipv4.tcp_max_syn_backlog"), rows[i].limit, rows[i].half_open);
+            break;
+        }
+    }
     lab_say(lab,
             _("Limits that were read from the kernel, and not filled: listen(fd, %d) got %u where somaxconn is "
               "%" PRId64 "."),

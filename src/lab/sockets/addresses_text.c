@@ -81,8 +81,8 @@ void addresses_text(struct lab *lab)
         show_text(lab, texts[i]);
     lab_table_end(lab);
     if (inet_addr("255.255.255.255") == inet_addr("256.0.0.1"))
-        lab_footnote(lab, _("inet_addr gives 0x%x for 255.255.255.255 and for what is no address at all."),
-                     inet_addr("256.0.0.1"));
+        lab_say(lab, _("inet_addr gives 0x%x for 255.255.255.255 and for what is no address at all."),
+                inet_addr("256.0.0.1"));
 }
 
 static void given_row(struct lab *lab, const char *what, const char *value)

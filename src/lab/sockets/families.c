@@ -417,7 +417,7 @@ const struct experiment experiment_families = {
     .choices = choices,
     .by_hand = "python3 -c 'import socket; socket.socket(socket.AF_X25)'\n"
                "python3 -c 'import socket as s; s.socket(s.AF_INET, s.SOCK_STREAM, 132)'\n"
-               "ncat --sctp -l 7009    # its error is socket()'s",
+               "nc.openbsd -lU /tmp/lab.sock & sonde connect unix:/tmp/lab.sock",
     .read = "socket(2); address_families(7); packet(7); raw(7); RFC 8684 (MPTCP), RFC 3828 (UDP-Lite)",
     .settings = settings,
     .run = run,

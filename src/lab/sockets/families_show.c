@@ -19,8 +19,8 @@ static const struct {
 } meanings[] = {
     {EAFNOSUPPORT, "family", N_("this kernel has no such family")},
     {ESOCKTNOSUPPORT, "type", N_("the family has no such type")},
-    {EPROTONOSUPPORT, "protocol", N_("not with this protocol")},
-    {EPERM, "EPERM", N_("not permitted: lacks a capability")},
+    {EPROTONOSUPPORT, "proto", N_("not with this protocol")},
+    {EPERM, "perm", N_("not permitted: lacks a capability")},
     {EACCES, "EACCES", N_("not allowed to this user or group")},
     {ENODEV, "ENODEV", N_("there is no device to carry it")},
     {EINVAL, "EINVAL", N_("there is no such number")},

@@ -19,7 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define WITHIN_MS 300
+#define WITHIN_MS 1000
 #define ETHERTYPE_EXPERIMENTAL 0x88b5 /* IEEE 802: local experimental ethertype 1 */
 #define PROTOCOL_EXPERIMENTAL 253     /* RFC 3692 */
 #define FRAME_MIN 60
@@ -192,7 +192,7 @@ static void datagram_by_hand(struct skip *skip)
 {
     struct lab *lab = skip->lab;
     const char *made_up = "10.0.0.77"; /* of A's network, and nobody's */
-    const struct timeval within = {.tv_usec = WITHIN_MS * 1000};
+    const struct timeval within = {.tv_sec = WITHIN_MS / 1000};
     uint8_t frame[FRAME_MIN + 64];
     char from[64] = "", seen[256];
     uint16_t from_port = 0;

@@ -234,11 +234,12 @@ static void split_crossed(struct ladder *ladder, const struct held *news)
     }
 }
 
-/* Two that cross are both drawn in two rows: else the second would seem to be answered by the first. */
+/* Two that cross are both drawn in two rows: else the second would seem to be answered by the first. And so is what
+ * follows one that has two: else it would seem to arrive before that. */
 static bool crosses(const struct ladder *ladder, const struct held *held)
 {
     for (unsigned i = 0; i < ladder->n_due; i++) {
-        if (ladder->due[i]->connection == held->connection && ladder->due[i]->segment.from != held->segment.from)
+        if (ladder->due[i]->connection == held->connection)
             return true;
     }
     return false;

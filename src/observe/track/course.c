@@ -450,10 +450,19 @@ static struct joined *original_leaves(struct courses *courses, unsigned view, in
 }
 
 /* What it says was there before it left: those have arrived, whatever their stamps say. */
-static void arrive_shown(struct courses *courses, unsigned view, int64_t left_ns, const struct decoded *decoded)
+static void arrive_shown(struct courses *courses, unsigned view, int64_t left_ns, const struct decoded *decoded,
+                         const struct sonde_address end[2])
 {
+    struct shown_by by = {.view = view, .until_ns = left_ns + SHOWN_NS, .segment = decoded};
+    struct conversation *conv = tracker_find(courses->view[view].tracker, IPPROTO_TCP, &end[0], &end[1]);
+    if (conv) {
+        enum event_end peer = other_end(own_end(view, conv));
+        const struct flow *flow = &((struct tracked *)conv)->flow[peer];
+        by.has_known = flow->based;
+        by.known = conv->side[peer].isn + (uint32_t)flow->nxt;
+    }
     struct flight *flight;
-    while ((flight = flights_pop_shown(&courses->flights, view, left_ns + SHOWN_NS, decoded))) {
+    while ((flight = flights_pop_shown(&courses->flights, &by))) {
         flight->arrived_ns = left_ns;
         flight->event.arrived_ns = left_ns > flight->left_ns ? left_ns : flight->left_ns;
         arrive(courses, flight, left_ns);
@@ -470,7 +479,7 @@ static struct joined *transport_leaves(struct courses *courses, int64_t left_ns,
     if (copy)
         return decoded->protocol == IPPROTO_TCP ? copy_leaves(courses, view, left_ns, packet, decoded, end) : NULL;
     if (decoded->protocol == IPPROTO_TCP)
-        arrive_shown(courses, view, left_ns, decoded);
+        arrive_shown(courses, view, left_ns, decoded, end);
     return original_leaves(courses, view, left_ns, packet, decoded, end);
 }
 

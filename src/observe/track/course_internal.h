@@ -71,9 +71,17 @@ struct flight *flight_new(const struct decoded *decoded);
 bool flights_push(struct flights *flights, struct flight *flight);
 /* NULL: none is due by then. */
 struct flight *flights_pop(struct flights *flights, int64_t until_ns);
-/* One that is on its way to that view, due by then, and that this segment from there shows to have arrived. NULL: none.
- */
-struct flight *flights_pop_shown(struct flights *flights, unsigned to, int64_t until_ns, const struct decoded *answer);
+/* What a segment that leaves a view shows to have arrived there. */
+struct shown_by {
+    unsigned view;
+    int64_t until_ns; /* what is due by then */
+    const struct decoded *segment;
+    bool has_known;
+    uint32_t known; /* bytes below were there already: it does not show when they came again */
+};
+
+/* One that it shows to have arrived. NULL: none. */
+struct flight *flights_pop_shown(struct flights *flights, const struct shown_by *by);
 bool flights_full(const struct flights *flights);
 
 /* ---- */

@@ -91,10 +91,10 @@ static bool same_address(const struct decoded *one, const struct decode_address 
     return memcmp(a->bytes, b->bytes, one->network == DECODE_IPV6 ? 16 : 4) == 0;
 }
 
-static bool is_shown(const struct flight *flight, const struct decoded *answer)
+static bool is_shown(const struct flight *flight, const struct shown_by *by)
 {
-    const struct decoded *sent = &flight->decoded;
-    if (flight->awaits || sent->network != answer->network || sent->protocol != IPPROTO_TCP ||
+    const struct decoded *sent = &flight->decoded, *answer = by->segment;
+    if (flight->to != by->view || flight->awaits || sent->network != answer->network || sent->protocol != IPPROTO_TCP ||
         sent->source_port != answer->destination_port || sent->destination_port != answer->source_port ||
         !same_address(sent, &sent->source, &answer->destination) ||
         !same_address(sent, &sent->destination, &answer->source))
@@ -102,24 +102,24 @@ static bool is_shown(const struct flight *flight, const struct decoded *answer)
     uint32_t end =
         sent->seq + sent->n_payload + ((sent->flags & SEGMENT_SYN) != 0) + ((sent->flags & SEGMENT_FIN) != 0);
     if (answer->flags & SEGMENT_ACK)
-        return end != sent->seq && (int32_t)(answer->ack - end) >= 0;
+        return end != sent->seq && (int32_t)(answer->ack - end) >= 0 &&
+               (!by->has_known || (int32_t)(end - by->known) > 0);
     return answer->flags & SEGMENT_RST && sent->flags & SEGMENT_ACK && answer->seq == sent->ack;
 }
 
 /* What is due by then stands above what is not. */
-static size_t find_shown(const struct flights *flights, size_t at, unsigned to, int64_t until_ns,
-                         const struct decoded *answer)
+static size_t find_shown(const struct flights *flights, size_t at, const struct shown_by *by)
 {
-    if (at >= flights->n || flights->heap[at]->at_ns > until_ns)
+    if (at >= flights->n || flights->heap[at]->at_ns > by->until_ns)
         return SIZE_MAX;
-    if (flights->heap[at]->to == to && is_shown(flights->heap[at], answer))
+    if (is_shown(flights->heap[at], by))
         return at;
-    size_t found = find_shown(flights, 2 * at + 1, to, until_ns, answer);
-    return found != SIZE_MAX ? found : find_shown(flights, 2 * at + 2, to, until_ns, answer);
+    size_t found = find_shown(flights, 2 * at + 1, by);
+    return found != SIZE_MAX ? found : find_shown(flights, 2 * at + 2, by);
 }
 
-struct flight *flights_pop_shown(struct flights *flights, unsigned to, int64_t until_ns, const struct decoded *answer)
+struct flight *flights_pop_shown(struct flights *flights, const struct shown_by *by)
 {
-    size_t at = find_shown(flights, 0, to, until_ns, answer);
+    size_t at = find_shown(flights, 0, by);
     return at != SIZE_MAX ? take_out(flights, at) : NULL;
 }
