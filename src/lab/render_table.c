@@ -116,7 +116,7 @@ static const char *next_line(const char *text, unsigned width, char ret_line[CEL
 {
     size_t n = 0;
     while (*text) {
-        size_t n_blanks = n > 0 ? strspn(text, " ") : 0, n_word = strcspn(text + n_blanks, " ");
+        size_t n_blanks = strspn(text, " "), n_word = strcspn(text + n_blanks, " ");
         if (n > 0 && n_word > 0) {
             char longer[CELL_BYTES];
             snprintf(longer, sizeof longer, "%.*s%.*s", (int)n, ret_line, (int)(n_blanks + n_word), text);

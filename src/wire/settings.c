@@ -121,7 +121,8 @@ struct inherited *inherited_read(void)
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         char path[PATH_BYTES];
         int n = snprintf(path, sizeof path, "net/ipv4/%s", entry->d_name);
-        if (strncmp(entry->d_name, "tcp_", 4) == 0 && n > 0 && (size_t)n < sizeof path)
+        bool is_secret = strcmp(entry->d_name, "tcp_fastopen_key") == 0;
+        if (strncmp(entry->d_name, "tcp_", 4) == 0 && !is_secret && n > 0 && (size_t)n < sizeof path)
             remember(inherited, path);
     }
     if (folder)

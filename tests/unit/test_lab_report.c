@@ -260,6 +260,33 @@ static void a_table_is_made_to_fit(void **state)
     }
 }
 
+static void blanks_of_cells_stay(void **state)
+{
+    struct report *report = filled();
+    struct report_table *table = &report_add(report, REPORT_TABLE, NULL)->table;
+    static const char *const cells[] = {"  sa_family", "2  bytes", "   ", "x  "};
+    (void)state;
+    table->n_columns = 2;
+    table->n_cells = 4;
+    table->cells = calloc(4, sizeof *table->cells);
+    table->heads[0] = strdup("member");
+    table->heads[1] = strdup("size");
+    for (size_t i = 0; i < 4; i++)
+        table->cells[i] = strdup(cells[i]);
+    for (unsigned width = 1; width < 40; width++) {
+        char *text = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&text, &n);
+        render_table(table, 0, &(struct render_options){.width = width, .unicode = true}, out);
+        fclose(out);
+        assert_non_null(strstr(text, "\n  sa_family"));
+        if (width > 30)
+            assert_non_null(strstr(text, "  sa_family  2  bytes\n"));
+        free(text);
+    }
+    report_free(report);
+}
+
 static char *rendered(const struct report *report, void (*render)(const struct report *report, FILE *out))
 {
     char *text = NULL;
@@ -409,6 +436,7 @@ int main(void)
         cmocka_unit_test(settings_tell_what_was_changed),
         cmocka_unit_test(columns_of_numbers_are_set_to_the_right),
         cmocka_unit_test(a_table_is_made_to_fit),
+        cmocka_unit_test(blanks_of_cells_stay),
         cmocka_unit_test(json_has_a_line_for_each_claim),
         cmocka_unit_test(markdown_has_a_row_for_each_claim),
         cmocka_unit_test(every_value_stands_on_its_axes),

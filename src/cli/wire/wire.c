@@ -63,7 +63,7 @@ struct run {
     int64_t server_over_ns;    /* seen to be over then; 0: not yet */
     unsigned n_typed;          /* Ctrl-C */
     int by_signal;             /* that ended us; 0: none */
-    bool server_said, wire_is_gone, waited_long;
+    bool server_said, wire_is_gone;
 };
 
 int64_t verb_now_ns(void)

@@ -82,10 +82,11 @@ void clients_open(struct clients *clients, unsigned n, uint16_t port)
     for (unsigned i = 0; i < clients->n; i++) {
         n_waiting += opening_state(clients->fd[i]) != TCP_STATE_ESTABLISHED;
     }
+    /* one after the other: a SYN that comes before the last one's ACK would find room that is as good as taken */
     for (unsigned i = 0; i < n; i++) {
         clients_connect(clients, clients_bound(clients), port);
+        clients_decided(clients, n_drops - n_waiting);
     }
-    clients_decided(clients, n_drops - n_waiting);
 }
 
 struct clients_look clients_look(struct clients *clients, uint16_t server_port)

@@ -30,7 +30,8 @@ struct clients_look {
 /* Binds a new client to a port of the kernel's choice, for rules that name it; connects nowhere yet. Its index. */
 unsigned clients_bound(struct clients *clients);
 void clients_connect(struct clients *clients, unsigned index, uint16_t port);
-/* So many more clients of that server port; returns when each is ESTABLISHED or its SYN was dropped by the server. */
+/* So many more clients of that server port, one after the other; returns when each is ESTABLISHED or its SYN was
+ * dropped by the server. */
 void clients_open(struct clients *clients, unsigned n, uint16_t port);
 /* Waits until no client's fate is open: `n_drops` is ListenDrops before they began. */
 void clients_decided(struct clients *clients, int64_t n_drops);

@@ -143,7 +143,7 @@ const struct experiment experiment_two_paths = {
     .by_hand =
         "ip route get 127.0.0.1            # which way the next packet takes\n"
         "ip route show; ip monitor route   # while changing networks, a connection can live on if its address does",
-    .read = "RFC 791, 2.3 (each datagram is routed by itself); RFC 9293, 3.3.1; ip-route(8)",
+    .read = "RFC 791, 1.4 (each datagram is an entity of its own); RFC 9293, 3.3.1; ip-route(8)",
     .settings = settings,
     .run = run,
 };

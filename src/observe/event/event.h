@@ -181,7 +181,7 @@ enum reset_cause {
     RESET_REFUSED,     /* nobody listens there */
     RESET_UNREAD,      /* closed with received data unread, or data came for a socket that was closed */
     RESET_AFTER_CLOSE, /* data came for an end that had closed completely */
-    RESET_ABORT,       /* out of the blue: SO_LINGER 0, a crash, or a middlebox */
+    RESET_ABORT,       /* out of the blue: unread data, SO_LINGER 0, a crash, or a middlebox */
     RESET_TIMEOUT,     /* behind repeats that nobody answered */
     RESET_NO_SUCH,     /* of a connection that this end does not know (any more) */
     N_RESET_CAUSES,

@@ -17,7 +17,7 @@ static const char *reset_words(enum reset_cause cause)
     static const char *const words[N_RESET_CAUSES] = {
         [RESET_UNREAD] = N_("reset: closed with data unread, or data came for a closed socket"),
         [RESET_AFTER_CLOSE] = N_("reset: data came for an end that had closed completely"),
-        [RESET_ABORT] = N_("reset out of the blue: SO_LINGER 0, a crash, or a middlebox"),
+        [RESET_ABORT] = N_("reset out of the blue: unread data, SO_LINGER 0, a crash, or a middlebox"),
         [RESET_TIMEOUT] = N_("reset behind repeats that nobody answered"),
         [RESET_NO_SUCH] = N_("reset: this end does not know the connection (any more)"),
     };
