@@ -157,14 +157,14 @@ SONDE_API uint64_t sonde_frame_decoder_taken_bytes(const struct sonde_frame_deco
  */
 
 /* What goes before and behind a message, which itself is sent as it is. */
-struct sonde_frame_wrap {
+struct sonde_frame_envelope {
     uint8_t head[24], tail[SONDE_FRAME_DELIMITER_MAX];
     uint8_t n_head, n_tail;
 };
 
 /* -ENOTSUP: slip and cobs change the bytes themselves; sonde_frame_encode is for them. */
 SONDE_API int sonde_frame_wrap(const struct sonde_frame *frame, const void *data, size_t n_bytes,
-                               struct sonde_frame_wrap *ret_wrap);
+                               struct sonde_frame_envelope *ret_wrap);
 
 /* The most that a message of so many bytes becomes. SIZE_MAX: more than can be said. */
 SONDE_API size_t sonde_frame_bound(const struct sonde_frame *frame, size_t n_bytes);

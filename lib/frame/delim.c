@@ -90,7 +90,7 @@ static int take(struct sonde_frame_decoder *decoder, const unsigned char *data, 
 
 /* The first delimiter that the other side finds must be the one behind the message. */
 static int wrap(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap)
+                struct sonde_frame_envelope *ret_wrap)
 {
     size_t n_delimiter = frame->n_delimiter;
     size_t n_last = n_bytes < n_delimiter - 1 ? n_bytes : n_delimiter - 1;

@@ -5,10 +5,10 @@
 #include <string.h>
 
 int sonde_frame_wrap(const struct sonde_frame *frame, const void *data, size_t n_bytes,
-                     struct sonde_frame_wrap *ret_wrap)
+                     struct sonde_frame_envelope *ret_wrap)
 {
     const struct frame_codec *codec = frame_codec_of(frame);
-    struct sonde_frame_wrap wrap = {.n_head = 0};
+    struct sonde_frame_envelope wrap = {.n_head = 0};
 
     if (codec == NULL)
         return -EINVAL;
@@ -23,7 +23,7 @@ int sonde_frame_wrap(const struct sonde_frame *frame, const void *data, size_t n
 size_t sonde_frame_bound(const struct sonde_frame *frame, size_t n_bytes)
 {
     const struct frame_codec *codec = frame_codec_of(frame);
-    const struct sonde_frame_wrap *wrap = NULL;
+    const struct sonde_frame_envelope *wrap = NULL;
     size_t n_most = sizeof wrap->head + sizeof wrap->tail;
 
     if (codec != NULL && codec->bound != NULL)
@@ -35,7 +35,7 @@ int sonde_frame_encode(const struct sonde_frame *frame, const void *data, size_t
                        size_t size_bytes, size_t *ret_n_bytes)
 {
     const struct frame_codec *codec = frame_codec_of(frame);
-    struct sonde_frame_wrap wrap;
+    struct sonde_frame_envelope wrap;
     unsigned char *to = ret_bytes;
 
     if (codec == NULL)

@@ -16,7 +16,7 @@ static int head(const struct sonde_frame *frame, const unsigned char *data, size
 }
 
 static int wrap(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap)
+                struct sonde_frame_envelope *ret_wrap)
 {
     (void)data, (void)ret_wrap;
     return n_bytes == frame->fixed_bytes ? 0 : -EMSGSIZE;

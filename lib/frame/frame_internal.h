@@ -75,7 +75,7 @@ struct frame_codec {
 
     /* One of them: wrap, or escape with its bound. */
     int (*wrap)(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap);
+                struct sonde_frame_envelope *ret_wrap);
     size_t (*bound)(size_t n_bytes);
     int (*escape)(const unsigned char *data, size_t n_bytes, unsigned char *ret_bytes, size_t *ret_n_bytes);
 };

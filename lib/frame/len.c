@@ -32,7 +32,7 @@ static int head(const struct sonde_frame *frame, const unsigned char *data, size
 
 /* It is there as a whole: but does its field say so? */
 static int wrap(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap)
+                struct sonde_frame_envelope *ret_wrap)
 {
     struct frame_head found = {.n_body = 0};
 

@@ -40,7 +40,7 @@ static int head(const struct sonde_frame *frame, const unsigned char *data, size
 }
 
 static int wrap(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap)
+                struct sonde_frame_envelope *ret_wrap)
 {
     (void)frame, (void)data;
     ret_wrap->n_head = (uint8_t)snprintf((char *)ret_wrap->head, sizeof ret_wrap->head, "%zu:", n_bytes);

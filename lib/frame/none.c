@@ -14,7 +14,7 @@ static int take(struct sonde_frame_decoder *decoder, const unsigned char *data, 
 }
 
 static int wrap(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap)
+                struct sonde_frame_envelope *ret_wrap)
 {
     (void)frame, (void)data, (void)ret_wrap;
     return n_bytes > 0 ? 0 : -EBADMSG;

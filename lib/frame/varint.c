@@ -30,7 +30,7 @@ static int head(const struct sonde_frame *frame, const unsigned char *data, size
 }
 
 static int wrap(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,
-                struct sonde_frame_wrap *ret_wrap)
+                struct sonde_frame_envelope *ret_wrap)
 {
     uint64_t number = n_bytes;
 

@@ -13,7 +13,7 @@ static int head(unsigned width, bool big_endian, const unsigned char *data, size
     return 1;
 }
 
-static int wrap(unsigned width, bool big_endian, size_t n_bytes, struct sonde_frame_wrap *ret_wrap)
+static int wrap(unsigned width, bool big_endian, size_t n_bytes, struct sonde_frame_envelope *ret_wrap)
 {
     if (n_bytes >> 4 * width >> 4 * width != 0)
         return -EMSGSIZE;
@@ -30,7 +30,7 @@ static int wrap(unsigned width, bool big_endian, size_t n_bytes, struct sonde_fr
         return head(width, big_endian, data, n_bytes, ret_head);                                                       \
     }                                                                                                                  \
     static int wrap_##codec(const struct sonde_frame *frame, const unsigned char *data, size_t n_bytes,                \
-                            struct sonde_frame_wrap *ret_wrap)                                                         \
+                            struct sonde_frame_envelope *ret_wrap)                                                     \
     {                                                                                                                  \
         (void)frame, (void)data;                                                                                       \
         return wrap(width, big_endian, n_bytes, ret_wrap);                                                             \

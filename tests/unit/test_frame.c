@@ -277,7 +277,7 @@ static void test_refused(void **state)
         assert_int_equal(n_wire, 4711);
     }
     struct sonde_frame frame = frame_of("cobs"), broken = {.codec = (enum sonde_frame_codec)77};
-    struct sonde_frame_wrap wrap;
+    struct sonde_frame_envelope wrap;
     assert_int_equal(sonde_frame_wrap(&frame, "a", 1, &wrap), -ENOTSUP);
     assert_int_equal(sonde_frame_encode(&frame, "a", 1, wire, 1, &n_wire), -ENOBUFS);
     assert_int_equal(sonde_frame_wrap(&broken, "a", 1, &wrap), -EINVAL);

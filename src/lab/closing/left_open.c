@@ -102,7 +102,7 @@ static void tell(struct lab *lab, const struct result *result)
     lab_cell(lab, "close()");
     lab_cell(lab, "%s", send_text(result->first_send));
     lab_cell(lab, "%s", result->reset ? _("answered by a reset: nobody reads there") : _("no reset within 3 s"));
-    lab_cell(lab, _("close(), and the reset has come"));
+    lab_cell(lab, "%s", result->reset ? _("close(), and the reset has come") : _("close(), once more"));
     lab_cell(lab, "%s", send_text(result->second_send));
     lab_cell(lab, "%s", result->second_send < 0 ? sonde_strerror((int)result->second_send) : _("taken"));
     lab_cell(lab, "shutdown(SHUT_WR)");

@@ -37,7 +37,8 @@ static bool in_state(void *data)
     struct look *look = data;
 
     return lab_socket_of(look->lab, look->end, look->local_port, look->peer_port, &look->info) &&
-           look->info.state == look->state && look->info.timer == TIMER_TIME_WAIT;
+           look->info.state == look->state &&
+           (look->info.timer == TIMER_TIME_WAIT || look->info.timer == TIMER_KEEPALIVE);
 }
 
 static bool is_gone(void *data)
@@ -48,7 +49,8 @@ static bool is_gone(void *data)
 }
 
 /* The client closes; the server too, or never. What the client's kernel says of how long the entry has still to wait;
- * -1: it did not come to that. */
+ * -1: it did not come to that. (Where tcp_fin_timeout is longer than TIME_WAIT, a socket in FIN_WAIT_2 waits for the
+ * difference first, under another timer: what is left of that is what is given then.) */
 static int64_t waits_ns(struct lab *lab, struct party *client, struct party *server, bool server_closes,
                         struct look *ret_look)
 {
@@ -125,18 +127,21 @@ static const char *result_text(int result)
 struct measured {
     int64_t time_wait_ns[2], fin_wait_2_ns[2]; /* with the machine's tcp_fin_timeout, and with a short one */
     int64_t fin_timeout[2];
-    int64_t whole_ns; /* --full: how long it really lasted; 0: not waited for */
+    int64_t rtt_ns[2]; /* of a wire's; 0: there is none */
+    int64_t whole_ns;  /* --full: how long it really lasted; 0: not waited for */
 };
 
 static void tell_table(struct lab *lab, const struct measured *measured)
 {
-    static const char *const heads[] = {FIN_TIMEOUT, N_("TIME_WAIT ends in"), N_("FIN_WAIT_2, no process, ends in")};
+    static const char *const heads[] = {FIN_TIMEOUT, N_("round trip"), N_("TIME_WAIT ends in"),
+                                        N_("FIN_WAIT_2 ends in")};
 
-    lab_table(lab, 3, heads);
+    lab_table(lab, 4, heads);
     for (unsigned i = 0; i < 2; i++) {
         if (measured->fin_timeout[i] < 0)
             continue;
         lab_cell(lab, _("%lld s"), (long long)measured->fin_timeout[i]);
+        lab_cell(lab, "%s", measured->rtt_ns[i] ? lab_time_text(measured->rtt_ns[i]) : _("loopback"));
         lab_cell(lab, "%s",
                  measured->time_wait_ns[i] < 0 ? _("not reached") : lab_time_text(measured->time_wait_ns[i]));
         lab_cell(lab, "%s",
@@ -151,7 +156,10 @@ static void judge(struct lab *lab, const struct measured *measured)
     bool changed = second >= 0 && llabs(first - second) > NS_PER_S;
 
     if (first < 0) {
-        lab_verdict(lab, "C48", LAB_NOT_SHOWN, _("The connection did not come to TIME_WAIT within 3 s."));
+        lab_verdict(lab, "C48", LAB_NOT_SHOWN,
+                    _("The connection did not come to TIME_WAIT within 3 s. (tcp_max_tw_buckets, which bounds how many "
+                      "there may be, is %lld.)"),
+                    (long long)lab_setting(lab, END_A, "net.ipv4.tcp_max_tw_buckets"));
         return;
     }
     lab_figure(lab, "C48", "time_wait_s", (double)first / NS_PER_S);
@@ -167,13 +175,18 @@ static void judge(struct lab *lab, const struct measured *measured)
                     _("It waits %s here, and %s with " FIN_TIMEOUT " set to " SHORT_FIN_TIMEOUT
                       ": a setting, no property of the path."),
                     lab_time_text(first), lab_time_text(second));
+    else if (second >= 0)
+        lab_verdict(lab, "C48", LAB_DEPENDS,
+                    _("It waits, but for a time that is fixed: %s, as the kernel's own countdown says, and %s with "
+                      "another round trip and " FIN_TIMEOUT " at " SHORT_FIN_TIMEOUT
+                      " (which is for FIN_WAIT_2 without a process). RFC 9293 puts MSL at 2 minutes, which would "
+                      "make 240 s; Linux has its time compiled in, whatever MSL is."),
+                    lab_time_text(first), lab_time_text(second));
     else
-        lab_verdict(
-            lab, "C48", LAB_DEPENDS,
-            _("It waits, but for a time that is fixed: %s here, as the kernel's own countdown says, whatever the "
-              "round trip and " FIN_TIMEOUT " (which is for FIN_WAIT_2 without a process). RFC 9293 puts MSL at "
-              "2 minutes, which would make 240 s; Linux has 60 s compiled in."),
-            lab_time_text(first));
+        lab_verdict(lab, "C48", LAB_DEPENDS,
+                    _("It waits, %s here, as the kernel's own countdown says. RFC 9293 puts MSL at 2 minutes, which "
+                      "would make 240 s."),
+                    lab_time_text(first));
 }
 
 static void tell_binds(struct lab *lab, const struct binds *binds)
@@ -188,17 +201,32 @@ static void tell_binds(struct lab *lab, const struct binds *binds)
                 result_text(binds->without), result_text(binds->with));
 }
 
+/* A round trip for the first and one for the second. */
+static void set_rtt(struct lab *lab, struct measured *measured, unsigned index)
+{
+    static const char *const rules[] = {"delay 1ms", "delay 40ms"};
+    static const int64_t round_trips_ns[] = {2 * NS_PER_MS, 80 * NS_PER_MS};
+
+    if (!lab_wire(lab))
+        return;
+    lab_rules(lab, END_A, rules[index]);
+    lab_rules(lab, END_B, rules[index]);
+    measured->rtt_ns[index] = round_trips_ns[index];
+}
+
 static void run(struct lab *lab)
 {
     struct party *client = lab_party(lab, "client", END_A), *server = lab_party(lab, "server", END_B);
     struct measured measured = {.fin_timeout = {-1, -1}};
     struct look kept, look;
-    int64_t began_ns = lab_now();
 
+    set_rtt(lab, &measured, 0);
     measured.fin_timeout[0] = lab_setting(lab, END_A, FIN_TIMEOUT);
     measured.time_wait_ns[0] = waits_ns(lab, client, server, true, &kept);
+    int64_t began_ns = lab_now();
     measured.fin_wait_2_ns[0] = waits_ns(lab, client, server, false, &look);
     if (lab_set(lab, END_A, FIN_TIMEOUT, SHORT_FIN_TIMEOUT)) {
+        set_rtt(lab, &measured, 1);
         measured.fin_timeout[1] = lab_setting(lab, END_A, FIN_TIMEOUT);
         measured.time_wait_ns[1] = waits_ns(lab, client, server, true, &look);
         measured.fin_wait_2_ns[1] = waits_ns(lab, client, server, false, &look);
@@ -228,8 +256,8 @@ const struct experiment experiment_time_wait = {
     .systems = "S18",
     .milliseconds = 400,
     .done = N_("A client closes first, and its kernel is asked how long the entry in TIME_WAIT has still to wait; then "
-               "one whose server never closes, which stays in FIN_WAIT_2. Both again with tcp_fin_timeout at 5 s. "
-               "Nobody waits for the end, unless --full is given."),
+               "one whose server never closes, which stays in FIN_WAIT_2. Both again with tcp_fin_timeout at 5 s "
+               "and a longer round trip. Nobody waits for the end, unless --full is given."),
     .question = N_("How many seconds does TIME_WAIT last on this kernel?"),
     .by_hand = "printf 'hello\\n' | nc -N 127.0.0.1 7007       # with sonde serve echo & before\n"
                "sonde watch --once state time-wait           # the countdown is in the TIMER column",

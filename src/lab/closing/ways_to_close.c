@@ -302,8 +302,8 @@ static void judge_holders(struct lab *lab, const struct outcome outcomes[N_WAYS]
     if (n_as_said == n_orderly && outcomes[SIMULTANEOUS].as_meant)
         lab_verdict(lab, "C51", LAB_TRUE,
                     _("%u of %u: the client's kernel kept it when the client closed first, the server's when the "
-                      "server did. When both closed before the other's FIN had come, both kept it. Of the two that "
-                      "ended by a reset (%u and %u of them seen) it was left with: %s, %s."),
+                      "server did. When both closed before the other's FIN had come, both kept it. Where a reset "
+                      "ended it instead (%u and %u seen), it was left with: %s, %s."),
                     n_as_said, n_orderly, outcomes[UNREAD].n_resets, outcomes[LINGER].n_resets,
                     _(holder_words[outcomes[UNREAD].holder]), _(holder_words[outcomes[LINGER].holder]));
     else

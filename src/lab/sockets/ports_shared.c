@@ -35,6 +35,7 @@ struct shared {
     struct second *second;
     int listener;
     uint16_t port;
+    unsigned n_many;           /* connections that fit into an accept queue: somaxconn may be small */
     unsigned n_ways, n_worked; /* ways to share the port that were tried, beside the plain one */
     int plain;                 /* result of the plain one */
 };
@@ -213,7 +214,7 @@ static void reuse_port(struct shared *shared, unsigned *ret_first, unsigned *ret
     tell(shared, _("SO_REUSEPORT on both"), result);
     shared->n_worked += result == 0;
     if (result == 0) {
-        unsigned n = connect_many(shared, N_CONNECTIONS, clients);
+        unsigned n = connect_many(shared, shared->n_many, clients);
         if (child_run(accept_all, shared->second, false) == 0)
             *ret_second = shared->second->n_accepted;
         *ret_first = n - *ret_second;
@@ -242,8 +243,8 @@ static void judge(const struct shared *shared, unsigned n_first, unsigned n_seco
         lab_verdict(
             lab, "C62", LAB_FALSE,
             _("The second program got %s for the same protocol, address and port, but in %u of %u other ways one "
-              "port number served both, or several sockets. With SO_REUSEPORT %u connections were divided %u to "
-              "%u."),
+              "port number served both, or several sockets. With SO_REUSEPORT, of %u connections one got %u and the "
+              "other %u."),
             sonde_error_name(shared->plain), shared->n_worked, shared->n_ways, n_first + n_second, n_first, n_second);
     else
         lab_verdict(
@@ -269,6 +270,8 @@ void ports_shared(struct lab *lab)
         call_listen(shared.first, shared.listener, N_CONNECTIONS) < 0)
         lab_give_up(lab, _("No listener could be made on 127.0.0.1."));
     shared.port = lab_local_port(shared.listener);
+    int64_t somaxconn = lab_setting(lab, END_B, "net.core.somaxconn");
+    shared.n_many = somaxconn >= 0 && somaxconn < N_CONNECTIONS ? (unsigned)somaxconn + 1 : N_CONNECTIONS;
     lab_say(lab, _("The port of the first program, tried by a second one (C62):"));
     lab_table(lab, 2, heads);
     try_second(&shared, _("TCP twice, the same address"), "plain", SOCK_STREAM, "127.0.0.1");

@@ -5,7 +5,7 @@
  * connection over a long path is given up after about as long as one over a short path, but after fewer
  * retransmissions.
  *
- * Four senders wait at the same time, each in a thread of its own.
+ * Three senders and one that connects wait at the same time, each in a thread of its own.
  */
 #include "lab/call.h"
 #include "lab/table.h"
@@ -19,6 +19,7 @@
 
 #define RETRIES2 "net.ipv4.tcp_retries2"
 #define SYN_RETRIES "net.ipv4.tcp_syn_retries"
+#define SYN_LINEAR "net.ipv4.tcp_syn_linear_timeouts"
 #define PATIENCE_NS (20 * NS_PER_S)
 
 enum { NEAR_FEW, NEAR_MORE, FAR_MORE, N_SENDERS };
@@ -43,7 +44,7 @@ struct sender {
     int error;
     int64_t retries;
     uint32_t rto_us;
-    unsigned n_again;
+    unsigned n_again, n_probes; /* n_probes: tail probes among them */
 };
 
 struct syn {
@@ -111,8 +112,13 @@ static void count(struct lab *lab, struct sender *sender)
     const struct lab_segment *segments = lab_segments(lab, sender->client_port, &n);
     unsigned n_sent = 0;
 
-    for (size_t i = 0; i < n; i++)
-        n_sent += segments[i].segment.from == sender->plan->end && segments[i].segment.n_bytes > 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct event_segment *segment = &segments[i].segment;
+        if (segment->from != sender->plan->end || segment->n_bytes == 0)
+            continue;
+        n_sent++;
+        sender->n_probes += has_note(segment->notes, NOTE_AGAIN_TLP);
+    }
     sender->n_again = n_sent > 0 ? n_sent - 1 : 0;
 }
 
@@ -144,9 +150,15 @@ static void tell(struct lab *lab, const struct sender senders[N_SENDERS], const 
         lab_cell(lab, "%s", sender->error < 0 ? sonde_error_name(sender->error) : "0");
     }
     lab_table_end(lab);
+    int64_t syn_retries = lab_setting(lab, END_A, SYN_RETRIES), linear = lab_setting(lab, END_A, SYN_LINEAR);
     lab_say(lab, _("connect() where nothing answers, tcp_syn_retries %lld: %u SYNs, %s after %s."),
-            (long long)lab_setting(lab, END_A, SYN_RETRIES), syn->n_syns,
-            syn->error < 0 ? sonde_error_name(syn->error) : _("no error"), lab_time_text(syn->took_ns));
+            (long long)syn_retries, syn->n_syns, syn->error < 0 ? sonde_error_name(syn->error) : _("no error"),
+            lab_time_text(syn->took_ns));
+    if (linear > 0 && syn->n_syns > syn_retries + 1)
+        lab_say(lab,
+                _("More than the setting says: the first pauses are of the same length (tcp_syn_linear_timeouts %lld), "
+                  "and here too it is the time of so many doubled ones that counts."),
+                (long long)linear);
 }
 
 static void judge(struct lab *lab, const struct sender senders[N_SENDERS], const struct syn *syn,
@@ -158,6 +170,8 @@ static void judge(struct lab *lab, const struct sender senders[N_SENDERS], const
     for (unsigned i = 0; i < N_SENDERS; i++) {
         snprintf(name, sizeof name, "sent_again_%u", i + 1);
         lab_figure(lab, "C45", name, senders[i].n_again);
+        snprintf(name, sizeof name, "rto_first_ms_%u", i + 1);
+        lab_figure(lab, "C45", name, senders[i].rto_us / 1000.0);
         snprintf(name, sizeof name, "given_up_after_ms_%u", i + 1);
         lab_figure(lab, "C45", name, (double)(senders[i].gave_up_ns - senders[i].sent_ns) / NS_PER_MS);
     }
@@ -167,16 +181,26 @@ static void judge(struct lab *lab, const struct sender senders[N_SENDERS], const
         return;
     }
     lab_answer(lab, "%s", far->n_again < near->n_again ? "a" : far->n_again == near->n_again ? "b" : "c");
-    bool always_three = few->n_again == 3 && near->n_again == 3 && far->n_again == 3;
+    if (few->n_again == 3 && near->n_again == 3 && far->n_again == 3) {
+        lab_verdict(lab, "C45", LAB_TRUE,
+                    _("3 retransmissions each time, with tcp_retries2 %lld, with %lld, and with that over the long "
+                      "path."),
+                    (long long)few->retries, (long long)near->retries);
+        return;
+    }
+    unsigned n_probes = few->n_probes + near->n_probes + far->n_probes;
     lab_verdict(
-        lab, "C45", always_three ? LAB_TRUE : LAB_FALSE,
+        lab, "C45", LAB_FALSE,
         _("%u retransmissions in %s with tcp_retries2 %lld, %u in %s with %lld, and over the long path, with %lld as "
-          "well, %u in %s: what the setting gives is a time, computed from the smallest timeout, and the count "
-          "follows from it. (Tail probes are among them.) This machine's setting is %lld. For SYNs it is "
-          "tcp_syn_retries: %u were sent with %lld."),
+          "well, %u in %s%s.%s This machine's setting is %lld. For SYNs it is tcp_syn_retries: %u were sent with "
+          "%lld."),
         few->n_again, lab_time_text(few->gave_up_ns - few->sent_ns), (long long)few->retries, near->n_again,
         lab_time_text(near->gave_up_ns - near->sent_ns), (long long)near->retries, (long long)far->retries,
-        far->n_again, lab_time_text(far->gave_up_ns - far->sent_ns), (long long)machine_retries, syn->n_syns,
+        far->n_again, lab_time_text(far->gave_up_ns - far->sent_ns),
+        far->n_again < near->n_again ? _(": what the setting gives is a time, computed from the smallest timeout, and "
+                                         "the count follows from it")
+                                     : "",
+        n_probes > 0 ? _(" (Tail probes are among them.)") : "", (long long)machine_retries, syn->n_syns,
         (long long)lab_setting(lab, END_A, SYN_RETRIES));
 }
 
@@ -217,8 +241,7 @@ static const struct lab_claim claims[] = {
 
 static const char *const choices[] = {N_("a) fewer"), N_("b) as many"), N_("c) more"), NULL};
 
-static const char *const settings[] = {RETRIES2, SYN_RETRIES, "net.ipv4.tcp_syn_linear_timeouts",
-                                       "net.ipv4.tcp_retries1", NULL};
+static const char *const settings[] = {RETRIES2, SYN_RETRIES, SYN_LINEAR, "net.ipv4.tcp_retries1", NULL};
 
 const struct experiment experiment_giving_up = {
     .name = "giving-up",

@@ -43,6 +43,7 @@ struct outcome {
     int64_t first_again_ns; /* from a sending of those bytes to the next one; the longest is the last */
     int64_t by_timer_ns;    /* of the one that the timer sent; 0: none */
     int64_t rtt_ns, rto_ns; /* before the accident */
+    bool sack;              /* agreed on by both ends */
 };
 
 /* When those bytes had been sent before. */
@@ -98,6 +99,7 @@ static void run_accident(struct lab *lab, struct party *client, struct party *se
     if (lab_tcp_info(pair.client, &info)) {
         ret_outcome->rtt_ns = info.tcpi_rtt * NS_PER_US;
         ret_outcome->rto_ns = info.tcpi_rto * NS_PER_US;
+        ret_outcome->sack = info.tcpi_options & TCPI_OPT_SACK;
     }
     if (accident->caption)
         lab_watch(client, pair.client);
@@ -123,12 +125,14 @@ static const char *means(const struct outcome *outcome)
 {
     if (outcome->n_again == 0)
         return _("not needed");
-    if (outcome->n_needless == outcome->n_again)
-        return _("selective ACK, needlessly");
+    if (outcome->n_fast > 0 && outcome->n_needless == outcome->n_again)
+        return outcome->sack ? _("selective ACK, needlessly") : _("duplicate ACKs, needlessly");
     if (outcome->n_timer > 0)
         return outcome->n_probe > 0 ? _("tail probe, then timer") : _("timer");
+    if (outcome->n_fast > 0 && outcome->n_probe > 0)
+        return outcome->sack ? _("tail probe, then selective ACK") : _("tail probe, then duplicate ACKs");
     if (outcome->n_fast > 0)
-        return outcome->n_probe > 0 ? _("tail probe, then selective ACK") : _("selective ACK");
+        return outcome->sack ? _("selective ACK") : _("duplicate ACKs");
     return outcome->n_probe > 0 ? _("tail probe") : _("not told apart");
 }
 
@@ -165,14 +169,16 @@ static void judge(struct lab *lab, const struct outcome outcomes[N_ACCIDENTS])
                     timer->n_again);
         return;
     }
+    const char *after_ack = outcomes[AN_ACK].n_again == 0
+                                ? _("and for a lost acknowledgement none went again, since the next one covered it")
+                                : _("and for a lost acknowledgement something went again as well");
     lab_verdict(
         lab, "C43", LAB_TRUE,
-        _("With nothing behind it to be acknowledged, and its first copy lost as well, the timer sent it again, %s "
-          "after the copy (RTO was %s). But the timer is the last resort: with others behind it the lost segment "
-          "went again after %s (%s), the last of ten after %s (%s); and for a lost acknowledgement %u went again, "
-          "since the next one covered it."),
+        _("With nothing behind it to be acknowledged, and its first copy lost as well, the timer sent it again, "
+          "%s after the copy (RTO was %s at first). But the timer is the last resort: with others behind it "
+          "the lost segment went again after %s (%s), the last of ten after %s (%s); %s."),
         lab_time_text(timer->by_timer_ns), lab_time_text(timer->rto_ns), lab_time_text(fast->first_again_ns),
-        means(fast), lab_time_text(tail->first_again_ns), means(tail), outcomes[AN_ACK].n_again);
+        means(fast), lab_time_text(tail->first_again_ns), means(tail), after_ack);
 }
 
 static void run(struct lab *lab)

@@ -217,9 +217,9 @@ static void judge_rto(struct lab *lab, const struct estimate estimates[N_PATHS],
     }
     lab_verdict(
         lab, "C44", adapts ? LAB_TRUE : LAB_FALSE,
-        _("RTO was %s where a round trip took %s, and %s where it took %s: the smoothed round trip, and its "
-          "variation, for which this kernel puts in a floor (%s more than the round trip at least, here). At each "
-          "expiry it grew, by a factor of %.2f or more."),
+        _("RTO was %s where a round trip took %s, and %s where it took %s: the smoothed round trip and some times its "
+          "variation, for which the kernel puts in a least value (RTO was %s more than the round trip or longer, "
+          "here). From one expiry to the next the pause grew, by a factor of %.2f or more."),
         lab_time_text(near->rto_us * NS_PER_US), lab_time_text(near->rtt_us * NS_PER_US),
         lab_time_text(far->rto_us * NS_PER_US), lab_time_text(far->rtt_us * NS_PER_US),
         lab_time_text(((near->rto_us - near->rtt_us) < (far->rto_us - far->rtt_us) ? near->rto_us - near->rtt_us
@@ -245,13 +245,20 @@ static void judge_timers(struct lab *lab, const struct expiries *expiries)
                     _("The timer did not run out while several segments were in flight (%u)."), expiries->n_unacked);
         return;
     }
+    if (n_most >= expiries->n_unacked) {
+        lab_verdict(lab, "C57", LAB_TRUE,
+                    _("%u segments were in flight and all were lost. While nothing passed the timer ran out %u times, "
+                      "and sent %u of them at once."),
+                    expiries->n_unacked, n_before, n_most);
+        return;
+    }
     lab_verdict(
-        lab, "C57", n_most < expiries->n_unacked ? LAB_FALSE : LAB_TRUE,
-        _("%u segments were in flight and all were lost. While nothing passed the timer ran out %u times, and sent "
-          "at most %u segment: the oldest, %u of %u times. The kernel shows %s for the connection; the others "
+        lab, "C57", LAB_FALSE,
+        _("%u segments were in flight and all were lost. While nothing passed the timer ran out %u times, and sent no "
+          "more than %u each time: the oldest, %u of %u times. The kernel shows %s for the connection; the others "
           "wait until that one is acknowledged."),
         expiries->n_unacked, n_before, n_most, n_oldest, n_before,
-        expiries->one_timer ? _("one retransmission timer") : _("no single timer"));
+        expiries->one_timer ? _("one retransmission timer") : _("no retransmission timer"));
 }
 
 static void run(struct lab *lab)
