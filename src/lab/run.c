@@ -24,6 +24,7 @@ struct running {
     int fd;
     int64_t start_ns, deadline_ns;
     bool interrupted, too_late;
+    int start_error; /* there was no process; a negative errno */
     struct lab_result result;
     size_t n_result; /* bytes of it that came */
     char *text;
@@ -133,7 +134,12 @@ static int reap(struct running *running, bool may_end)
 
 static void why_none(const struct running *running, int status, char *ret_text, size_t size_bytes)
 {
-    if (running->too_late)
+    if (running->start_error == -EAGAIN)
+        snprintf(ret_text, size_bytes, _("No process could be made for the experiment: there may be no more here."));
+    else if (running->start_error < 0)
+        snprintf(ret_text, size_bytes, _("No process could be made for the experiment: %s."),
+                 sonde_strerror(running->start_error));
+    else if (running->too_late)
         snprintf(ret_text, size_bytes, _("The experiment had not ended after %.0f s, and was stopped."),
                  (double)(running->deadline_ns - running->start_ns) / NS_PER_S);
     else if (WIFSIGNALED(status))
@@ -185,9 +191,13 @@ int lab_run(const struct experiment *experiment, const struct lab_request *reque
     int64_t usual_ns = WATCHDOG_FACTOR * (int64_t)experiment->milliseconds * NS_PER_MS +
                        (request->full ? WATCHDOG_FULL_NS : WATCHDOG_NS);
     running.deadline_ns = running.start_ns + (request->watchdog_ns > 0 ? request->watchdog_ns : usual_ns);
-    int error = start(experiment, request, out, &running);
-    if (error < 0)
+    int error = running.start_error = start(experiment, request, out, &running);
+    if (error < 0) {
+        error = report_death(experiment, request, &running, 0, out, &outcome);
+        if (error == 0)
+            *ret_outcome = outcome;
         return error;
+    }
     wait_for(&running, signal_fd);
     bool whole = running.n_result == sizeof running.result && running.result.magic == LAB_RESULT_MAGIC &&
                  running.n_text == running.result.n_text;

@@ -98,6 +98,15 @@ static void put_pair_half(struct nlmsghdr *header, const char *name, uint32_t mt
     mnl_attr_put(header, IFLA_ADDRESS, sizeof hardware, hardware);
 }
 
+/* With no descriptor left for a socket, the errno of if_nametoindex is of what it looked for instead. */
+static int find_index(const char *name)
+{
+    unsigned index = if_nametoindex(name);
+    if (index > 0)
+        return (int)index;
+    return errno == ENODEV ? -ENODEV : -EMFILE;
+}
+
 static int make_pair(struct links *links, const struct spaces *spaces, uint32_t mtu, enum event_end end, unsigned path)
 {
     struct message message;
@@ -119,8 +128,8 @@ static int make_pair(struct links *links, const struct spaces *spaces, uint32_t 
     int error = ask(links->netlink[WIRE_BETWEEN], header);
     if (error < 0)
         return error;
-    links->index[end][path] = (int)if_nametoindex(names_between[end][path]);
-    return links->index[end][path] > 0 ? 0 : -errno;
+    links->index[end][path] = find_index(names_between[end][path]);
+    return links->index[end][path] > 0 ? 0 : links->index[end][path];
 }
 
 static int open_netlink(struct links *links, const struct spaces *spaces)
@@ -162,8 +171,8 @@ int links_make(struct links *links, const struct spaces *spaces, uint32_t mtu, u
     for (enum event_end end = END_A; end < N_ENDS && error == 0; end++) {
         error = spaces_enter(spaces, end);
         for (unsigned path = 0; path < n_paths && error == 0; path++) {
-            links->remote[end][path] = (int)if_nametoindex(names[path]);
-            error = links->remote[end][path] > 0 ? 0 : -errno;
+            links->remote[end][path] = find_index(names[path]);
+            error = links->remote[end][path] > 0 ? 0 : links->remote[end][path];
         }
     }
     int back = spaces_enter(spaces, WIRE_BETWEEN);

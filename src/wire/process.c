@@ -162,9 +162,12 @@ static int begin(struct process *process)
     int fds[WIRE_FDS_MAX];
     unsigned n_fds = 0;
     struct pollfd wait = {.fd = process->fd, .events = POLLIN};
-    if (!is_request_socket(process->fd) || poll(&wait, 1, BEGIN_WAIT_MS) != 1 ||
-        message_receive(process->fd, &request, sizeof request, fds, WIRE_FDS_MAX, &n_fds) < 0 ||
-        request.magic != WIRE_MAGIC || request.operation != WIRE_BEGIN)
+    if (!is_request_socket(process->fd) || poll(&wait, 1, BEGIN_WAIT_MS) != 1)
+        return -EPROTO;
+    int error = message_receive(process->fd, &request, sizeof request, fds, WIRE_FDS_MAX, &n_fds);
+    if (error == -EPIPE)
+        return error; /* the starter was ended before it had asked for anything */
+    if (error < 0 || request.magic != WIRE_MAGIC || request.operation != WIRE_BEGIN)
         return -EPROTO;
     process->starter = n_fds == 1 || n_fds == 3 ? fds[0] : -1;
     answer.number = request.number;
@@ -179,7 +182,7 @@ static int begin(struct process *process)
     if (answer.result == 0 && process->spaces.user >= 0)
         fds[n_fds++] = process->spaces.user;
     answer.n_fds = n_fds;
-    int error = message_send(process->fd, &answer, sizeof answer, fds, n_fds);
+    error = message_send(process->fd, &answer, sizeof answer, fds, n_fds);
     return answer.result < 0 ? answer.result : error;
 }
 

@@ -95,6 +95,8 @@ static const char *find_sentence(int error, const char *call)
         return strcmp(call, "packet socket") == 0 ? "this kernel has no packet sockets: modprobe af_packet as root "
                                                     "loads them, if they were built (CONFIG_PACKET)"
                                                   : NULL;
+    case EAGAIN:
+        return strcmp(call, "posix_spawn") == 0 ? "no more processes may be made here: ulimit -u limits them" : NULL;
     case ENOENT:
         return access("/proc/self/ns/net", F_OK) < 0 ? "there is no /proc here, without which no namespace can be "
                                                        "made: mount it (mount -t proc proc /proc), as root"

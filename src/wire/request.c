@@ -87,7 +87,8 @@ int message_receive(int fd, void *ret_message, size_t n_bytes, int *ret_fds, uns
     if (n != (ssize_t)n_bytes || header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         while (n_fds > 0)
             close(ret_fds[--n_fds]);
-        return -EPROTO;
+        /* Descriptors that were sent and did not come: we may not have more. */
+        return n == (ssize_t)n_bytes && !(header.msg_flags & MSG_TRUNC) ? -EMFILE : -EPROTO;
     }
     *ret_n_fds = n_fds;
     return 0;

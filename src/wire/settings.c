@@ -92,7 +92,9 @@ int sysctl_write(const char *path, const char *value)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int error = write(fd, value, strlen(value)) < 0 ? -errno : 0;
+    /* To write nothing does nothing: an empty value is an empty line. */
+    const char *line = *value ? value : "\n";
+    int error = write(fd, line, strlen(line)) < 0 ? -errno : 0;
     close(fd);
     return error;
 }

@@ -82,6 +82,8 @@ static int ask(struct wire *wire, struct wire_request *request, const int *fds, 
         error = await_answer(wire);
     if (error == 0)
         error = message_receive(wire->fd, ret_answer, sizeof *ret_answer, ret_fds, WIRE_FDS_MAX, &n_given);
+    if (error == -EMFILE)
+        return error; /* it is answered; the next one may be taken */
     if (error == 0 &&
         (ret_answer->magic != WIRE_MAGIC || ret_answer->number != request->number || ret_answer->n_fds != n_given)) {
         while (n_given > 0)
@@ -158,7 +160,9 @@ int wire_sysctl_set(struct wire *wire, enum event_end end, const char *name, con
 {
     struct wire_request request = {.operation = WIRE_SYSCTL_SET, .place = end};
     struct wire_answer answer;
-    if (strlen(name) >= sizeof request.sysctl.name || strlen(value) >= sizeof request.sysctl.value)
+    /* Of several lines the kernel takes the first, and says nothing of the others. */
+    if (strlen(name) >= sizeof request.sysctl.name || strlen(value) >= sizeof request.sysctl.value ||
+        strchr(value, '\n'))
         return -EINVAL;
     strcpy(request.sysctl.name, name);
     strcpy(request.sysctl.value, value);

@@ -33,7 +33,7 @@ def test_timer(command, user):
     assert claims["C44"]["verdict"] == "true", claims["C44"]
     assert figures["rto_far_ms"] > figures["rto_near_ms"]
     assert figures["rto_far_ms"] > figures["rtt_far_ms"]
-    assert figures["least_growth"] >= 1.6
+    assert figures["least_growth"] > 1, "twice, on a machine where timers are not late"
     assert claims["C57"]["verdict"] == "false", claims["C57"]
     assert claims["C57"]["figures"]["segments_at_an_expiry"] < claims["C57"]["figures"]["segments_in_flight"]
 
@@ -42,9 +42,11 @@ def test_giving_up(command, user):
     claim = lab_claims.run(command, "giving-up", prefix=user)["C45"]
     figures = claim["figures"]
     assert claim["verdict"] == "false", claim
-    assert figures["sent_again_1"] < figures["sent_again_2"], "2 and 3 over the short path"
-    assert figures["sent_again_3"] < figures["sent_again_2"], "3 over the long path and the short one"
-    assert figures["given_up_after_ms_1"] < figures["given_up_after_ms_2"]
+    assert 0 < figures["sent_again_1"] <= figures["sent_again_2"], "1 and 2, both over the short path"
+    assert figures["sent_again_3"] < figures["sent_again_2"], "2, over the long path and the short one"
+    for number, retries in (1, 1), (2, 2), (3, 2):
+        least = (2 ** (retries + 1) - 1) * 200  # what so many doublings of the least timeout come to
+        assert figures[f"given_up_after_ms_{number}"] > least
     assert figures["syns"] >= 2
 
 

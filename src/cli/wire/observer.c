@@ -348,10 +348,16 @@ static bool say_cannot_write(const char *path, int error)
 {
     char word[WORD_MAX];
     escape_short(path, strlen(path), word, sizeof word);
-    if (error == -ENOENT)
-        say(_("%s stays empty: there was no connection to draw."), word);
-    else
-        say(_("%s cannot be written: %s."), word, sonde_strerror(error));
+    say(_("%s cannot be written: %s."), word, sonde_strerror(error));
+    return false;
+}
+
+/* What was opened and cannot be finished because there is nothing: no picture without a connection. */
+static bool say_stays_empty(const char *path)
+{
+    char word[WORD_MAX];
+    escape_short(path, strlen(path), word, sizeof word);
+    say(_("%s stays empty: there was no connection to draw."), word);
     return false;
 }
 
@@ -490,7 +496,9 @@ bool observer_finish(struct observer *observer)
                            : run->view == &view_write ? run->settings->write
                            : run->view == &view_json  ? run->settings->title
                                                       : "--trace";
-        if (error < 0)
+        if (error == -ENOENT)
+            all_written = say_stays_empty(path);
+        else if (error < 0)
             all_written = say_cannot_write(path, error);
     }
     return all_written;

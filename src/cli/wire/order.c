@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PACKETS_MAX (256 * 1024)
+#define BYTES_MAX ((size_t)256 << 20) /* with offloads, a packet has up to 64 KiB */
 
 static bool before(const struct taken *one, const struct taken *other)
 {
@@ -14,7 +15,7 @@ static bool before(const struct taken *one, const struct taken *other)
 
 bool order_is_full(const struct packet_order *order)
 {
-    return order->n >= PACKETS_MAX;
+    return order->n >= PACKETS_MAX || order->n_bytes >= BYTES_MAX;
 }
 
 static bool make_room(struct packet_order *order)
@@ -44,6 +45,7 @@ void order_put(struct packet_order *order, const struct wire_packet *packet, boo
                             .packet = *packet};
     memcpy(taken->data, packet->data, packet->n_captured);
     taken->packet.data = taken->data;
+    order->n_bytes += packet->n_captured;
     size_t at = order->n++;
     for (; at > 0 && before(taken, order->heap[(at - 1) / 2]); at = (at - 1) / 2)
         order->heap[at] = order->heap[(at - 1) / 2];
@@ -65,6 +67,7 @@ struct taken *order_take(struct packet_order *order, int64_t until_ns)
     }
     if (order->n > 0)
         order->heap[at] = last;
+    order->n_bytes -= first->packet.n_captured;
     return first;
 }
 

@@ -40,6 +40,7 @@
 #define WAIT_MOST_MS 500
 #define GOES_ON_NS (500 * NS_PER_MS)
 #define STATUS_SIGNAL 128
+#define TAP_BYTES (64u << 20)
 #define SEEDS 1000000000u /* short enough to be typed */
 #define WORDS_BYTES 1024
 
@@ -86,7 +87,9 @@ static void say_error_of(const struct program *program)
 {
     char word[WORD_MAX];
     escape_short(program->argv[0], strlen(program->argv[0]), word, sizeof word);
-    if (program->entered)
+    if (program->error == -EAGAIN)
+        say(_("%s cannot be started: no more processes may be made here."), word);
+    else if (program->entered)
         say(_("%s cannot be executed: %s."), word, sonde_strerror(program->error));
     else
         say(_("%s cannot be started on the wire: %s."), word, sonde_strerror(program->error));
@@ -99,7 +102,6 @@ static bool start_program(struct run *run, enum event_end end)
         return true;
     run->program[end].error = error;
     run->program[end].ended = run->program[end].over = true;
-    say_error_of(&run->program[end]);
     return false;
 }
 
@@ -334,12 +336,16 @@ static bool start_wire(struct run *run)
         .rules = {run->rules[END_A], run->rules[END_B]},
         .seed = run->seed,
         .snap_bytes = observer_is_wanted(run->options) ? UINT16_MAX + 64 : 0,
+        .tap_bytes = TAP_BYTES,
         .inherit_settings = true,
     };
     int error = wire_start(&settings, &run->wire, &why);
     if (error < 0) {
         escape_short(why.detail, strlen(why.detail), detail, sizeof detail);
-        say("%s", detail[0] ? detail : sonde_strerror(error));
+        if (detail[0])
+            say("%s.", detail);
+        else
+            say(_("the wire cannot be made: %s."), sonde_strerror(error));
         return false;
     }
     if (run->options->offloads && (error = wire_set_offloads(run->wire, true)) < 0) {
@@ -399,8 +405,10 @@ static int run_programs(struct run *run, const char *words)
         return EXIT_NETWORK;
     run->ready = ready_new(run->wire);
     enter(run, STAGE_READY, verb_now_ns());
-    if (!start_program(run, END_B))
+    if (!start_program(run, END_B)) {
+        say_error_of(&run->program[END_B]);
         enter(run, STAGE_ENDING, verb_now_ns());
+    }
     while (run->stage != STAGE_OVER)
         turn(run);
     finish(run, &all_written);

@@ -99,7 +99,7 @@ struct taken {
 
 struct packet_order {
     struct taken **heap;
-    size_t n, room;
+    size_t n, room, n_bytes;
     uint64_t n_put, n_no_memory;
 };
 

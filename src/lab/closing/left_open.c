@@ -166,7 +166,7 @@ const struct experiment experiment_left_open = {
            "sends all the same. The same against a server that has only shut down its sending."),
     .question = N_("The server has closed, the client has not. What has become of the client's socket?"),
     .choices = choices,
-    .by_hand = "sonde serve greet tcp://127.0.0.1:1234 &\n"
+    .by_hand = "sonde serve greet 'hello\\n' tcp://127.0.0.1:1234 &\n"
                "sonde connect --peer-eof wait tcp://127.0.0.1:1234    # in another terminal; type something\n"
                "sonde watch --once state close-wait",
     .read = "RFC 9293, 3.6; shutdown(2); tcp(7)",

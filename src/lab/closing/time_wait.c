@@ -259,8 +259,9 @@ const struct experiment experiment_time_wait = {
                "one whose server never closes, which stays in FIN_WAIT_2. Both again with tcp_fin_timeout at 5 s "
                "and a longer round trip. Nobody waits for the end, unless --full is given."),
     .question = N_("How many seconds does TIME_WAIT last on this kernel?"),
-    .by_hand = "printf 'hello\\n' | nc -N 127.0.0.1 7007       # with sonde serve echo & before\n"
-               "sonde watch --once state time-wait           # the countdown is in the TIMER column",
+    .by_hand = "sonde serve echo tcp://127.0.0.1:7007 &\n"
+               "printf 'hello\\n' | nc -N 127.0.0.1 7007\n"
+               "sonde watch --once state time-wait    # the countdown is in the TIMER column",
     .read = "RFC 9293, 3.4.2 (MSL), 3.6.1; tcp(7), tcp_fin_timeout; socket(7), SO_REUSEADDR",
     .settings = settings,
     .run = run,

@@ -185,15 +185,20 @@ static struct address_case accept_address(struct lab *lab, struct party *client,
     unsigned char buffer[sizeof(struct sockaddr_in) + 16];
     int fd = opening_socket(client, lab);
 
-    memset(buffer, 0xa5, sizeof buffer);
+    unsigned char untouched = 0xa5; /* no byte of the address: its port's may be any */
+
     int connected = call_connect(client, fd, lab_address(lab, END_B), port);
     if (connected < 0) {
         lab_give_up(lab, _("The client could not connect: %s."), sonde_strerror(connected));
     }
+    for (uint16_t own = lab_local_port(fd); (own & 0xff) == untouched || own >> 8 == untouched;) {
+        untouched++;
+    }
+    memset(buffer, untouched, sizeof buffer);
     /* not through lab/call: it has no way to ask for a wrong length */
     int given = accept4(listener, (struct sockaddr *)buffer, (socklen_t *)&one.length_returned, SOCK_CLOEXEC);
     one.result = given < 0 ? -errno : 0;
-    while (one.n_written < sizeof buffer && buffer[one.n_written] != 0xa5) {
+    while (one.n_written < sizeof buffer && buffer[one.n_written] != untouched) {
         one.n_written++;
     }
     if (given < 0) {

@@ -226,7 +226,8 @@ const struct experiment experiment_handshake = {
     .choices = choices,
     .by_hand = "sonde wire --trace --delay 20ms -- sonde serve greet 'hello\\n' \\\n"
                "  tcp://10.0.0.2:7007 --- nc -N 10.0.0.2 7007\n"
-               "sonde serve hold :7007 &   nc -v 127.0.0.1 7007   # no data comes",
+               "sonde serve hold :7007 &\n"
+               "nc -v 127.0.0.1 7007   # no data comes",
     .read = "RFC 9293, 3.4 and 3.5; connect(2); tcp(7)",
     .settings = NULL,
     .run = run,

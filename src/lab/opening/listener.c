@@ -179,7 +179,8 @@ const struct experiment experiment_listener = {
            "itself is asked to connect, to read and to write."),
     .question = N_("What does recv() on a listening socket do?"),
     .choices = choices,
-    .by_hand = "sonde serve hold :7007 &   nc -vz 127.0.0.1 7007\n"
+    .by_hand = "sonde serve hold :7007 &\n"
+               "nc -vz 127.0.0.1 7007\n"
                "python3 -c 'import socket; socket.create_server((\"\",0)).recv(1)'",
     .read = "listen(2); socket(7), SO_ACCEPTCONN; tcp(7); pipe(7), SIGPIPE",
     .settings = NULL,

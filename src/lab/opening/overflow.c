@@ -381,7 +381,8 @@ const struct experiment experiment_overflow = {
                    "client's connect() do?"),
     .choices = choices,
     .by_hand = "sonde serve hold 'tcp://:7009?backlog=0' &\n"
-               "sleep 60 | nc 127.0.0.1 7009 &   nc -vz -w 3 127.0.0.1 7009\n"
+               "sleep 60 | nc 127.0.0.1 7009 &\n"
+               "nc -vz -w 3 127.0.0.1 7009\n"
                "sonde watch --once listening",
     .read = "listen(2); tcp(7), tcp_abort_on_overflow; kernel ip-sysctl, tcp_syncookies",
     .settings = settings,

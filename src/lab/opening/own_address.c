@@ -190,7 +190,7 @@ const struct experiment experiment_own_address = {
     .choices = choices,
     .by_hand = "sonde serve echo 127.0.0.1:7007 &   # says who connects\n"
                "sonde connect --bind 127.0.0.77:40404 127.0.0.1:7007 </dev/null\n"
-               "nc -s 127.0.0.77 -p 40405 127.0.0.1 7007 </dev/null",
+               "nc -N -s 127.0.0.77 -p 40405 127.0.0.1 7007 </dev/null",
     .read = "bind(2); ip(7), ip_local_port_range; connect(2)",
     .settings = settings,
     .run = run,

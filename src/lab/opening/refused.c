@@ -193,7 +193,7 @@ const struct experiment experiment_refused = {
     .choices = choices,
     .by_hand = "nc -v 127.0.0.1 1   # or any port where nobody listens\n"
                "sonde connect --trace 127.0.0.1:1\n"
-               "echo hello | nc -s 127.0.0.1 -p 40404 127.0.0.1 40404",
+               "echo hello | nc -N -s 127.0.0.1 -p 40404 127.0.0.1 40404",
     .read = "RFC 9293, 3.5.2 (reset generation) and 3.5 (simultaneous open); connect(2)",
     .settings = settings,
     .run = run,

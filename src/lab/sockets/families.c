@@ -417,7 +417,8 @@ const struct experiment experiment_families = {
     .choices = choices,
     .by_hand = "python3 -c 'import socket; socket.socket(socket.AF_X25)'\n"
                "python3 -c 'import socket as s; s.socket(s.AF_INET, s.SOCK_STREAM, 132)'\n"
-               "nc.openbsd -lU /tmp/lab.sock & sonde connect unix:/tmp/lab.sock",
+               "rm -f /tmp/lab.sock; nc.openbsd -lU /tmp/lab.sock &\n"
+               "sonde connect unix:/tmp/lab.sock",
     .read = "socket(2); address_families(7); packet(7); raw(7); RFC 8684 (MPTCP), RFC 3828 (UDP-Lite)",
     .settings = settings,
     .run = run,

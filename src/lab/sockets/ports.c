@@ -43,7 +43,7 @@ const struct experiment experiment_ports = {
     .by_hand = "sonde serve echo tcp://127.0.0.1:0\n"
                "nc.openbsd -l 127.0.0.1 1023     # as an ordinary user\n"
                "nc.openbsd -lk 127.0.0.1 7009 & nc.openbsd -lk 127.0.0.2 7009 &\n"
-               "sonde watch listening",
+               "sonde watch --once listening",
     .read = "ip(7), socket(7) (SO_REUSEPORT), bind(2); RFC 6335, 6; RFC 6056; kernel ip-sysctl",
     .settings = settings,
     .run = run,

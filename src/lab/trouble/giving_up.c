@@ -258,8 +258,9 @@ const struct experiment experiment_giving_up = {
     .question = N_("The same tcp_retries2, but a round trip of 300 ms instead of 2: how many retransmissions are made "
                    "before it is given up?"),
     .choices = choices,
-    .by_hand = "sonde wire --b-sysctl net.ipv4.tcp_retries2=3 --b-to-a 'stop from 1s' --trace -- \\\n"
-               "  sonde serve chargen tcp://10.0.0.2:7007 --- sh -c 'nc 10.0.0.2 7007 | head -c 100; sleep 8'",
+    .by_hand = "sonde wire --a-sysctl net.ipv4.tcp_retries2=3 --a-to-b 'stop from 1s' --trace -- \\\n"
+               "  sonde serve echo tcp://10.0.0.2:7007 --- \\\n"
+               "  sh -c '(sleep 2; echo hello; sleep 9) | nc 10.0.0.2 7007'",
     .read = "tcp(7), tcp_retries2, tcp_syn_retries; kernel ip-sysctl; RFC 9293, 3.8.3; RFC 1122, 4.2.3.5",
     .settings = settings,
     .run = run,

@@ -25,155 +25,6 @@
 
 #define SHOWN_NS NS_PER_MS
 
-/* ---- conversations */
-
-static struct joined *joined_new(struct courses *courses, const struct conversation *first)
-{
-    struct joined *joined = calloc(1, sizeof *joined);
-    if (!joined) {
-        courses->counts.n_no_memory++;
-        return NULL;
-    }
-    joined->shown = *first;
-    joined->shown.id = ++courses->counts.n_conversations;
-    joined->shown.n_segments = 0;
-    joined->shown.both_watched = true;
-    for (enum event_end end = END_A; end < N_ENDS; end++)
-        joined->state[end] = first->side[end].state;
-    joined->previous = courses->last;
-    *(joined->previous ? &joined->previous->next : &courses->first) = joined;
-    courses->last = joined;
-    return joined;
-}
-
-/* Not before its first event: by then it is known whether anybody listens. */
-static void tell_opened(struct courses *courses, struct joined *joined)
-{
-    if (joined->told)
-        return;
-    joined->told = true;
-    if (courses->handler.opened)
-        courses->handler.opened(&joined->shown, joined->shown.first_ns, courses->user);
-}
-
-static void joined_forget(struct courses *courses, struct joined *joined)
-{
-    tell_opened(courses, joined);
-    int64_t now_ns = joined->shown.last_ns > courses->now_ns ? joined->shown.last_ns : courses->now_ns;
-    if (courses->handler.forgotten)
-        courses->handler.forgotten(&joined->shown, now_ns, courses->user);
-    *(joined->previous ? &joined->previous->next : &courses->first) = joined->next;
-    *(joined->next ? &joined->next->previous : &courses->last) = joined->previous;
-    free(joined);
-}
-
-static void forget_if_over(struct courses *courses, struct joined *joined)
-{
-    if (!courses->ending && !joined->view[0] && !joined->view[1] && joined->n_under_way == 0)
-        joined_forget(courses, joined);
-}
-
-/* The other end may know it already: both opened at once, or this one had forgotten it. */
-static struct joined *find_joined(const struct view *view, const struct conversation *conversation)
-{
-    const struct courses *courses = view->courses;
-    if (courses->is_arrival)
-        return courses->arriving;
-    struct conversation *other = tracker_find(courses->view[!view->index].tracker, conversation->protocol,
-                                              &conversation->side[END_A].address, &conversation->side[END_B].address);
-    struct joined *joined = other ? conversation_user(other) : NULL;
-    return joined && !joined->known[view->index] ? joined : NULL;
-}
-
-/* ---- what the trackers say */
-
-static void on_opened(struct conversation *conversation, int64_t t_ns, void *user)
-{
-    struct view *view = user;
-    struct courses *courses = view->courses;
-    struct joined *joined = find_joined(view, conversation);
-
-    if (!joined && !courses->is_arrival)
-        joined = joined_new(courses, conversation);
-    if (!joined)
-        return;
-    conversation_set_user(conversation, joined);
-    joined->view[view->index] = (struct tracked *)conversation;
-    joined->known[view->index] = true;
-    if (!courses->is_arrival)
-        view->tracker->given_number = joined->n_segments + 1;
-}
-
-static void on_segment(struct conversation *conversation, int64_t t_ns, const struct event_segment *segment, void *user)
-{
-    struct courses *courses = ((struct view *)user)->courses;
-    courses->segment = *segment;
-    courses->has_segment = true;
-}
-
-static void on_datagram(struct conversation *conversation, int64_t t_ns, const struct event_datagram *datagram,
-                        void *user)
-{
-    struct view *view = user;
-    struct courses *courses = view->courses;
-    struct joined *joined = conversation_user(conversation);
-    struct event_datagram event = *datagram;
-
-    if (!joined)
-        return;
-    event.from = (uint8_t)own_end(view->index, &joined->shown);
-    event.fate = courses->fate;
-    event.arrived_ns = courses->fate == FATE_LOST ? 0 : courses->arrived_ns;
-    joined->n_segments = event.number;
-    joined->n_lost[event.from] += courses->fate == FATE_LOST;
-    joined_compose(joined);
-    joined->shown.last_ns = t_ns;
-    tell_opened(courses, joined);
-    if (courses->handler.datagram)
-        courses->handler.datagram(&joined->shown, t_ns, &event, courses->user);
-}
-
-static void on_icmp(struct conversation *conversation, int64_t t_ns, const struct event_icmp *icmp, void *user)
-{
-    struct view *view = user;
-    struct joined *joined = conversation_user(conversation);
-    struct event_icmp event = *icmp;
-
-    if (!joined)
-        return;
-    event.to = (uint8_t)own_end(view->index, &joined->shown);
-    joined_compose(joined);
-    tell_opened(view->courses, joined);
-    if (view->courses->handler.icmp)
-        view->courses->handler.icmp(&joined->shown, t_ns, &event, view->courses->user);
-}
-
-/* Payload in order, as its receiver has it. */
-static void on_data(struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
-                    size_t n_bytes, uint64_t n_missing, bool push, void *user)
-{
-    struct view *view = user;
-    struct joined *joined = conversation_user(conversation);
-
-    if (!joined || from == own_end(view->index, conversation))
-        return;
-    tell_opened(view->courses, joined);
-    view->courses->handler.data(&joined->shown, t_ns, other_end(own_end(view->index, &joined->shown)), data, n_bytes,
-                                n_missing, push, view->courses->user);
-}
-
-static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *user)
-{
-    struct view *view = user;
-    struct joined *joined = conversation_user(conversation);
-
-    if (!joined)
-        return;
-    joined_compose(joined);
-    joined->view[view->index] = NULL;
-    forget_if_over(view->courses, joined);
-}
-
 /* ---- events */
 
 static uint8_t state_in(unsigned view, const struct conversation *conversation)
@@ -187,7 +38,7 @@ static void emit(struct courses *courses, struct joined *joined, int64_t left_ns
     int64_t last_ns = event->arrived_ns > left_ns ? event->arrived_ns : left_ns;
     if (last_ns > joined->shown.last_ns)
         joined->shown.last_ns = last_ns;
-    tell_opened(courses, joined);
+    joined_tell_opened(courses, joined);
     if (courses->handler.segment)
         courses->handler.segment(&joined->shown, left_ns, event, courses->user);
 }
@@ -216,7 +67,7 @@ static void flight_ends(struct courses *courses, struct flight *flight)
     struct joined *joined = flight->joined;
     if (joined) {
         joined->n_under_way--;
-        forget_if_over(courses, joined);
+        joined_forget_if_over(courses, joined);
     }
     free(flight);
 }
@@ -539,14 +390,7 @@ struct courses *courses_new(size_t n_max, const struct track_handler *handler, v
     struct courses *courses = calloc(1, sizeof *courses);
     if (!courses)
         return NULL;
-    struct track_handler inner = {
-        .opened = on_opened,
-        .segment = on_segment,
-        .datagram = on_datagram,
-        .icmp = on_icmp,
-        .data = handler && handler->data ? on_data : NULL,
-        .forgotten = on_forgotten,
-    };
+    struct track_handler inner = course_handler(handler && handler->data);
     if (handler)
         courses->handler = *handler;
     courses->user = user;

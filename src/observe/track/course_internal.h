@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of courses share: course.c (time, and what is told when), flights.c (packets that are under way) and
- * joined.c (one conversation, looked at from both of its ends). */
+/* What the files of courses share: course.c (time, and what is told when), hear.c (what the trackers of both ends
+ * say), flights.c (packets that are under way) and joined.c (one conversation, looked at from both of its ends). */
 #ifndef OBSERVE_TRACK_COURSE_INTERNAL_H
 #define OBSERVE_TRACK_COURSE_INTERNAL_H
 
@@ -110,5 +110,14 @@ struct courses {
     int64_t arrived_ns;
     struct event_segment left; /* of the segment that is leaving; number 0: none is */
 };
+
+/* ---- hear.c */
+
+struct track_handler course_handler(bool data);
+/* Once, before its first event. */
+void joined_tell_opened(struct courses *courses, struct joined *joined);
+void joined_forget(struct courses *courses, struct joined *joined);
+/* Neither end knows it any more, and nothing of it is under way. */
+void joined_forget_if_over(struct courses *courses, struct joined *joined);
 
 #endif
