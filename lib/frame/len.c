@@ -53,7 +53,7 @@ static bool is_valid(const struct sonde_frame *frame)
 
 static size_t least(const struct sonde_frame *frame)
 {
-    return (size_t)frame->offset + frame->width;
+    return (size_t)frame->offset + frame->width + (frame->adjust > 0 ? (size_t)frame->adjust : 0);
 }
 
 /* The next word, and what stands behind its comma. */

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+enum { HEAD_MAX = 24 }; /* more than any length has that stands before its message */
+
 uint64_t frame_read_number(const unsigned char *data, unsigned width, bool big_endian)
 {
     uint64_t number = 0;
@@ -76,7 +78,7 @@ static int take_first(struct sonde_frame_decoder *decoder, const unsigned char *
     if (found == 1)
         decoder->state.head = head;
     ret_step->n_taken = n_bytes;
-    int error = frame_keep(decoder, data, n_bytes, n_whole);
+    int error = frame_keep(decoder, data, n_bytes, found == 1 ? n_whole : decoder->max_bytes + HEAD_MAX);
     return error < 0 ? error : FRAME_MORE;
 }
 
@@ -85,7 +87,7 @@ static int complete_head(struct sonde_frame_decoder *decoder, const unsigned cha
                          size_t *ret_n_taken)
 {
     for (size_t n = 0; n < n_bytes; n++) {
-        int found = frame_keep(decoder, data + n, 1, SIZE_MAX);
+        int found = frame_keep(decoder, data + n, 1, decoder->max_bytes + HEAD_MAX);
         if (found == 0)
             found = read_head(decoder, decoder->kept, decoder->n_kept, &decoder->state.head);
         *ret_n_taken = n + 1;

@@ -31,7 +31,7 @@ struct lab_outcome {
 };
 
 /* No thread may be running, and signal_fd is a signalfd of SIGINT, which is blocked (-1: SIGINT is not waited for).
- * Writes the report to out. Errors: -ENOMEM, and those of pipe(2) and fork(2): nothing was run. */
+ * Writes the report to out, also when no process could be made: it says so. Errors: -ENOMEM. */
 int lab_run(const struct experiment *experiment, const struct lab_request *request, int signal_fd, FILE *out,
             struct lab_outcome *ret_outcome);
 

@@ -52,12 +52,12 @@ static bool start_wire(struct lab *lab)
     lab->wire = NULL;
     const char *reason = why.detail[0] ? why.detail : sonde_strerror(error);
     if (lab->experiment->needs & (LAB_WIRE | LAB_SECOND_PATH)) {
-        snprintf(text, sizeof text, _("It needs two hosts and a wire between them, which could not be made: %s"),
+        snprintf(text, sizeof text, _("It needs two hosts and a wire between them, which could not be made: %s."),
                  reason);
         report_give_up(lab->report, text);
         return false;
     }
-    snprintf(text, sizeof text, _("On this machine's loopback, since namespaces are refused: %s"), reason);
+    snprintf(text, sizeof text, _("On this machine's loopback, since namespaces are refused: %s."), reason);
     lab->report->where = strdup(text);
     return true;
 }
@@ -186,16 +186,15 @@ void lab_finish(struct lab *lab)
 
     lab->report->took_ns = lab_now() - lab->start_ns;
     settings_read(lab);
+    /* Both locks stay taken to the end: other threads may still be at work, and must neither change the report while it
+     * is read nor use the wire that is gone. */
+    pthread_mutex_lock(&lab->wire_lock);
     pthread_mutex_lock(&lab->lock);
     if (lab->report->n_claims > 0)
         report_give_up(lab->report, _("The experiment did not get as far as this."));
     say_what_was_lost(lab);
-    pthread_mutex_unlock(&lab->lock);
     /* No process of the wire is left when the report is read. */
-    pthread_mutex_lock(&lab->wire_lock);
     wire_stop(lab->wire);
-    lab->wire = NULL;
-    pthread_mutex_unlock(&lab->wire_lock);
     send_result(lab);
     _exit(0);
 }

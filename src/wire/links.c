@@ -104,7 +104,7 @@ static int find_index(const char *name)
     unsigned index = if_nametoindex(name);
     if (index > 0)
         return (int)index;
-    return errno == ENODEV ? -ENODEV : -EMFILE;
+    return errno == ENOENT ? -EMFILE : -errno;
 }
 
 static int make_pair(struct links *links, const struct spaces *spaces, uint32_t mtu, enum event_end end, unsigned path)

@@ -19,8 +19,8 @@ int offload_set(int index, bool on)
     int error = 0, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    struct ifreq request = {0};
-    if (!if_indextoname((unsigned)index, request.ifr_name))
+    struct ifreq request = {.ifr_ifindex = index};
+    if (ioctl(fd, SIOCGIFNAME, &request) < 0)
         error = -errno;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0] && error == 0; i++) {
         struct ethtool_value value = {.cmd = commands[i], .data = on};

@@ -72,10 +72,11 @@ static void detach_from_terminal(void)
 static int make_tap(struct process *process, const struct wire_request *request, const int *fds, unsigned n_fds,
                     struct sonde_why *ret_why)
 {
-    if (n_fds < 3)
+    if (n_fds < 2)
         return 0;
-    int error = tap_map(&process->tap, fds[1], request->begin.tap_bytes, fds[2], request->begin.settings.snap_bytes);
-    close(fds[1]);
+    int memory = fds[n_fds - 2], wake = fds[n_fds - 1]; /* behind the starter's pidfd, if there is one */
+    int error = tap_map(&process->tap, memory, request->begin.tap_bytes, wake, request->begin.settings.snap_bytes);
+    close(memory);
     return error < 0 ? wire_refuse(ret_why, error, "mmap") : 0;
 }
 

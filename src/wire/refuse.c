@@ -42,6 +42,9 @@ static bool is_filtered(void)
     return line && strtol(line + strlen("\nSeccomp:"), NULL, 10) == 2;
 }
 
+static const char filtered[] = "a seccomp filter forbids namespaces, as in most containers: start the container with a "
+                               "profile that permits unshare, or run this outside of it";
+
 /* EPERM and EACCES: who forbids it. */
 static const char *who_forbids(const char *call)
 {
@@ -52,8 +55,7 @@ static const char *who_forbids(const char *call)
         return "AppArmor restricts user namespaces here: sysctl kernel.apparmor_restrict_unprivileged_userns=0 as "
                "root permits them, or run this as root";
     if (is_filtered())
-        return "a seccomp filter forbids namespaces, as in most containers: start the container with a profile that "
-               "permits unshare, or run this outside of it";
+        return filtered;
     if (strcmp(call, "unshare") == 0)
         return "this system forbids user namespaces (a security module, or a chroot): run this as root, or outside "
                "of the chroot";
@@ -82,8 +84,11 @@ static const char *find_sentence(int error, const char *call)
     case ENOSPC:
     case EUSERS:
         return which_limit();
-    case EINVAL:
     case ENOSYS:
+        if (is_filtered())
+            return filtered; /* some filters say that there is no such call */
+        /* fallthrough */
+    case EINVAL:
         return is_unshare ? "this kernel has no user or network namespaces (CONFIG_USER_NS, CONFIG_NET_NS): run it on "
                             "one that has"
                           : NULL;

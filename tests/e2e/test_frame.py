@@ -365,6 +365,17 @@ def test_threads_and_many_clients(sonde):
         sock.close()
 
 
+def test_stopping_in_the_middle_of_a_message_is_no_fault_of_the_peer(sonde):
+    server = sonde.serve("echo", "--frame", "u32be")
+    with server.connect() as sock:
+        sock.sendall(b"\0\0\0\x01x\0\0")
+        assert receive_exactly(sock, 5) == b"\0\0\0\x01x"
+        server.process.send_signal(signal.SIGTERM)
+        assert receive_all(sock) == b""
+    assert server.wait_closed().reason == "stopped"
+    assert "in the middle" not in server.err.text
+
+
 def test_sigterm_in_the_middle_of_messages(sonde):
     server = sonde.serve("echo", "--frame", "line", "--drain", "0.1")
     with server.connect() as sock:

@@ -141,10 +141,11 @@ def test_half_open(command, user):
 def test_half_open_with_cookies_always(command):
     """Then there is no entry as the machine is set, and one where the experiment sets it otherwise."""
     prefix = with_settings("net.ipv4.tcp_syncookies=2")
-    claims = run(command, "half-open", prefix=prefix, status=1)
-    assert claims["C19"]["verdict"] == "not shown here"
-    assert "tcp_syncookies 2" in claims["C19"]["evidence"]
+    claims = run(command, "half-open", prefix=prefix)
+    assert claims["C19"]["verdict"] == "true", claims["C19"]
+    assert claims["C19"]["figures"]["held_still"] == 1
     assert claims["C61"]["verdict"] == "false"
+    assert "tcp_syncookies 2" in claims["C61"]["evidence"]
     result = command.run("lab", "half-open", prefix=prefix, deadline=180)
     text = result.out.decode()
     assert re.search(r"SYN_RECV first seen +never +[\d.]+\n", text)
@@ -225,12 +226,14 @@ def test_two_queues_with_a_small_max_syn_backlog(command):
     assert "tcp_max_syn_backlog (4)" in text
 
 
-def test_two_queues_without_half_open(command):
-    claims = run(command, "two-queues", prefix=with_settings("net.ipv4.tcp_syncookies=2"), status=1)
-    assert claims["C2"]["verdict"] == claims["C3"]["verdict"] == "not shown here"
-    assert "tcp_syncookies 2" in claims["C3"]["evidence"]
-    assert claims["C3"]["figures"]["half_open_held"] == 0
-    assert claims["C4"]["verdict"] == "false"
+def test_two_queues_with_cookies_always(command):
+    """Then there are no half-open connections, so the experiment sets it otherwise, and says so."""
+    prefix = with_settings("net.ipv4.tcp_syncookies=2")
+    claims = run(command, "two-queues", prefix=prefix)
+    assert claims["C2"]["verdict"] == "it depends", claims["C2"]
+    assert claims["C3"]["verdict"] == claims["C4"]["verdict"] == "false"
+    assert claims["C3"]["figures"]["half_open_held"] > 0
+    assert "tcp_syncookies 1 here (2 on this machine)" in lab_claims.text(command, "two-queues", prefix=prefix)
 
 
 @pytest.mark.parametrize("abort", [0, 1])

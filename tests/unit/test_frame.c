@@ -516,6 +516,12 @@ static void test_floods(void **state)
     assert_int_equal(ledger.n_calls, 1);
     sonde_frame_decoder_free(decoder);
     /* A length that is allowed costs what has come of the message. */
+    decoder = counted("len:4000,2,be,0", 4100, &ledger, count, &n);
+    size_t n_decoder = ledger.n_bytes;
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(sonde_frame_decoder_feed(decoder, flood, sizeof flood, NULL), 0);
+    assert_true(ledger.n_bytes - n_decoder <= 4100 + 24);
+    sonde_frame_decoder_free(decoder);
     decoder = counted("u32be", 1 << 30, &ledger, count, &n);
     size_t n_before = ledger.n_bytes;
     assert_int_equal(sonde_frame_decoder_feed(decoder, "\x40\0\0\0abc", 7, NULL), 0);
@@ -622,6 +628,8 @@ static void test_create_refuses(void **state)
     (void)state;
     assert_int_equal(sonde_frame_decoder_create(&frame, &options, count, &n, &decoder), -EMSGSIZE);
     frame = frame_of("len:14,2,be,0");
+    assert_int_equal(sonde_frame_decoder_create(&frame, &options, count, &n, &decoder), -EMSGSIZE);
+    frame = frame_of("len:0,2,be,14"); /* the shortest has 16 */
     assert_int_equal(sonde_frame_decoder_create(&frame, &options, count, &n, &decoder), -EMSGSIZE);
     options.max_bytes = UINT64_MAX;
     frame = frame_of("line");

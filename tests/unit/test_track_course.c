@@ -223,6 +223,24 @@ static void answers_come_behind(void **state)
     assert_int_equal(scene.over.side[END_A].n_missing_bytes, 0);
 }
 
+/* An answer that seems to have left before what it answers arrived, and that is lost itself, or thrown away. */
+static void an_early_answer_is_lost(void **state)
+{
+    scene_begin(false);
+    shake_hands();
+    arrives(40, 0, END_A, P | K, 1, 1, "abc");
+    is_lost(44.9, END_B, K, 1, 4, NULL);
+    arrives(60, 0, END_A, P | K, 4, 1, "def");
+    struct packet_course thrown = {.fate = FATE_THROWN, .arrived_ns = at_ms(70)};
+    give(64.9, END_B, K, 1, 7, NULL, &thrown);
+    scene_finish();
+    assert_int_equal(told(5)->segment.fate, FATE_LOST);
+    assert_int_equal(told(5)->segment.arrived_ns, 0);
+    assert_int_equal(told(7)->segment.fate, FATE_THROWN);
+    assert_int_equal(scene.over.side[END_B].n_lost, 1);
+    assert_int_equal(scene.over.side[END_B].n_thrown, 1);
+}
+
 /* A connection of the same addresses and ports: another, at both ends. */
 static void tuple_is_used_again(void **state)
 {
@@ -288,6 +306,7 @@ int main(void)
         cmocka_unit_test_teardown(reset_is_lost, scene_end),
         cmocka_unit_test_teardown(says_why_again, scene_end),
         cmocka_unit_test_teardown(answers_come_behind, scene_end),
+        cmocka_unit_test_teardown(an_early_answer_is_lost, scene_end),
         cmocka_unit_test_teardown(tuple_is_used_again, scene_end),
         cmocka_unit_test(anything),
     };

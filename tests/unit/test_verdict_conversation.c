@@ -548,6 +548,7 @@ static void make_any(struct conversation *about, uint64_t *seed)
     about->begins_midway = flip(seed);
     about->tuple_reused = flip(seed);
     about->a_is_client = flip(seed);
+    about->both_watched = flip(seed);
     about->first_ns &= INT64_MAX;
     about->last_ns &= INT64_MAX;
     about->syn_ns &= INT64_MAX;

@@ -129,11 +129,14 @@ static void say_fault(const struct worker *worker, struct sonde_stream *stream, 
     }
 }
 
+/* One that is closed already, for a reason of ours, may well leave off in the middle: that is no news. */
 static void note_fault(struct worker *worker, struct sonde_stream *stream)
 {
     struct connection *connection = connection_of(stream);
     struct sonde_frame_fault fault;
 
+    if (connection->reason != SERVE_OPEN)
+        return;
     sonde_frame_decoder_fault(*decoder_of(worker, stream), &fault);
     connection->reason = SERVE_BAD_MESSAGE;
     connection->error = fault.error;

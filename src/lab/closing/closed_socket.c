@@ -37,6 +37,16 @@ static uint16_t nobodys_port(struct party *server)
     return port;
 }
 
+/* To this listener, which accepts and closes: its queue is empty for the next. */
+static int connect_and_accept(struct lab *lab, struct party *client, int fd, struct party *server, int listener)
+{
+    int result = call_connect(client, fd, lab_address(lab, END_B), lab_local_port(listener));
+
+    if (result == 0)
+        call_close(server, call_accept(server, listener));
+    return result;
+}
+
 static void measure(struct lab *lab, struct party *client, struct party *server, struct result *result)
 {
     const char *there = lab_address(lab, END_B);
@@ -45,18 +55,18 @@ static void measure(struct lab *lab, struct party *client, struct party *server,
     int listener[2] = {lab_listening(server, 4, &first), lab_listening(server, 4, &second)};
     int fd = call_socket(client, AF_INET, SOCK_STREAM, 0);
 
-    if (call_connect(client, fd, there, first) < 0)
+    if (connect_and_accept(lab, client, fd, server, listener[0]) < 0)
         lab_give_up(lab, _("The first connection could not be made."));
     result->again = call_connect(client, fd, there, second);
     result->dissolved = connect(fd, &nowhere, sizeof nowhere) < 0 ? -errno : 0;
-    result->after = call_connect(client, fd, there, second);
+    result->after = connect_and_accept(lab, client, fd, server, listener[1]);
     call_close(client, fd);
     result->closed = (int)call_send(client, fd, "x", 1, 0);
 
     refusing = nobodys_port(server);
     fd = call_socket(client, AF_INET, SOCK_STREAM, 0);
     result->refused = call_connect(client, fd, there, refusing);
-    result->then = call_connect(client, fd, there, first);
+    result->then = connect_and_accept(lab, client, fd, server, listener[0]);
     call_close(client, fd);
     call_close(server, listener[0]);
     call_close(server, listener[1]);

@@ -122,12 +122,12 @@ static void give_verdict(struct lab *lab, const struct trial *trials)
     lab_figure(lab, "C39", "passages_with_length", length->n_passages);
     lab_figure(lab, "C39", "passages_with_lines", line->n_passages);
     if (length->n_whole == length->n_passages && line->n_whole == line->n_passages && none->n_whole < none->n_passages)
-        lab_verdict(
-            lab, "C39", LAB_FALSE,
-            _("Each receive taken for a message, the %u messages were right in %u of %u cuts of the stream. With a "
-              "length before each they came out whole in %u of %u, with a newline behind each in %u of %u."),
-            N_MESSAGES, none->n_whole, none->n_passages, length->n_whole, length->n_passages, line->n_whole,
-            line->n_passages);
+        lab_verdict(lab, "C39", LAB_TRUE,
+                    _("And so a receive is no message: each taken for one, the %u messages were right in %u of %u cuts "
+                      "of the stream. With a "
+                      "length before each they came out whole in %u of %u, with a newline behind each in %u of %u."),
+                    N_MESSAGES, none->n_whole, none->n_passages, length->n_whole, length->n_passages, line->n_whole,
+                    line->n_passages);
     else
         lab_verdict(
             lab, "C39", LAB_DEPENDS,
@@ -164,7 +164,7 @@ static void run(struct lab *lab)
 }
 
 static const struct lab_claim claims[] = {
-    {"C39", N_("Because writes and reads do not match, a stream cannot carry messages.")},
+    {"C39", N_("Three writes of a stream may arrive in one, in two or in three reads.")},
     {0},
 };
 

@@ -261,7 +261,7 @@ static void run(struct lab *lab)
 }
 
 static const struct lab_claim claims[] = {
-    {"C35", N_("While a write is blocked, TCP is sending its bytes.")},
+    {"C35", N_("A write blocks while TCP is sending.")},
     {0},
 };
 

@@ -295,7 +295,8 @@ const struct experiment experiment_two_queues = {
     .done =
         N_("Servers call listen() with several backlogs and never accept. Clients connect one after the other until no "
            "more get in; then again, with each client's acknowledgement dropped on the wire, so that the connections "
-           "stay half-open; then both at one listener. At last somaxconn is set higher, and lower. (Where tcp_syncookies is 2, "
+           "stay half-open; then both at one listener. At last somaxconn is set higher, and lower. (Where "
+           "tcp_syncookies is 2, "
            "with which there are no half-open connections, it is 1 here.)"),
     .question = N_("With backlog 2, five clients connect and nobody accepts. How many are ESTABLISHED at the server?"),
     .by_hand = "sonde serve hold 'tcp://:7009?backlog=2' &   # says how many wait\n"

@@ -60,10 +60,22 @@ static int64_t sent_before_ns(const struct lab_segment *segments, size_t index)
     return 0;
 }
 
-static void look_at(struct lab *lab, uint16_t client_port, struct outcome *outcome)
+/* The client's kernel's own counters. */
+struct kernel_counts {
+    int64_t n_timeouts, n_probes;
+};
+
+static struct kernel_counts kernel_counts(struct lab *lab)
+{
+    return (struct kernel_counts){lab_counter(lab, END_A, "TCPTimeouts"), lab_counter(lab, END_A, "TCPLossProbes")};
+}
+
+static void look_at(struct lab *lab, uint16_t client_port, struct kernel_counts counted, struct outcome *outcome)
 {
     size_t n;
     const struct lab_segment *segments = lab_segments(lab, client_port, &n);
+
+    int64_t last_ns = 0;
 
     for (size_t i = 0; i < n; i++) {
         const struct event_segment *segment = &segments[i].segment;
@@ -74,6 +86,7 @@ static void look_at(struct lab *lab, uint16_t client_port, struct outcome *outco
         int64_t waited_ns = before_ns ? segments[i].left_ns - before_ns : 0;
         if (outcome->n_again++ == 0)
             outcome->first_again_ns = waited_ns;
+        last_ns = waited_ns;
         outcome->n_fast += has_note(segment->notes, NOTE_AGAIN_FAST);
         outcome->n_probe += has_note(segment->notes, NOTE_AGAIN_TLP);
         outcome->n_needless += has_note(segment->notes, NOTE_AGAIN_SPURIOUS);
@@ -82,6 +95,13 @@ static void look_at(struct lab *lab, uint16_t client_port, struct outcome *outco
             outcome->by_timer_ns = waited_ns;
         }
     }
+    /* What the wire alone does not tell, where the timer's least value is small, the kernel counted. */
+    if (counted.n_timeouts > outcome->n_timer) {
+        outcome->n_timer = (unsigned)counted.n_timeouts;
+        outcome->by_timer_ns = outcome->by_timer_ns ? outcome->by_timer_ns : last_ns;
+    }
+    if (counted.n_probes > outcome->n_probe)
+        outcome->n_probe = (unsigned)counted.n_probes;
 }
 
 static void run_accident(struct lab *lab, struct party *client, struct party *server, const struct accident *accident,
@@ -108,11 +128,15 @@ static void run_accident(struct lab *lab, struct party *client, struct party *se
         n_bytes = sizeof data;
     const struct timeval patience = {.tv_sec = WITHIN_NS / NS_PER_S};
     call_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    struct kernel_counts before = kernel_counts(lab);
     call_send(client, pair.client, data, n_bytes, 0);
     ret_outcome->whole = call_recv(server, pair.server, data, n_bytes, MSG_WAITALL) == (ssize_t)n_bytes;
     lab_sleep(30 * NS_PER_MS); /* the last acknowledgement, and whatever it gives rise to */
     lab_settle(lab);
-    look_at(lab, pair.client_port, ret_outcome);
+    struct kernel_counts after = kernel_counts(lab);
+    look_at(lab, pair.client_port,
+            (struct kernel_counts){after.n_timeouts - before.n_timeouts, after.n_probes - before.n_probes},
+            ret_outcome);
     if (accident->caption)
         lab_ladder(lab, pair.client_port, _(accident->caption));
     call_close(client, pair.client);

@@ -84,6 +84,15 @@ static bool has_expired(void *data)
            info.n_retransmits >= wait->n_retransmits;
 }
 
+/* With nothing answered a repeat of the oldest bytes is the timer's, whatever its least value is: a probe sends the
+ * newest. */
+static bool is_expiry(const struct event_segment *segment, const struct expiries *expiries)
+{
+    return has_note(segment->notes, NOTE_AGAIN_RTO) ||
+           (has_note(segment->notes, NOTE_AGAIN) && !has_note(segment->notes, NOTE_AGAIN_TLP) &&
+            segment->seq == expiries->oldest_seq);
+}
+
 static void find_expiries(struct lab *lab, uint16_t client_port, struct expiries *expiries)
 {
     size_t n;
@@ -101,7 +110,7 @@ static void find_expiries(struct lab *lab, uint16_t client_port, struct expiries
             expiries->oldest_seq = segment->seq;
         }
         expiries->n_probes += has_note(segment->notes, NOTE_AGAIN_TLP);
-        if (!has_note(segment->notes, NOTE_AGAIN_RTO)) {
+        if (!is_expiry(segment, expiries)) {
             last_ns = segments[i].left_ns;
             continue;
         }
@@ -212,13 +221,15 @@ static void judge_rto(struct lab *lab, const struct estimate estimates[N_PATHS],
     lab_figure(lab, "C44", "least_growth", growth);
     if (expiries->n < 2) {
         lab_verdict(lab, "C44", LAB_NOT_SHOWN,
-                    _("The timer was seen to run out %u times, which is too few to compare."), expiries->n);
+                    expiries->n == 1 ? _("The timer was seen to run out once, which is too little to compare.")
+                                     : _("The timer was not seen to run out."));
         return;
     }
     lab_verdict(
         lab, "C44", adapts ? LAB_TRUE : LAB_FALSE,
-        _("RTO was %s where a round trip took %s, and %s where it took %s: the smoothed round trip and some times its "
-          "variation, for which the kernel puts in a least value (RTO was %s more than the round trip or longer, "
+        _("RTO was %s where a round trip took %s, and %s where it took %s: the smoothed round trip and a multiple of "
+          "its "
+          "variation, for which the kernel has a least value (RTO was %s more than the round trip or longer, "
           "here). From one expiry to the next the pause grew, by a factor of %.2f or more."),
         lab_time_text(near->rto_us * NS_PER_US), lab_time_text(near->rtt_us * NS_PER_US),
         lab_time_text(far->rto_us * NS_PER_US), lab_time_text(far->rtt_us * NS_PER_US),

@@ -171,6 +171,8 @@ static void segment_arrives(struct courses *courses, struct flight *flight)
 
 static void arrive(struct courses *courses, struct flight *flight, int64_t now_ns)
 {
+    uint8_t fate = courses->fate; /* of what leaves now */
+
     if (now_ns > courses->now_ns)
         courses->now_ns = now_ns;
     if (flight->awaits) {
@@ -184,6 +186,7 @@ static void arrive(struct courses *courses, struct flight *flight, int64_t now_n
         look(courses, flight->to, flight->arrived_ns, flight->packet, &flight->decoded);
         free(flight);
     }
+    courses->fate = fate;
 }
 
 static void arrive_until(struct courses *courses, int64_t until_ns)

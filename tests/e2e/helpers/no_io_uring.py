@@ -23,10 +23,10 @@ class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
-def refuse(error):
+def refuse(error, number=IO_URING_SETUP):
     instructions = [
         (LOAD_WORD, 0, 0, 0),  # struct seccomp_data: nr
-        (JUMP_EQUAL, 0, 1, IO_URING_SETUP),
+        (JUMP_EQUAL, 0, 1, number),
         (RETURN, 0, 0, RETURN_ERRNO | error),
         (RETURN, 0, 0, RETURN_ALLOW),
     ]
