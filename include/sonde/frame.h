@@ -3,7 +3,8 @@
  * Framing: messages in a stream of bytes. TCP carries bytes and keeps no boundaries; a codec says where one message
  * ends and the next begins. Pure: no sockets, no loop, no clock. Any thread, one at a time for each decoder.
  *
- *   none                 no boundaries: each piece that comes is a message of its own
+ *   none                 no boundaries: each piece that comes is a message of its own (several, when it is longer than
+ *                        the maximum)
  *   line, crlf, nul      ends with LF, CR LF, NUL, which is no part of the message
  *   delim:HEX            ends with these 1 to 16 bytes, as in delim:0d0a0d0a
  *   fixed:N              every message has N bytes

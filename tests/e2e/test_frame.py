@@ -3,6 +3,7 @@
 
 import random
 import re
+import signal
 import socket
 import struct
 import threading
@@ -307,7 +308,7 @@ def test_the_end_in_the_middle(sonde, codec, wire, answer, n_left):
         assert receive_all(sock) == answer
     assert server.wait_closed().reason == "bad message"
     said = said_by(server)
-    assert f"ended in the middle of a message of {codec}, at byte {len(wire)}: {n_left} bytes of it had come." in said
+    assert f"ended in the middle of a message of {codec}, at byte {len(wire)}: {n_left} {'byte' if n_left == 1 else 'bytes'} of it had come." in said
 
 
 def test_records_are_messages(sonde):
@@ -370,7 +371,7 @@ def test_stopping_in_the_middle_of_a_message_is_no_fault_of_the_peer(sonde):
     with server.connect() as sock:
         sock.sendall(b"\0\0\0\x01x\0\0")
         assert receive_exactly(sock, 5) == b"\0\0\0\x01x"
-        server.process.send_signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
         assert receive_all(sock) == b""
     assert server.wait_closed().reason == "stopped"
     assert "in the middle" not in server.err.text
@@ -488,6 +489,14 @@ def test_each_send_is_a_message(sonde, peer, tmp_path):
     assert got == [b"".join(map(CODECS["u16be"], [b"a\nb", b"\0\xff", b"", b"in a\nfile\n"])) * 2]
 
 
+def test_a_file_that_does_not_know_its_size(sonde, peer):
+    got = []
+    server = peer(lambda connection, _: got.append(receive_all(connection)))
+    result = sonde.connect("--frame", "u16be", "--send", "@/proc/sys/kernel/ostype", server.url)
+    server.join()
+    assert result.status == 0 and got == [CODECS["u16be"](b"Linux\n")]
+
+
 @pytest.mark.parametrize(
     "codec, what, why",
     [
@@ -588,7 +597,7 @@ def test_the_peer_ends_in_the_middle(sonde, peer, codec, wire, lines, n_left):
     result = sonde.connect("--frame", codec, server.url)
     assert (result.status, result.out) == (1, lines)
     said = one_sentence(result.err)
-    assert f"ended in the middle of a message of {codec}: {n_left} bytes of it had come." in said
+    assert f"ended in the middle of a message of {codec}: {n_left} {'byte' if n_left == 1 else 'bytes'} of it had come." in said
     result = sonde.connect("--frame", codec, "--json", server.url)
     closed = harness.strict_json_lines(result.out)[-1]
     assert (closed["reason"], closed["partial"], result.status) == ("end", n_left, 1)

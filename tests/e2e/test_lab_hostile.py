@@ -37,7 +37,9 @@ def wires_of(pid):
     return found
 
 
-def test_no_process_to_be_had(command):
+def test_no_process_to_be_had(command, sanitized):
+    if sanitized:
+        pytest.skip("the leak checker needs a process")
     prefix = [*(NOBODY if os.geteuid() == 0 else []), "prlimit", "--nproc=0:0"]
     result = command.run("lab", "--json", "stale-tail", "refused", prefix=prefix)
     assert result.status == 1

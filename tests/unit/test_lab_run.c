@@ -344,6 +344,29 @@ static void a_party_may_give_up(void **state)
     free(text);
 }
 
+/* The report is read while its own thread would still like to change it. */
+static void gives_up_meanwhile(struct lab *lab)
+{
+    struct party *party = lab_party(lab, "client", END_A);
+    party_start(party, give_up_there, lab);
+    for (int i = 0;; i++) {
+        lab_answer(lab, "%d and a text that is long enough to be freed and given to somebody else", i);
+        lab_say(lab, "paragraph %d", i);
+    }
+}
+
+static void a_party_may_give_up_while_others_go_on(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct lab_outcome outcome;
+        char *text = run_it(gives_up_meanwhile, i % 2 ? LAB_TEXT : LAB_MARKDOWN, 0, -1, &outcome);
+        assert_int_equal(outcome.n_not_shown, 2);
+        assert_non_null(strstr(text, "given up by a party"));
+        free(text);
+    }
+}
+
 static void looks(struct lab *lab)
 {
     char text[256];
@@ -399,6 +422,7 @@ int main(void)
         cmocka_unit_test(calls_become_a_ladder),
         cmocka_unit_test(a_call_can_be_interrupted),
         cmocka_unit_test(a_party_may_give_up),
+        cmocka_unit_test(a_party_may_give_up_while_others_go_on),
         cmocka_unit_test(the_kernel_is_looked_at),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);

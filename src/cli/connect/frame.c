@@ -85,19 +85,37 @@ static const char *why_not(const struct framing *framing, int error, size_t n_by
 
 /* ---- --send */
 
+static bool make_larger(char **bytes, size_t *room, size_t n_most)
+{
+    size_t more = *room < n_most / 2 ? 2 * *room + 4096 : n_most;
+    char *larger = realloc(*bytes, more < n_most ? more : n_most);
+
+    if (larger == NULL)
+        return false;
+    *bytes = larger;
+    *room = more < n_most ? more : n_most;
+    return true;
+}
+
 /* A file as a message: the whole of it. Returns its bytes, to be freed, or NULL with an error. */
 static char *read_file(const struct framing *framing, const struct send_piece *piece, size_t *ret_n_bytes,
                        int *ret_error)
 {
-    size_t n_most = (size_t)framing->max_bytes + 1, n_bytes = 0; /* one more, to see that it is too long */
+    const size_t n_most = (size_t)framing->max_bytes + 1; /* one more, to see that it is too long */
+    size_t n_bytes = 0, room = n_most;
     off_t end = lseek(piece->fd, 0, SEEK_END);
     if (end >= piece->first_bytes && (uint64_t)(end - piece->first_bytes) < n_most)
-        n_most = (size_t)(end - piece->first_bytes) + 1;
-    char *bytes = malloc(n_most);
+        room = (size_t)(end - piece->first_bytes) + 1;
+    char *bytes = malloc(room);
 
     *ret_error = bytes == NULL ? -ENOMEM : 0;
     while (*ret_error == 0 && n_bytes < n_most) {
-        ssize_t n = pread(piece->fd, bytes + n_bytes, n_most - n_bytes, piece->first_bytes + (off_t)n_bytes);
+        /* Files of /proc/sys have more than they say, and others grow. */
+        if (n_bytes == room && !make_larger(&bytes, &room, n_most)) {
+            *ret_error = -ENOMEM;
+            break;
+        }
+        ssize_t n = pread(piece->fd, bytes + n_bytes, room - n_bytes, piece->first_bytes + (off_t)n_bytes);
         if (n == 0)
             break;
         if (n > 0)

@@ -139,8 +139,11 @@ static void say_no_match(const char *name, const struct talk *talk)
 
 static void say_partial(const char *name, const struct talk *talk)
 {
-    say(_("%s ended in the middle of a message of %s: %llu bytes of it had come."), name, talk->rules->framing->name,
-        (unsigned long long)talk->end.n_partial);
+    unsigned long long n_bytes = talk->end.n_partial;
+
+    say(n_bytes == 1 ? _("%s ended in the middle of a message of %s: %llu byte of it had come.")
+                     : _("%s ended in the middle of a message of %s: %llu bytes of it had come."),
+        name, talk->rules->framing->name, n_bytes);
 }
 
 static void say_bad_message(const char *name, const struct talk *talk)

@@ -118,8 +118,10 @@ static void say_fault(const struct worker *worker, struct sonde_stream *stream, 
             number, peer, fault->at_byte, codec, fault->n_bytes, longest(worker->serve));
         break;
     case -ENODATA:
-        say(_("[%" PRIu64 "] %s ended in the middle of a message of %s, at byte %" PRIu64 ": %" PRIu64
-              " bytes of it had come."),
+        say(fault->n_bytes == 1 ? _("[%" PRIu64 "] %s ended in the middle of a message of %s, at byte %" PRIu64
+                                    ": %" PRIu64 " byte of it had come.")
+                                : _("[%" PRIu64 "] %s ended in the middle of a message of %s, at byte %" PRIu64
+                                    ": %" PRIu64 " bytes of it had come."),
             number, peer, codec, fault->at_byte, fault->n_bytes);
         break;
     default:
@@ -201,7 +203,7 @@ static void take(struct sonde_stream *stream, const struct sonde_lent *bytes, so
         worker->service->messages_end(&worker->run, stream, connection_of(stream) + 1);
     if (error == -ENOMEM) {
         give_up(stream, error);
-    } else if (error < 0) {
+    } else if (error < 0 && connection_of(stream)->reason == SERVE_OPEN) {
         note_fault(worker, stream);
         sonde_stream_finish(stream, sonde_loop_now_ns(worker->loop) + FINISH_NS);
     }

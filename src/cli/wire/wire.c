@@ -386,8 +386,14 @@ static void finish(struct run *run, bool *ret_all_written)
         wire_tap_flush(run->wire);
     if (run->observer)
         *ret_all_written = observer_finish(run->observer);
-    if (!run->wire_is_gone && wire_get_counts(run->wire, counts) == 0)
+    if (run->wire_is_gone)
+        return;
+    if (wire_get_counts(run->wire, counts) == 0) {
         report_say(run->options, counts, run->seed, has_chance(run->rules));
+    } else {
+        say(_("the wire has broken: its process does not answer."));
+        run->wire_is_gone = true;
+    }
 }
 
 static int run_programs(struct run *run, const char *words)

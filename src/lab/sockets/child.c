@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +44,8 @@ int child_run(void (*run)(void *shared), void *shared, bool ordinary)
     if (pid == 0) {
         if (ordinary && drop_privileges() < 0)
             _exit(1);
+        /* Other credentials take it away. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         run(shared);
         _exit(0);
     }
