@@ -259,8 +259,9 @@ def longest():
 
 @pytest.mark.parametrize("number, status", [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_ended_in_the_middle_it_leaves_nothing(tmp_path, number, status):
+    # What is started in the background ignores SIGINT, and passes that on.
     process = subprocess.Popen([SONDE, "lab", longest()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               cwd=tmp_path)
+                               cwd=tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         # The experiment's process, and its wire's.
         harness.wait_until(lambda: len(descendants(process.pid)) >= 2 or process.poll() is not None, "it was running")
