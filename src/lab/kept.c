@@ -8,6 +8,7 @@
 #include "observe/capture/capture.h"
 #include "observe/decode/decode.h"
 #include "term/translate.h"
+#include "trace/tap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,26 +180,6 @@ void lab_forget(struct lab *lab)
 
 /* ---- segments */
 
-void kept_course(const struct wire_packet *packet, struct packet_course *ret_course)
-{
-    static const char *const why[N_WIRE_REASONS] = {
-        [WIRE_QUEUE_FULL] = N_("the wire's queue was full"),
-        [WIRE_TOO_LARGE] = N_("larger than the wire's MTU"),
-        [WIRE_NO_ROOM] = N_("the wire itself had no room"),
-    };
-    const char *words = packet->reason < N_WIRE_REASONS ? why[packet->reason] : NULL;
-    *ret_course = (struct packet_course){
-        .fate = packet->arrived_ns == 0 ? FATE_LOST
-                : packet->corrupted     ? FATE_THROWN
-                                        : FATE_ARRIVED,
-        .copy = packet->copy,
-        .arrived_ns = packet->arrived_ns,
-        .why = packet->corrupted && packet->arrived_ns != 0 ? _("a bit was changed on the way: the checksum is wrong")
-               : words                                      ? _(words)
-                                                            : NULL,
-    };
-}
-
 /* As the tracker told of it: in the order of arriving. */
 struct kept_segment {
     size_t index; /* of its packet */
@@ -292,7 +273,7 @@ static bool follow(struct packets_kept *kept, uint16_t client_port)
             continue; /* ICMP that the wire itself made */
         if (!packet->copy)
             original = i;
-        kept_course(packet, &course);
+        course = tap_course(packet);
         decode_packet(LINK_ETHERNET, packet->data, packet->n_captured, packet->n_wire, 0, &decoded);
         courses_packet(courses, packet->left_ns, original + 1, &decoded, &course, NULL);
     }

@@ -155,8 +155,6 @@ void sampler_forget(struct lab *lab, int fd);
 /* ---- kept.c */
 /* All that the tap has into memory. The wire lock is not held. */
 void kept_take(struct lab *lab);
-/* What became of one: for the tracker. */
-void kept_course(const struct wire_packet *packet, struct packet_course *ret_course);
 void kept_free(struct packets_kept *kept);
 
 /* ---- look.c */

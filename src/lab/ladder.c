@@ -7,6 +7,7 @@
 #include "observe/capture/capture.h"
 #include "term/translate.h"
 #include "trace/packets.h"
+#include "trace/tap.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -115,7 +116,7 @@ static void add_segments(struct drawing *drawing)
         struct packet_course course;
         if (from->own)
             continue;
-        kept_course(from, &course);
+        course = tap_course(from);
         packets_course(packets, from->left_ns, &packet, &course, NULL);
     }
     packets_finish(packets);

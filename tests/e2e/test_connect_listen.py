@@ -135,14 +135,14 @@ def test_unix(waiting, place, sonde):
 
 @pytest.mark.parametrize("client", ["nc.openbsd", "ncat", "socat", "sonde"])
 def test_other_clients(sonde, waiting, tool, client):
-    """Both send much, and end."""
+    """Both send much, and end: each goes on when the other has ended first."""
     there, here = os.urandom(harness.scaled(1 << 20, 1 << 18)), os.urandom(harness.scaled(1 << 20, 1 << 18))
-    server = waiting(*ANY)
+    server = waiting("--peer-eof", "wait", *ANY)
     argv = {
         "nc.openbsd": lambda: [tool("nc.openbsd"), "-N", "127.0.0.1", str(server.port)],
         "ncat": lambda: [tool("ncat"), "127.0.0.1", str(server.port)],
         "socat": lambda: [tool("socat"), "-t", "30", "-", f"TCP:127.0.0.1:{server.port}"],
-        "sonde": lambda: sonde.argv("connect", server.url),
+        "sonde": lambda: sonde.argv("connect", "--peer-eof", "wait", server.url),
     }[client]()
     process = sonde.start(argv)
     feeders = [

@@ -655,7 +655,7 @@ def test_each_line_new(sonde, peer):
 
 
 def test_listening(sonde):
-    process = sonde.start_connect("-l", "-k", "--frame", "u8", "127.0.0.1", "0")
+    process = sonde.start_connect("-v", "-l", "-k", "--frame", "u8", "127.0.0.1", "0")
     url = process.err.wait_match(r"^listening (\S+)$").group(1)
     with harness.dial(url) as sock:
         sock.sendall(b"\x03on")
@@ -665,6 +665,8 @@ def test_listening(sonde):
         process.out.wait_match(r"^one$")
         harness.reset(sock)
     with harness.dial(url) as sock:
+        # What is read before the first has gone would be for that one.
+        process.err.wait_for(lambda said: said.count(b"connected") == 2, "the second connection")
         process.feed(b"ld\n")
         assert receive_exactly(sock, 6) == b"\x05world"
         sock.sendall(b"\x01!")

@@ -13,6 +13,7 @@
 #include "term/style.h"
 #include "trace/kernel.h"
 #include "trace/packets.h"
+#include "trace/tap.h"
 #include "trace/view.h"
 
 #include <errno.h>
@@ -212,22 +213,6 @@ static void write_packet(struct observer *observer, const struct taken *taken, e
     }
 }
 
-static const char *why_lost(const struct wire_packet *packet)
-{
-    switch ((enum wire_reason)packet->reason) {
-    case WIRE_QUEUE_FULL:
-        return _("the queue of the wire was full");
-    case WIRE_TOO_LARGE:
-        return _("larger than the wire takes");
-    case WIRE_STOPPED:
-        return _("the wire stood still");
-    case WIRE_NO_ROOM:
-        return _("the wire itself had no room: this was no rule");
-    default:
-        return NULL; /* what was asked for */
-    }
-}
-
 static void take(struct observer *observer, struct taken *taken)
 {
     const struct wire_packet *of = &taken->packet;
@@ -239,14 +224,7 @@ static void take(struct observer *observer, struct taken *taken)
         .n_wire = of->n_wire,
         .link_type = LINK_ETHERNET,
     };
-    struct packet_course course = {
-        .fate = of->reason != WIRE_PASSED ? FATE_LOST
-                : of->corrupted           ? FATE_THROWN
-                                          : FATE_ARRIVED,
-        .copy = of->copy,
-        .arrived_ns = of->arrived_ns,
-        .why = of->corrupted ? _("a bit was changed on the way: its receiver throws it away") : why_lost(of),
-    };
+    struct packet_course course = tap_course(of);
     /* What the wire sends itself left nobody: it is not on the ladder, but for what it does. */
     if (!taken->arrival)
         packets_course(observer->packets, taken->t_ns, &packet, &course, &result);
