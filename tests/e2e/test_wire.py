@@ -234,6 +234,14 @@ def test_a_copy_is_intact(wire, tmp_path):
     assert re.search(r"--seed \d+ repeats", result.err)
 
 
+def test_what_the_client_left_to_its_kernel_arrives(wire, tmp_path):
+    """It has ended long before all is there: with so much loss, timers have to repair some of it."""
+    for seed in range(1, 21):
+        (tmp_path / str(seed)).mkdir()
+        copy_through(wire, tmp_path / str(seed), "--delay", "1ms", "--loss", "8%", "--corrupt", "1%", "--seed", str(seed),
+                     size=1_000_000)
+
+
 TURNS = ("import socket\n"
          "c = socket.create_connection(('10.0.0.2', 7007))\n"
          "for _ in range(100):\n"

@@ -37,6 +37,7 @@
 #define QUIET_NS (20 * NS_PER_MS) /* beside the flight: for programs to answer */
 #define SETTLE_MOST_NS (1500 * NS_PER_MS)
 #define SETTLE_LOOK_NS (5 * NS_PER_MS)
+#define STALLED_NS (5 * NS_PER_S) /* what the client left to its kernel, and nothing arrives any more */
 #define WAIT_MOST_MS 500
 #define GOES_ON_NS (500 * NS_PER_MS)
 #define STATUS_SIGNAL 128
@@ -54,6 +55,7 @@ struct run {
     int64_t longest_ns;
     struct program program[N_ENDS]; /* A: the client, B: the server */
     struct ready *ready;
+    struct unsent *unsent;
     struct observer *observer;
     int signal_fd;
     sigset_t mask; /* as it was when we were started */
@@ -61,6 +63,9 @@ struct run {
     int64_t stage_ns, next_ns; /* since when; when to look again */
     uint64_t n_seen;           /* packets, when the wire was looked at last */
     int64_t quiet_ns;          /* nothing has been sent since */
+    int64_t sent_ns;           /* the client's kernel had nothing left to send since; or this stage began */
+    uint64_t n_arrived;        /* of the client's packets, and */
+    int64_t arrived_ns;        /* ... since when there are no more */
     int64_t server_over_ns;    /* seen to be over then; 0: not yet */
     unsigned n_typed;          /* Ctrl-C */
     int by_signal;             /* that ended us; 0: none */
@@ -77,7 +82,7 @@ int64_t verb_now_ns(void)
 static void enter(struct run *run, enum stage stage, int64_t now_ns)
 {
     run->stage = stage;
-    run->stage_ns = run->quiet_ns = now_ns;
+    run->stage_ns = run->quiet_ns = run->sent_ns = run->arrived_ns = now_ns;
     run->next_ns = now_ns;
 }
 
@@ -171,6 +176,15 @@ static void say_server_ended(struct run *run, int64_t now_ns)
         say(_("the server has ended (status %d) before the client."), status);
 }
 
+/* The client's kernel still sends what it was left with, and it gets through. */
+static bool still_sends(struct run *run, const struct wire_counts *client, int64_t now_ns, int64_t flight_ns)
+{
+    if (client->n_arrived != run->n_arrived)
+        run->arrived_ns = now_ns;
+    run->n_arrived = client->n_arrived;
+    return now_ns - run->arrived_ns < STALLED_NS + 2 * flight_ns && unsent_look(run->unsent);
+}
+
 /* Nothing is under way, and nothing new was sent for longer than a flight takes. */
 static bool is_quiet(struct run *run, int64_t now_ns)
 {
@@ -179,7 +193,13 @@ static bool is_quiet(struct run *run, int64_t now_ns)
         return false;
     run->next_ns = now_ns + SETTLE_LOOK_NS;
     int64_t flight_ns = run->longest_ns > SETTLE_MOST_NS ? SETTLE_MOST_NS : run->longest_ns;
-    if (now_ns - run->stage_ns >= SETTLE_MOST_NS + 2 * flight_ns || wire_get_counts(run->wire, counts) < 0)
+    if (wire_get_counts(run->wire, counts) < 0)
+        return true;
+    if (run->stage == STAGE_SETTLING && still_sends(run, &counts[END_A], now_ns, flight_ns)) {
+        run->sent_ns = now_ns;
+        return false;
+    }
+    if (now_ns - run->sent_ns >= SETTLE_MOST_NS + 2 * flight_ns)
         return true;
     uint64_t n_seen = counts[END_A].n_packets + counts[END_B].n_packets;
     if (n_seen != run->n_seen || counts[END_A].n_waiting + counts[END_B].n_waiting > 0)
@@ -410,6 +430,7 @@ static int run_programs(struct run *run, const char *words)
     if (!open_signals(run))
         return EXIT_NETWORK;
     run->ready = ready_new(run->wire);
+    run->unsent = unsent_new(run->wire);
     enter(run, STAGE_READY, verb_now_ns());
     if (!start_program(run, END_B)) {
         say_error_of(&run->program[END_B]);
@@ -486,6 +507,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     }
     observer_free(run->observer);
     ready_free(run->ready);
+    unsent_free(run->unsent);
     wire_stop(run->wire);
     if (run->signal_fd >= 0)
         close(run->signal_fd);

@@ -83,6 +83,16 @@ struct ready;
 /* NULL: it cannot be known. */
 struct ready *ready_new(struct wire *wire);
 void ready_free(struct ready *ready);
+
+/* ---- unsent.c */
+
+struct unsent;
+
+/* NULL: it cannot be known. */
+struct unsent *unsent_new(struct wire *wire);
+/* Has the client, which has ended, left something to its kernel that is not acknowledged? NULL: false. */
+bool unsent_look(struct unsent *unsent);
+void unsent_free(struct unsent *unsent);
 enum ready_state { READY_NOTHING, READY_LOOPBACK_ONLY, READY_LISTENS };
 /* ret_address: of the listener that was found. */
 enum ready_state ready_look(struct ready *ready, struct sonde_address *ret_address);
