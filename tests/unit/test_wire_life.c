@@ -319,10 +319,19 @@ static void run_inside(struct wire *wire, enum event_end end, char *ret_text, si
     assert_int_equal(status, 0);
 }
 
+/* ThreadSanitizer's runtime has a thread of its own, in a forked child too: it may not change its user namespace. */
+#ifdef __SANITIZE_THREAD__
+#define N_KEEPS 1u
+#else
+#define N_KEEPS 2u
+#endif
+
 static void test_programs_inside(void **state)
 {
     static char a[65536], b[65536];
-    for (unsigned keep = 0; keep < 2; keep++) {
+    if (N_KEEPS < 2 && geteuid() != 0)
+        skip();
+    for (unsigned keep = 0; keep < N_KEEPS; keep++) {
         struct wire_settings settings = {.keep_user_namespace = keep};
         struct wire *wire = wire_begun(settings, NULL, NULL);
         run_inside(wire, END_A, a, sizeof a);
