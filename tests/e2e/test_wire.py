@@ -344,12 +344,11 @@ def test_both_close_at_once(wire):
             "s = socket.socket()\n"
             "if sys.argv[1] == 'b':\n"
             "    s.bind(('10.0.0.2', 7007)); s.listen(); c = s.accept()[0]\n"
+            "    at = time.time() + 0.5; c.sendall(b'%.6f' % at)\n"  # a moment, and the other is told
             "else:\n"
-            "    c = s; s.connect(('10.0.0.2', 7007))\n"
-            "c.sendall(b'x'); c.recv(1)\n"
-            "at = int(time.time() * 2 + 2) / 2\n"  # a moment that both choose alike
-            "time.sleep(at - time.time()); c.shutdown(socket.SHUT_WR); c.recv(1); time.sleep(0.3)\n")
-    for _ in range(3):  # they may miss it, when the machine is busy
+            "    c = s; s.connect(('10.0.0.2', 7007)); at = float(c.recv(100))\n"
+            "time.sleep(max(0, at - time.time())); c.shutdown(socket.SHUT_WR); c.recv(1); time.sleep(0.3)\n")
+    for _ in range(6):  # they may miss it, when the machine is busy
         result = wire("--trace", "--delay", "100ms", server=["python3", "-c", talk, "b"],
                       client=["python3", "-c", talk, "a"])
         assert result.status == 0, result.err
