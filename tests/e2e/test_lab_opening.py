@@ -110,7 +110,8 @@ def test_initial_numbers(command):
         assert figures["same_tuple_step_low_ns"] <= figures["same_tuple_step_high_ns"]
         assert (claim["verdict"] == "false") == (
             figures["same_tuple_step_high_ns"] < 1.25 * figures["same_tuple_step_low_ns"])
-        assert figures["other_tuple_step_high_ns"] > 1.25 * figures["other_tuple_step_low_ns"]
+        # Chance could put one of them on the same clock's line: once in some ten thousand times.
+        assert figures["other_tuple_step_low_ns"] < 0.8 * figures["same_tuple_step_low_ns"]
         assert f"{figures['same_tuple_step_low_ns']:.1f}" in claim["evidence"]
     low, high = sorted(claim["figures"]["same_tuple_step_low_ns"] for claim in claims)
     assert high < 1.5 * low
