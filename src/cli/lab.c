@@ -100,7 +100,7 @@ static const struct option_row options[] = {
 
 static const struct example examples[] = {
     {"sonde lab", N_("which experiments there are, and what they check")},
-    {"sonde lab queues", N_("run one, and see what this kernel does")},
+    {"sonde lab two-queues", N_("run one, and see what this kernel does")},
     {"sonde lab --predict --claim C41", N_("say first what will come, then see")},
     {"sonde lab --svg pictures --chapter trouble", N_("loss, repeats and time-outs, drawn")},
     {"sonde lab all --json", N_("all verdicts, for programs")},

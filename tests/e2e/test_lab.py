@@ -313,3 +313,10 @@ def test_twenty_at_once():
         for row in rows:
             assert row["verdict"] != "not shown here" or row["evidence"]
     assert sum(process.returncode == 0 for process in processes) >= 10
+
+
+def test_the_examples_of_the_help_name_what_there_is():
+    text = subprocess.run([SONDE, "lab", "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    there = {row["experiment"] for row in listed()} | {"all"}
+    named = set(re.findall(r"^ +sonde lab ([a-z][a-z-]*)", text, re.MULTILINE))
+    assert named and named <= there
