@@ -126,7 +126,7 @@ static void probe_address(struct sonde_probe_event *probe, const union any_addre
 
 /* ---- the calls */
 
-int call_socket(struct party *party, int family, int type, int protocol)
+int party_socket(struct party *party, int family, int type, int protocol)
 {
     struct calling calling;
     begin(&calling, party, SONDE_OP_SOCKET, -1);
@@ -139,7 +139,7 @@ int call_socket(struct party *party, int family, int type, int protocol)
     return (int)end(&calling, fd);
 }
 
-int call_bind(struct party *party, int fd, const char *address, uint16_t port)
+int party_bind(struct party *party, int fd, const char *address, uint16_t port)
 {
     struct calling calling;
     union any_address bound;
@@ -149,7 +149,7 @@ int call_bind(struct party *party, int fd, const char *address, uint16_t port)
     return (int)end(&calling, bind(fd, &bound.base, n));
 }
 
-int call_listen(struct party *party, int fd, int backlog)
+int party_listen(struct party *party, int fd, int backlog)
 {
     struct calling calling;
     begin(&calling, party, SONDE_OP_LISTEN, fd);
@@ -157,7 +157,7 @@ int call_listen(struct party *party, int fd, int backlog)
     return (int)end(&calling, listen(fd, backlog));
 }
 
-int call_accept(struct party *party, int fd)
+int party_accept(struct party *party, int fd)
 {
     struct calling calling;
     union any_address peer = {0};
@@ -173,7 +173,7 @@ int call_accept(struct party *party, int fd)
     return (int)end(&calling, result);
 }
 
-int call_connect(struct party *party, int fd, const char *address, uint16_t port)
+int party_connect(struct party *party, int fd, const char *address, uint16_t port)
 {
     struct calling calling;
     union any_address to;
@@ -202,13 +202,13 @@ static ssize_t send_to(struct party *party, int fd, const void *data, size_t n_b
     return (ssize_t)end(&calling, result);
 }
 
-ssize_t call_send(struct party *party, int fd, const void *data, size_t n_bytes, int flags)
+ssize_t party_send(struct party *party, int fd, const void *data, size_t n_bytes, int flags)
 {
     return send_to(party, fd, data, n_bytes, flags, NULL, 0);
 }
 
-ssize_t call_sendto(struct party *party, int fd, const void *data, size_t n_bytes, int flags, const char *address,
-                    uint16_t port)
+ssize_t party_sendto(struct party *party, int fd, const void *data, size_t n_bytes, int flags, const char *address,
+                     uint16_t port)
 {
     union any_address to;
     socklen_t n = make_address(fd, address, port, &to);
@@ -231,13 +231,13 @@ static ssize_t receive_from(struct party *party, int fd, void *data, size_t n_by
     return (ssize_t)end(&calling, result);
 }
 
-ssize_t call_recv(struct party *party, int fd, void *data, size_t n_bytes, int flags)
+ssize_t party_recv(struct party *party, int fd, void *data, size_t n_bytes, int flags)
 {
     return receive_from(party, fd, data, n_bytes, flags, NULL);
 }
 
-ssize_t call_recvfrom(struct party *party, int fd, void *data, size_t n_bytes, int flags, char ret_address[64],
-                      uint16_t *ret_port)
+ssize_t party_recvfrom(struct party *party, int fd, void *data, size_t n_bytes, int flags, char ret_address[64],
+                       uint16_t *ret_port)
 {
     union any_address from = {0};
     ssize_t result = receive_from(party, fd, data, n_bytes, flags, &from);
@@ -259,7 +259,7 @@ ssize_t call_recvfrom(struct party *party, int fd, void *data, size_t n_bytes, i
     return result;
 }
 
-int call_shutdown(struct party *party, int fd, int how)
+int party_shutdown(struct party *party, int fd, int how)
 {
     struct calling calling;
     begin(&calling, party, SONDE_OP_SHUTDOWN, fd);
@@ -267,7 +267,7 @@ int call_shutdown(struct party *party, int fd, int how)
     return (int)end(&calling, shutdown(fd, how));
 }
 
-int call_close(struct party *party, int fd)
+int party_close(struct party *party, int fd)
 {
     struct calling calling;
     sampler_forget(party->lab, fd);
@@ -275,7 +275,7 @@ int call_close(struct party *party, int fd)
     return (int)end(&calling, close(fd));
 }
 
-int call_set_bytes(struct party *party, int fd, int level, int name, const void *value, size_t n_bytes)
+int party_set_bytes(struct party *party, int fd, int level, int name, const void *value, size_t n_bytes)
 {
     struct calling calling;
     begin(&calling, party, SONDE_OP_SETSOCKOPT, fd);
@@ -288,12 +288,12 @@ int call_set_bytes(struct party *party, int fd, int level, int name, const void 
     return (int)end(&calling, setsockopt(fd, level, name, value, (socklen_t)n_bytes));
 }
 
-int call_set(struct party *party, int fd, int level, int name, int value)
+int party_set(struct party *party, int fd, int level, int name, int value)
 {
-    return call_set_bytes(party, fd, level, name, &value, sizeof value);
+    return party_set_bytes(party, fd, level, name, &value, sizeof value);
 }
 
-int call_get(struct party *party, int fd, int level, int name, int *ret_value)
+int party_get(struct party *party, int fd, int level, int name, int *ret_value)
 {
     int value = 0;
     socklen_t n = sizeof value;
@@ -379,10 +379,10 @@ static void must(struct party *party, int64_t result, const char *what)
 
 int lab_listening(struct party *party, int backlog, uint16_t *ret_port)
 {
-    int fd = call_socket(party, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(party, AF_INET, SOCK_STREAM, 0);
     must(party, fd, "socket()");
-    must(party, call_bind(party, fd, lab_address(party->lab, party->end), 0), "bind()");
-    must(party, call_listen(party, fd, backlog), "listen()");
+    must(party, party_bind(party, fd, lab_address(party->lab, party->end), 0), "bind()");
+    must(party, party_listen(party, fd, backlog), "listen()");
     *ret_port = lab_local_port(fd);
     return fd;
 }
@@ -391,13 +391,13 @@ void lab_connected(struct party *client, struct party *server, struct lab_pair *
 {
     struct lab_pair pair;
     int listener = lab_listening(server, 1, &pair.server_port);
-    pair.client = call_socket(client, AF_INET, SOCK_STREAM, 0);
+    pair.client = party_socket(client, AF_INET, SOCK_STREAM, 0);
     must(client, pair.client, "socket()");
-    must(client, call_connect(client, pair.client, lab_address(client->lab, server->end), pair.server_port),
+    must(client, party_connect(client, pair.client, lab_address(client->lab, server->end), pair.server_port),
          "connect()");
-    pair.server = call_accept(server, listener);
+    pair.server = party_accept(server, listener);
     must(server, pair.server, "accept()");
     pair.client_port = lab_local_port(pair.client);
-    call_close(server, listener);
+    party_close(server, listener);
     *ret_pair = pair;
 }

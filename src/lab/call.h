@@ -32,38 +32,22 @@ bool party_until_blocked(const struct party *party, int64_t at_least_ns, int64_t
 /* The call it is blocked in is interrupted and gives -EINTR (of which no other call makes use). */
 void party_interrupt(struct party *party);
 
-/* The library has functions of such names, and one program holds both. */
-#define call_socket lab_call_socket
-#define call_bind lab_call_bind
-#define call_listen lab_call_listen
-#define call_accept lab_call_accept
-#define call_connect lab_call_connect
-#define call_send lab_call_send
-#define call_recv lab_call_recv
-#define call_sendto lab_call_sendto
-#define call_recvfrom lab_call_recvfrom
-#define call_shutdown lab_call_shutdown
-#define call_close lab_call_close
-#define call_set lab_call_set
-#define call_set_bytes lab_call_set_bytes
-#define call_get lab_call_get
-
-int call_socket(struct party *party, int family, int type, int protocol);
-int call_bind(struct party *party, int fd, const char *address, uint16_t port); /* "10.0.0.2", "::1", "" is any */
-int call_listen(struct party *party, int fd, int backlog);
-int call_accept(struct party *party, int fd);
-int call_connect(struct party *party, int fd, const char *address, uint16_t port);
-ssize_t call_send(struct party *party, int fd, const void *data, size_t n_bytes, int flags);
-ssize_t call_recv(struct party *party, int fd, void *data, size_t n_bytes, int flags);
-ssize_t call_sendto(struct party *party, int fd, const void *data, size_t n_bytes, int flags, const char *address,
-                    uint16_t port);
-ssize_t call_recvfrom(struct party *party, int fd, void *data, size_t n_bytes, int flags, char ret_address[64],
-                      uint16_t *ret_port);
-int call_shutdown(struct party *party, int fd, int how);
-int call_close(struct party *party, int fd);
-int call_set(struct party *party, int fd, int level, int name, int value); /* setsockopt of an int */
-int call_set_bytes(struct party *party, int fd, int level, int name, const void *value, size_t n_bytes);
-int call_get(struct party *party, int fd, int level, int name, int *ret_value); /* getsockopt of an int */
+int party_socket(struct party *party, int family, int type, int protocol);
+int party_bind(struct party *party, int fd, const char *address, uint16_t port); /* "10.0.0.2", "::1", "" is any */
+int party_listen(struct party *party, int fd, int backlog);
+int party_accept(struct party *party, int fd);
+int party_connect(struct party *party, int fd, const char *address, uint16_t port);
+ssize_t party_send(struct party *party, int fd, const void *data, size_t n_bytes, int flags);
+ssize_t party_recv(struct party *party, int fd, void *data, size_t n_bytes, int flags);
+ssize_t party_sendto(struct party *party, int fd, const void *data, size_t n_bytes, int flags, const char *address,
+                     uint16_t port);
+ssize_t party_recvfrom(struct party *party, int fd, void *data, size_t n_bytes, int flags, char ret_address[64],
+                       uint16_t *ret_port);
+int party_shutdown(struct party *party, int fd, int how);
+int party_close(struct party *party, int fd);
+int party_set(struct party *party, int fd, int level, int name, int value); /* setsockopt of an int */
+int party_set_bytes(struct party *party, int fd, int level, int name, const void *value, size_t n_bytes);
+int party_get(struct party *party, int fd, int level, int name, int *ret_value); /* getsockopt of an int */
 
 /* Without an event. */
 uint16_t lab_local_port(int fd);

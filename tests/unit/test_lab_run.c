@@ -231,7 +231,7 @@ struct reading {
 static void *read_it(struct party *party, void *data)
 {
     struct reading *reading = data;
-    reading->result = call_recv(party, reading->fd, reading->data, sizeof reading->data, 0);
+    reading->result = party_recv(party, reading->fd, reading->data, sizeof reading->data, 0);
     return reading;
 }
 
@@ -246,7 +246,7 @@ static void talks(struct lab *lab)
     CHECK(lab, party_blocked_ns(server) == 0);
     party_start(server, read_it, &reading);
     CHECK(lab, party_until_blocked(server, NS_PER_MS, LONG_NS));
-    CHECK(lab, call_send(client, pair.client, "hello", 5, 0) == 5);
+    CHECK(lab, party_send(client, pair.client, "hello", 5, 0) == 5);
     CHECK(lab, party_join(server) == &reading);
     CHECK(lab, reading.result == 5 && memcmp(reading.data, "hello", 5) == 0);
     CHECK(lab, party_blocked_ns(server) == 0);
@@ -259,10 +259,10 @@ static void talks(struct lab *lab)
     CHECK(lab, socket.state == TCP_STATE_ESTABLISHED);
     CHECK(lab, lab_sockets(lab, END_A, pair.client_port, 0, &socket, 1) == 1);
     CHECK(lab, !lab_listener_of(lab, END_B, pair.server_port, &socket)); /* it was closed */
-    CHECK(lab, call_shutdown(client, pair.client, SHUT_WR) == 0);
-    CHECK(lab, call_recv(server, pair.server, reading.data, 16, 0) == 0);
-    CHECK(lab, call_close(server, pair.server) == 0 && call_close(client, pair.client) == 0);
-    CHECK(lab, call_close(client, pair.client) == -EBADF);
+    CHECK(lab, party_shutdown(client, pair.client, SHUT_WR) == 0);
+    CHECK(lab, party_recv(server, pair.server, reading.data, 16, 0) == 0);
+    CHECK(lab, party_close(server, pair.server) == 0 && party_close(client, pair.client) == 0);
+    CHECK(lab, party_close(client, pair.client) == -EBADF);
     lab_ladder(lab, pair.client_port, "the caption");
     lab_verdict(lab, "C1", LAB_TRUE, "yes");
     lab_verdict(lab, "C2", LAB_TRUE, "yes");
@@ -302,7 +302,7 @@ static void interrupts(struct lab *lab)
     CHECK(lab, reading.result == -EINTR);
     party_start(server, read_it, &reading);
     CHECK(lab, party_until_blocked(server, NS_PER_MS, LONG_NS));
-    CHECK(lab, call_send(client, pair.client, "x", 1, 0) == 1);
+    CHECK(lab, party_send(client, pair.client, "x", 1, 0) == 1);
     party_join(server);
     CHECK(lab, reading.result == 1);
     lab_verdict(lab, "C1", LAB_TRUE, "yes");

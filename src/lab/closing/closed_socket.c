@@ -33,17 +33,17 @@ static uint16_t nobodys_port(struct party *server)
     uint16_t port;
     int fd = lab_listening(server, 1, &port);
 
-    call_close(server, fd);
+    party_close(server, fd);
     return port;
 }
 
 /* To this listener, which accepts and closes: its queue is empty for the next. */
 static int connect_and_accept(struct lab *lab, struct party *client, int fd, struct party *server, int listener)
 {
-    int result = call_connect(client, fd, lab_address(lab, END_B), lab_local_port(listener));
+    int result = party_connect(client, fd, lab_address(lab, END_B), lab_local_port(listener));
 
     if (result == 0)
-        call_close(server, call_accept(server, listener));
+        party_close(server, party_accept(server, listener));
     return result;
 }
 
@@ -53,23 +53,23 @@ static void measure(struct lab *lab, struct party *client, struct party *server,
     const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
     uint16_t first, second, refusing;
     int listener[2] = {lab_listening(server, 4, &first), lab_listening(server, 4, &second)};
-    int fd = call_socket(client, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(client, AF_INET, SOCK_STREAM, 0);
 
     if (connect_and_accept(lab, client, fd, server, listener[0]) < 0)
         lab_give_up(lab, _("The first connection could not be made."));
-    result->again = call_connect(client, fd, there, second);
+    result->again = party_connect(client, fd, there, second);
     result->dissolved = connect(fd, &nowhere, sizeof nowhere) < 0 ? -errno : 0;
     result->after = connect_and_accept(lab, client, fd, server, listener[1]);
-    call_close(client, fd);
-    result->closed = (int)call_send(client, fd, "x", 1, 0);
+    party_close(client, fd);
+    result->closed = (int)party_send(client, fd, "x", 1, 0);
 
     refusing = nobodys_port(server);
-    fd = call_socket(client, AF_INET, SOCK_STREAM, 0);
-    result->refused = call_connect(client, fd, there, refusing);
+    fd = party_socket(client, AF_INET, SOCK_STREAM, 0);
+    result->refused = party_connect(client, fd, there, refusing);
     result->then = connect_and_accept(lab, client, fd, server, listener[0]);
-    call_close(client, fd);
-    call_close(server, listener[0]);
-    call_close(server, listener[1]);
+    party_close(client, fd);
+    party_close(server, listener[0]);
+    party_close(server, listener[1]);
 }
 
 static void tell(struct lab *lab, const struct result *result)

@@ -124,12 +124,12 @@ static void run(struct lab *lab)
     lab_connected(client, server, &look.pair);
     lab_watch(server, look.pair.server);
     lab_settle(lab);
-    call_close(client, look.pair.client);
-    call_recv(server, look.pair.server, scrap, sizeof scrap, 0);
+    party_close(client, look.pair.client);
+    party_recv(server, look.pair.server, scrap, sizeof scrap, 0);
     if (!lab_until(half_closed, &look, WITHIN_NS))
         lab_give_up(lab, _("The client did not come to FIN_WAIT_2 within 3 s."));
     lab_rules(lab, END_A, "delay 5ms, drop ack always");
-    call_close(server, look.pair.server);
+    party_close(server, look.pair.server);
     if (!lab_until(ack_was_lost, &look, WITHIN_NS))
         lab_give_up(lab,
                     look.client_found && look.client.state == TCP_STATE_TIME_WAIT

@@ -57,16 +57,16 @@ static void server_has_closed(struct lab *lab, struct party *client, struct part
     char scrap[8];
 
     lab_connected(client, server, &look.pair);
-    call_close(server, look.pair.server);
-    call_recv(client, look.pair.client, scrap, sizeof scrap, 0);
+    party_close(server, look.pair.server);
+    party_recv(client, look.pair.client, scrap, sizeof scrap, 0);
     result->close_wait = lab_until(in_close_wait, &look, WITHIN_NS);
     result->inode = look.info.inode;
     lab_sleep(LATER_NS);
     result->close_wait_later = in_close_wait(&look);
-    result->first_send = call_send(client, look.pair.client, "anybody?", 8, 0);
+    result->first_send = party_send(client, look.pair.client, "anybody?", 8, 0);
     result->reset = lab_until(was_reset, &look, WITHIN_NS);
-    result->second_send = call_send(client, look.pair.client, "hello?", 6, 0);
-    call_close(client, look.pair.client);
+    result->second_send = party_send(client, look.pair.client, "hello?", 6, 0);
+    party_close(client, look.pair.client);
     if (lab_wire(lab)) {
         lab_settle(lab);
         lab_ladder(lab, look.pair.client_port, _("the server closes, the client does not"));
@@ -79,13 +79,13 @@ static void server_has_shut_down(struct party *client, struct party *server, str
     char scrap[64];
 
     lab_connected(client, server, &pair);
-    call_shutdown(server, pair.server, SHUT_WR);
-    call_recv(client, pair.client, scrap, sizeof scrap, 0);
-    result->half_send = call_send(client, pair.client, "still here", 10, 0);
+    party_shutdown(server, pair.server, SHUT_WR);
+    party_recv(client, pair.client, scrap, sizeof scrap, 0);
+    result->half_send = party_send(client, pair.client, "still here", 10, 0);
     lab_until(has_come, &pair.server, WITHIN_NS);
-    result->half_received = call_recv(server, pair.server, scrap, sizeof scrap, MSG_DONTWAIT);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    result->half_received = party_recv(server, pair.server, scrap, sizeof scrap, MSG_DONTWAIT);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 static const char *send_text(ssize_t result)

@@ -58,10 +58,10 @@ static int64_t waits_ns(struct lab *lab, struct party *client, struct party *ser
     char scrap[8];
 
     lab_connected(client, server, &pair);
-    call_close(client, pair.client);
-    call_recv(server, pair.server, scrap, sizeof scrap, 0);
+    party_close(client, pair.client);
+    party_recv(server, pair.server, scrap, sizeof scrap, 0);
     if (server_closes)
-        call_close(server, pair.server);
+        party_close(server, pair.server);
     *ret_look = (struct look){
         .lab = lab,
         .end = END_A,
@@ -83,21 +83,21 @@ static struct binds bind_again(struct lab *lab, struct party *client, struct par
 {
     struct binds binds;
     char scrap[8];
-    int listener = call_socket(server, AF_INET, SOCK_STREAM, 0);
-    call_set(server, listener, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (call_bind(server, listener, lab_address(lab, END_B), 0) < 0 || call_listen(server, listener, 1) < 0)
+    int listener = party_socket(server, AF_INET, SOCK_STREAM, 0);
+    party_set(server, listener, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (party_bind(server, listener, lab_address(lab, END_B), 0) < 0 || party_listen(server, listener, 1) < 0)
         lab_give_up(lab, _("A listener could not be made."));
     uint16_t port = lab_local_port(listener);
-    int asking = call_socket(client, AF_INET, SOCK_STREAM, 0);
-    int error = call_connect(client, asking, lab_address(lab, END_B), port);
-    int serving = error < 0 ? error : call_accept(server, listener);
+    int asking = party_socket(client, AF_INET, SOCK_STREAM, 0);
+    int error = party_connect(client, asking, lab_address(lab, END_B), port);
+    int serving = error < 0 ? error : party_accept(server, listener);
 
     if (serving < 0)
         lab_give_up(lab, _("The connection whose address was to be bound again could not be made: %s."),
                     sonde_strerror(serving));
-    call_close(server, listener);
-    call_close(server, serving);
-    call_recv(client, asking, scrap, sizeof scrap, 0);
+    party_close(server, listener);
+    party_close(server, serving);
+    party_recv(client, asking, scrap, sizeof scrap, 0);
     struct look look = {
         .lab = lab,
         .end = END_B,
@@ -105,14 +105,14 @@ static struct binds bind_again(struct lab *lab, struct party *client, struct par
         .peer_port = lab_local_port(asking),
         .state = TCP_STATE_TIME_WAIT,
     };
-    call_close(client, asking);
+    party_close(client, asking);
     lab_until(in_state, &look, WITHIN_NS);
-    int fd = call_socket(server, AF_INET, SOCK_STREAM, 0);
-    binds.without = call_bind(server, fd, lab_address(lab, END_B), port);
+    int fd = party_socket(server, AF_INET, SOCK_STREAM, 0);
+    binds.without = party_bind(server, fd, lab_address(lab, END_B), port);
     close(fd);
-    fd = call_socket(server, AF_INET, SOCK_STREAM, 0);
-    call_set(server, fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    binds.with = call_bind(server, fd, lab_address(lab, END_B), port);
+    fd = party_socket(server, AF_INET, SOCK_STREAM, 0);
+    party_set(server, fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    binds.with = party_bind(server, fd, lab_address(lab, END_B), port);
     close(fd);
     return binds;
 }

@@ -60,44 +60,44 @@ static char scrap[64];
 
 static void follow_at_once(struct party *party, int fd)
 {
-    call_recv(party, fd, scrap, sizeof scrap, 0);
-    call_close(party, fd);
+    party_recv(party, fd, scrap, sizeof scrap, 0);
+    party_close(party, fd);
 }
 
 static void client_then_server_at_once(struct play *play)
 {
-    call_close(play->client, play->pair.client);
+    party_close(play->client, play->pair.client);
     follow_at_once(play->server, play->pair.server);
 }
 
 static void client_then_server_late(struct play *play)
 {
-    call_close(play->client, play->pair.client);
-    call_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
+    party_close(play->client, play->pair.client);
+    party_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
     lab_sleep(TAKES_ITS_TIME_NS);
-    call_close(play->server, play->pair.server);
+    party_close(play->server, play->pair.server);
 }
 
 static void server_then_client(struct play *play)
 {
-    call_close(play->server, play->pair.server);
+    party_close(play->server, play->pair.server);
     follow_at_once(play->client, play->pair.client);
 }
 
 static void half_close_first(struct play *play)
 {
-    call_shutdown(play->client, play->pair.client, SHUT_WR);
-    call_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
-    call_send(play->server, play->pair.server, "still here", 10, 0);
-    call_recv(play->client, play->pair.client, scrap, sizeof scrap, 0);
-    call_close(play->server, play->pair.server);
+    party_shutdown(play->client, play->pair.client, SHUT_WR);
+    party_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
+    party_send(play->server, play->pair.server, "still here", 10, 0);
+    party_recv(play->client, play->pair.client, scrap, sizeof scrap, 0);
+    party_close(play->server, play->pair.server);
     follow_at_once(play->client, play->pair.client);
 }
 
 static void both_at_once(struct play *play)
 {
-    call_close(play->client, play->pair.client);
-    call_close(play->server, play->pair.server);
+    party_close(play->client, play->pair.client);
+    party_close(play->server, play->pair.server);
 }
 
 static bool has_unread(void *data)
@@ -107,9 +107,9 @@ static bool has_unread(void *data)
 
 static void with_unread_data(struct play *play)
 {
-    call_send(play->server, play->pair.server, "for nobody", 10, 0);
+    party_send(play->server, play->pair.server, "for nobody", 10, 0);
     lab_until(has_unread, &play->pair.client, WITHIN_NS);
-    call_close(play->client, play->pair.client);
+    party_close(play->client, play->pair.client);
     follow_at_once(play->server, play->pair.server);
 }
 
@@ -117,8 +117,8 @@ static void with_linger_0(struct play *play)
 {
     const struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
-    call_set_bytes(play->client, play->pair.client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    call_close(play->client, play->pair.client);
+    party_set_bytes(play->client, play->pair.client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    party_close(play->client, play->pair.client);
     follow_at_once(play->server, play->pair.server);
 }
 
@@ -197,10 +197,10 @@ static void count_segments(struct play *play, struct outcome *outcome)
 /* A question and its answer: from now on both kernels put acknowledgements off. */
 static void ask_and_answer(struct play *play)
 {
-    call_send(play->client, play->pair.client, "hello?", 6, 0);
-    call_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
-    call_send(play->server, play->pair.server, "yes.", 4, 0);
-    call_recv(play->client, play->pair.client, scrap, sizeof scrap, 0);
+    party_send(play->client, play->pair.client, "hello?", 6, 0);
+    party_recv(play->server, play->pair.server, scrap, sizeof scrap, 0);
+    party_send(play->server, play->pair.server, "yes.", 4, 0);
+    party_recv(play->client, play->pair.client, scrap, sizeof scrap, 0);
     lab_settle(play->lab);
 }
 

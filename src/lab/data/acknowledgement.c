@@ -78,15 +78,15 @@ static void number(struct lab *lab, struct party *client, struct party *server, 
     size_t n;
 
     lab_connected(client, server, &pair);
-    call_send(client, pair.client, bytes, SHORT_BYTES, 0);
+    party_send(client, pair.client, bytes, SHORT_BYTES, 0);
     data_acknowledged(pair.client, WITHIN_NS);
-    call_recv(server, pair.server, bytes, sizeof(bytes), 0);
-    call_send(client, pair.client, bytes, LONG_BYTES, 0);
+    party_recv(server, pair.server, bytes, sizeof(bytes), 0);
+    party_send(client, pair.client, bytes, LONG_BYTES, 0);
     data_acknowledged(pair.client, WITHIN_NS);
-    call_recv(server, pair.server, bytes, sizeof(bytes), 0);
-    call_close(client, pair.client);
-    call_recv(server, pair.server, bytes, sizeof(bytes), 0); /* the end */
-    call_close(server, pair.server);
+    party_recv(server, pair.server, bytes, sizeof(bytes), 0);
+    party_close(client, pair.client);
+    party_recv(server, pair.server, bytes, sizeof(bytes), 0); /* the end */
+    party_close(server, pair.server);
     lab_settle(lab);
     segments = lab_segments(lab, pair.client_port, &n);
     lab_table(lab, 8, heads);
@@ -164,7 +164,7 @@ static void keep(struct lab *lab, struct party *client, struct party *server, st
     lab_rules(lab, END_A, "delay 10ms");
     lab_rules(lab, END_B, "delay 10ms");
     lab_connected(client, server, &pair);
-    data_expect(lab, "send()", call_send(client, pair.client, bytes, sizeof(bytes), 0));
+    data_expect(lab, "send()", party_send(client, pair.client, bytes, sizeof(bytes), 0));
     for (until_ns = lab_now() + WITHIN_NS; lab_now() < until_ns; lab_sleep(200 * NS_PER_US)) {
         int64_t begin_ns = lab_now(), n_queued = lab_queued_out(pair.client);
 
@@ -192,8 +192,8 @@ static void keep(struct lab *lab, struct party *client, struct party *server, st
         }
         break;
     }
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 static void show_keeping(struct lab *lab, const struct keeping *keeping)
@@ -306,10 +306,10 @@ static void converse(struct party *client, struct party *server, const struct la
     char bytes[100] = {0};
 
     for (unsigned i = 0; i < n_times; i++) {
-        call_send(client, pair->client, bytes, sizeof(bytes), 0);
-        call_recv(server, pair->server, bytes, sizeof(bytes), MSG_WAITALL);
-        call_send(server, pair->server, bytes, sizeof(bytes), 0);
-        call_recv(client, pair->client, bytes, sizeof(bytes), MSG_WAITALL);
+        party_send(client, pair->client, bytes, sizeof(bytes), 0);
+        party_recv(server, pair->server, bytes, sizeof(bytes), MSG_WAITALL);
+        party_send(server, pair->server, bytes, sizeof(bytes), 0);
+        party_recv(client, pair->client, bytes, sizeof(bytes), MSG_WAITALL);
     }
 }
 
@@ -325,19 +325,19 @@ static void delay_acknowledgement(struct lab *lab, struct party *client, struct 
         converse(client, server, &pair, 5);
     data_acknowledged(pair.server, WITHIN_NS);
     if (waiting == WAIT_QUICK)
-        call_set(server, pair.server, IPPROTO_TCP, TCP_QUICKACK, 1);
-    data_expect(lab, "send()", call_send(client, pair.client, bytes, n_bytes, 0));
+        party_set(server, pair.server, IPPROTO_TCP, TCP_QUICKACK, 1);
+    data_expect(lab, "send()", party_send(client, pair.client, bytes, n_bytes, 0));
     if (waiting == WAIT_ANSWERED) {
-        call_recv(server, pair.server, bytes, n_bytes, MSG_WAITALL);
-        call_send(server, pair.server, bytes, n_bytes, 0);
+        party_recv(server, pair.server, bytes, n_bytes, MSG_WAITALL);
+        party_send(server, pair.server, bytes, n_bytes, 0);
     } else {
         /* It is read, as programs do; but only after it was acknowledged, since reading can bring that about. */
         data_acknowledged(pair.client, WITHIN_NS);
     }
     data_acknowledged(pair.client, WITHIN_NS);
     find_delay(lab, pair.client_port, ret_delayed);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 static void show_delays(struct lab *lab, const struct delayed *delayed)
@@ -478,13 +478,13 @@ static void send_burst(struct lab *lab, struct party *client, struct party *serv
     converse(client, server, &pair, 5); /* out of the first phase, in which each segment is acknowledged */
     data_acknowledged(pair.server, WITHIN_NS);
     lab_forget(lab);
-    n_sent = data_expect(lab, "send()", call_send(client, pair.client, bytes, BURST_BYTES, MSG_DONTWAIT));
+    n_sent = data_expect(lab, "send()", party_send(client, pair.client, bytes, BURST_BYTES, MSG_DONTWAIT));
     data_acknowledged(pair.client, WITHIN_NS);
     lab_settle(lab);
     segments = lab_segments(lab, pair.client_port, &n);
     show_burst(lab, segments, n, n_sent, burst);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     free(bytes);
 }
 

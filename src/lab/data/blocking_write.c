@@ -32,7 +32,7 @@ static void *write_blocking(struct party *party, void *data)
     struct writing *writing = data;
 
     writing->start_ns = lab_now();
-    writing->result = call_send(party, writing->fd, writing->bytes, writing->n_ask, 0);
+    writing->result = party_send(party, writing->fd, writing->bytes, writing->n_ask, 0);
     writing->end_ns = lab_now();
     writing->n_queued = lab_queued_out(writing->fd);
     return NULL;
@@ -74,12 +74,12 @@ static bool write_with_room(struct lab *lab, struct party *client, struct party 
     pattern_fill(bytes, sizeof(bytes), 0);
     lab_connected(client, server, &pair);
     start_ns = lab_now();
-    n = data_expect(lab, "send()", call_send(client, pair.client, bytes, sizeof(bytes), 0));
+    n = data_expect(lab, "send()", party_send(client, pair.client, bytes, sizeof(bytes), 0));
     ret_found->with_room_ns = lab_now() - start_ns;
     ret_found->n_under_way = lab_queued_out(pair.client);
     data_drain(pair.server, n, WITHIN_NS, NULL, NULL);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     return n == SMALL_BYTES;
 }
 
@@ -123,8 +123,8 @@ static void write_without_room(struct lab *lab, struct party *client, struct par
     party_join(client);
     found->after_read_ns = writing.end_ns - first_ns;
     found->result = writing.result;
-    call_close(server, pair.server);
-    call_close(client, pair.client);
+    party_close(server, pair.server);
+    party_close(client, pair.client);
 }
 
 /* ---- C36: what ends a write */
@@ -169,10 +169,10 @@ static void one_ending(struct lab *lab, enum ending ending, size_t n_ask, struct
     lab_connected(client, server, &pair);
     writing.fd = pair.client;
     if (ending == END_TIMEOUT)
-        call_set_bytes(client, pair.client, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+        party_set_bytes(client, pair.client, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     if (ending == END_NONBLOCKING) {
         writing.start_ns = lab_now();
-        writing.result = call_send(client, pair.client, writing.bytes, n_ask, MSG_DONTWAIT);
+        writing.result = party_send(client, pair.client, writing.bytes, n_ask, MSG_DONTWAIT);
         writing.end_ns = lab_now();
         writing.n_queued = lab_queued_out(pair.client);
     } else {
@@ -187,8 +187,8 @@ static void one_ending(struct lab *lab, enum ending ending, size_t n_ask, struct
         .n_queued = writing.n_queued,
         .n_unread = lab_queued_in(pair.server),
     };
-    call_close(server, pair.server);
-    call_close(client, pair.client);
+    party_close(server, pair.server);
+    party_close(client, pair.client);
     free(writing.bytes);
 }
 

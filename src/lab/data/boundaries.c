@@ -80,14 +80,14 @@ static void open_sockets(struct course *course)
     } else if (course->row->family == AF_INET) {
         const char *address = lab_address(course->lab, END_B);
 
-        course->sender = call_socket(course->client, AF_INET, SOCK_DGRAM, 0);
-        course->receiver = call_socket(course->server, AF_INET, SOCK_DGRAM, 0);
+        course->sender = party_socket(course->client, AF_INET, SOCK_DGRAM, 0);
+        course->receiver = party_socket(course->server, AF_INET, SOCK_DGRAM, 0);
         data_expect(course->lab, "socket()", course->sender);
         data_expect(course->lab, "socket()", course->receiver);
-        data_expect(course->lab, "bind()", call_bind(course->server, course->receiver, address, 0));
+        data_expect(course->lab, "bind()", party_bind(course->server, course->receiver, address, 0));
         course->server_port = lab_local_port(course->receiver);
         data_expect(course->lab, "connect()",
-                    call_connect(course->client, course->sender, address, course->server_port));
+                    party_connect(course->client, course->sender, address, course->server_port));
         course->client_port = lab_local_port(course->sender);
     } else {
         data_expect(course->lab, "socketpair()",
@@ -107,7 +107,7 @@ static void receive_to(struct course *course, size_t n_sent)
         data_arrived(course->receiver, (int64_t)(n_sent - course->n_got), WITHIN_NS);
     while (course->n_got < n_sent) {
         char buffer[sizeof(course->got)];
-        ssize_t n = call_recv(course->server, course->receiver, buffer, room, 0);
+        ssize_t n = party_recv(course->server, course->receiver, buffer, room, 0);
 
         if (n <= 0 || course->n_got + (size_t)n > sizeof(course->got))
             return;
@@ -120,7 +120,7 @@ static void receive_to(struct course *course, size_t n_sent)
 static void send_at_once(struct course *course)
 {
     if (course->row->sending == SEND_ONE) {
-        call_send(course->client, course->sender, text, ALL_BYTES, 0);
+        party_send(course->client, course->sender, text, ALL_BYTES, 0);
     } else {
         struct iovec pieces[N_SENDS];
 
@@ -136,9 +136,9 @@ static void send_and_receive(struct course *course)
     enum sending sending = course->row->sending;
 
     if (sending == SEND_NODELAY)
-        call_set(course->client, course->sender, IPPROTO_TCP, TCP_NODELAY, 1);
+        party_set(course->client, course->sender, IPPROTO_TCP, TCP_NODELAY, 1);
     if (sending == SEND_CORK)
-        call_set(course->client, course->sender, IPPROTO_TCP, TCP_CORK, 1);
+        party_set(course->client, course->sender, IPPROTO_TCP, TCP_CORK, 1);
     if (sending == SEND_VECTOR || sending == SEND_ONE) {
         send_at_once(course);
         return;
@@ -147,9 +147,9 @@ static void send_and_receive(struct course *course)
         int flags = sending == SEND_MORE && i + 1 < N_SENDS ? MSG_MORE : 0;
 
         data_expect(course->lab, "send()",
-                    call_send(course->client, course->sender, text + i * SEND_BYTES, SEND_BYTES, flags));
+                    party_send(course->client, course->sender, text + i * SEND_BYTES, SEND_BYTES, flags));
         if (sending == SEND_CORK && i + 1 == N_SENDS)
-            call_set(course->client, course->sender, IPPROTO_TCP, TCP_CORK, 0);
+            party_set(course->client, course->sender, IPPROTO_TCP, TCP_CORK, 0);
         if (i + 1 == N_SENDS || course->row->reading == READ_EACH || (course->row->reading == READ_AFTER_TWO && i == 1))
             receive_to(course, (i + 1) * SEND_BYTES);
     }
@@ -190,13 +190,13 @@ static void run_row(struct course *course)
         else
             count_datagrams(course);
     }
-    call_close(course->client, course->sender);
+    party_close(course->client, course->sender);
     if (is_tcp(course->row)) {
         char end;
 
-        call_recv(course->server, course->receiver, &end, 1, 0); /* so that the ends close one after the other */
+        party_recv(course->server, course->receiver, &end, 1, 0); /* so that the ends close one after the other */
     }
-    call_close(course->server, course->receiver);
+    party_close(course->server, course->receiver);
 }
 
 static void show_row(const struct course *course)

@@ -30,34 +30,34 @@ static struct sizing sizing_of(struct party *party, int sender, int receiver)
 {
     struct sizing sizing = {0};
 
-    call_get(party, sender, SOL_SOCKET, SO_SNDBUF, &sizing.send);
-    call_get(party, receiver, SOL_SOCKET, SO_RCVBUF, &sizing.receive);
+    party_get(party, sender, SOL_SOCKET, SO_SNDBUF, &sizing.send);
+    party_get(party, receiver, SOL_SOCKET, SO_RCVBUF, &sizing.receive);
     return sizing;
 }
 
 static struct sizing sizing_of_new(struct party *party, int family, int type)
 {
-    int fd = call_socket(party, family, type, 0);
+    int fd = party_socket(party, family, type, 0);
     struct sizing sizing = {0};
 
     if (fd < 0)
         return sizing;
     sizing = sizing_of(party, fd, fd);
-    call_close(party, fd);
+    party_close(party, fd);
     return sizing;
 }
 
 static struct sizing sizing_when_set(struct party *party, int asked)
 {
-    int fd = call_socket(party, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(party, AF_INET, SOCK_STREAM, 0);
     struct sizing sizing = {0};
 
     if (fd < 0)
         return sizing;
-    call_set(party, fd, SOL_SOCKET, SO_SNDBUF, asked);
-    call_set(party, fd, SOL_SOCKET, SO_RCVBUF, asked);
+    party_set(party, fd, SOL_SOCKET, SO_SNDBUF, asked);
+    party_set(party, fd, SOL_SOCKET, SO_RCVBUF, asked);
     sizing = sizing_of(party, fd, fd);
-    call_close(party, fd);
+    party_close(party, fd);
     return sizing;
 }
 
@@ -85,8 +85,8 @@ static void take(struct lab *lab, struct party *client, struct party *server, in
     taking->n_receiver = lab_queued_in(pair.server);
     taking->after = sizing_of(client, pair.client, pair.server);
     taking->shown = true;
-    call_close(server, pair.server);
-    call_close(client, pair.client);
+    party_close(server, pair.server);
+    party_close(client, pair.client);
 }
 
 /* ---- a reader that reads: both buffers over time */
@@ -168,9 +168,9 @@ static void tune(struct lab *lab, struct party *client, struct party *server, st
             tuning->n_read += n;
     }
     shutdown(pair.client, SHUT_RDWR);
-    call_close(server, pair.server);
+    party_close(server, pair.server);
     party_join(client);
-    call_close(client, pair.client);
+    party_close(client, pair.client);
     free(room);
 }
 

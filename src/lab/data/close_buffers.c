@@ -38,18 +38,18 @@ static void deliver(struct lab *lab, struct party *client, struct party *server,
     pattern_fill(bytes, SENT_BYTES, 0);
     lab_connected(client, server, &pair);
     if (closing == CLOSE_UNREAD) {
-        data_expect(lab, "send()", call_send(server, pair.server, "unread", 6, 0));
+        data_expect(lab, "send()", party_send(server, pair.server, "unread", 6, 0));
         data_arrived(pair.client, 6, WITHIN_NS);
     }
     if (closing == CLOSE_LINGER || closing == CLOSE_ABORT)
-        call_set_bytes(client, pair.client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    delivery.n_sent = data_expect(lab, "send()", call_send(client, pair.client, bytes, SENT_BYTES, MSG_DONTWAIT));
+        party_set_bytes(client, pair.client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    delivery.n_sent = data_expect(lab, "send()", party_send(client, pair.client, bytes, SENT_BYTES, MSG_DONTWAIT));
     delivery.n_queued = lab_queued_out(pair.client);
     start_ns = lab_now();
-    call_close(client, pair.client);
+    party_close(client, pair.client);
     delivery.close_ns = lab_now() - start_ns;
     delivery.n_read = data_drain(pair.server, SENT_BYTES + 1, WITHIN_NS, &delivery.n_wrong, &delivery.end);
-    call_close(server, pair.server);
+    party_close(server, pair.server);
     free(bytes);
     *ret_delivery = delivery;
 }
@@ -87,19 +87,19 @@ static void throw_away(struct lab *lab, struct party *client, struct party *serv
 
     pattern_fill(bytes, sizeof(bytes), 0);
     lab_connected(client, server, &pair);
-    data_expect(lab, "send()", call_send(client, pair.client, bytes, sizeof(bytes), 0));
+    data_expect(lab, "send()", party_send(client, pair.client, bytes, sizeof(bytes), 0));
     data_arrived(pair.server, sizeof(bytes), WITHIN_NS);
     data_acknowledged(pair.client, WITHIN_NS);
     if (n_left < UNREAD_BYTES)
-        call_recv(server, pair.server, bytes, (size_t)(UNREAD_BYTES - n_left), 0);
+        party_recv(server, pair.server, bytes, (size_t)(UNREAD_BYTES - n_left), 0);
     throwing.n_unread = lab_queued_in(pair.server);
     throwing.n_unacknowledged = lab_queued_out(pair.client);
-    call_close(server, pair.server);
+    party_close(server, pair.server);
     data_drain(pair.client, 1, WITHIN_NS, NULL, &throwing.end);
     if (lab_wire(lab))
         look_for_end(lab, pair.client_port, &throwing);
     throwing.client_port = pair.client_port;
-    call_close(client, pair.client);
+    party_close(client, pair.client);
     *ret_throwing = throwing;
 }
 

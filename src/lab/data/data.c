@@ -209,14 +209,14 @@ void data_connected(struct lab *lab, struct party *client, struct party *server,
     int listener = lab_listening(server, 1, &pair.server_port);
 
     if (receive_bytes)
-        call_set(server, listener, SOL_SOCKET, SO_RCVBUF, receive_bytes);
-    pair.client = (int)data_expect(lab, "socket()", call_socket(client, AF_INET, SOCK_STREAM, 0));
+        party_set(server, listener, SOL_SOCKET, SO_RCVBUF, receive_bytes);
+    pair.client = (int)data_expect(lab, "socket()", party_socket(client, AF_INET, SOCK_STREAM, 0));
     if (send_bytes)
-        call_set(client, pair.client, SOL_SOCKET, SO_SNDBUF, send_bytes);
-    data_expect(lab, "connect()", call_connect(client, pair.client, lab_address(lab, END_B), pair.server_port));
-    pair.server = (int)data_expect(lab, "accept()", call_accept(server, listener));
+        party_set(client, pair.client, SOL_SOCKET, SO_SNDBUF, send_bytes);
+    data_expect(lab, "connect()", party_connect(client, pair.client, lab_address(lab, END_B), pair.server_port));
+    pair.server = (int)data_expect(lab, "accept()", party_accept(server, listener));
     pair.client_port = lab_local_port(pair.client);
-    call_close(server, listener);
+    party_close(server, listener);
     *ret_pair = pair;
 }
 

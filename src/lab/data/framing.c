@@ -70,9 +70,9 @@ static void pass_piece(struct trial *trial, struct sonde_frame_decoder *decoder,
 
     if (!n_bytes)
         return;
-    data_expect(trial->lab, "send()", call_send(trial->client, trial->pair.client, trial->stream + from, n_bytes, 0));
+    data_expect(trial->lab, "send()", party_send(trial->client, trial->pair.client, trial->stream + from, n_bytes, 0));
     data_arrived(trial->pair.server, (int64_t)n_bytes, WITHIN_NS);
-    n = data_expect(trial->lab, "recv()", call_recv(trial->server, trial->pair.server, room, sizeof(room), 0));
+    n = data_expect(trial->lab, "recv()", party_recv(trial->server, trial->pair.server, room, sizeof(room), 0));
     trial->n_receives++;
     if (decoder)
         sonde_frame_decoder_feed(decoder, room, (size_t)n, NULL);
@@ -105,11 +105,11 @@ static void try_all(struct trial *trial, enum taking taking)
 {
     make_stream(trial, taking == TAKE_LENGTH ? "u16be" : "line");
     lab_connected(trial->client, trial->server, &trial->pair);
-    call_set(trial->client, trial->pair.client, IPPROTO_TCP, TCP_NODELAY, 1);
+    party_set(trial->client, trial->pair.client, IPPROTO_TCP, TCP_NODELAY, 1);
     for (size_t cut = 0; cut <= trial->n_stream; cut++)
         pass_stream(trial, taking != TAKE_RECEIVES, cut);
-    call_close(trial->client, trial->pair.client);
-    call_close(trial->server, trial->pair.server);
+    party_close(trial->client, trial->pair.client);
+    party_close(trial->server, trial->pair.server);
 }
 
 static void give_verdict(struct lab *lab, const struct trial *trials)

@@ -32,9 +32,9 @@ static void take(struct lab *lab, struct party *client, struct party *server, co
     char before[BUFFER_BYTES];
 
     memcpy(before, buffer, BUFFER_BYTES);
-    data_expect(lab, "send()", call_send(client, pair->client, message, strlen(message), 0));
+    data_expect(lab, "send()", party_send(client, pair->client, message, strlen(message), 0));
     data_arrived(pair->server, (int64_t)strlen(message), WITHIN_NS);
-    look.n = data_expect(lab, "recv()", call_recv(server, pair->server, buffer, BUFFER_BYTES, 0));
+    look.n = data_expect(lab, "recv()", party_recv(server, pair->server, buffer, BUFFER_BYTES, 0));
     for (size_t i = (size_t)look.n; i < BUFFER_BYTES; i++)
         look.n_untouched += buffer[i] == before[i];
     memcpy(look.buffer, buffer, BUFFER_BYTES);
@@ -135,8 +135,8 @@ static void run(struct lab *lab)
     take(lab, client, server, &pair, shorter, buffer, &cleared);
     memset(buffer, 0, sizeof(buffer));
     take(lab, client, server, &pair, full, buffer, &overfull);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 
     lab_table(lab, 5, heads);
     show(lab, _("1st"), longer, &first);

@@ -45,13 +45,13 @@ static void *write_all(struct party *party, void *data)
         if (writing->n_sent + (int64_t)n > STREAM_BYTES)
             n = (size_t)(STREAM_BYTES - writing->n_sent);
         pattern_fill(chunk, n, (uint64_t)writing->n_sent);
-        result = call_send(party, writing->fd, chunk, n, 0);
+        result = party_send(party, writing->fd, chunk, n, 0);
         if (result < 0)
             break;
         writing->n_sent += result;
         writing->n_sends++;
     }
-    call_shutdown(party, writing->fd, SHUT_WR);
+    party_shutdown(party, writing->fd, SHUT_WR);
     return NULL;
 }
 
@@ -68,7 +68,7 @@ static void read_all(struct party *server, int fd, struct passage *passage)
     char chunk[5000];
 
     for (;;) {
-        ssize_t n = call_recv(server, fd, chunk, next_size(&state, sizeof(chunk)), 0);
+        ssize_t n = party_recv(server, fd, chunk, next_size(&state, sizeof(chunk)), 0);
 
         if (n <= 0) {
             passage->ended = n == 0;
@@ -120,8 +120,8 @@ static void pass(struct lab *lab, struct party *client, struct party *server, st
     passage.n_sent = writing.n_sent;
     lab_settle(lab);
     count_packets(lab, &passage);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     *ret_passage = passage;
 }
 
@@ -134,8 +134,8 @@ static int abort_connection(struct party *party, int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
-    call_set_bytes(party, fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    return call_close(party, fd);
+    party_set_bytes(party, fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    return party_close(party, fd);
 }
 
 static bool is_reset(void *data)
@@ -156,19 +156,19 @@ static void reset(struct lab *lab, struct party *client, struct party *server, b
     lab_rules(lab, END_A, "delay 2ms");
     lab_rules(lab, END_B, "delay 2ms");
     lab_connected(client, server, &pair);
-    loss.n_said = data_expect(lab, "send()", call_send(client, pair.client, bytes, HELD_BYTES, 0));
+    loss.n_said = data_expect(lab, "send()", party_send(client, pair.client, bytes, HELD_BYTES, 0));
     data_arrived(pair.server, HELD_BYTES, WITHIN_NS);
     data_acknowledged(pair.client, WITHIN_NS);
     if (corked)
-        call_set(client, pair.client, IPPROTO_TCP, TCP_CORK, 1);
+        party_set(client, pair.client, IPPROTO_TCP, TCP_CORK, 1);
     else
         lab_rules(lab, END_A, "delay 2ms, drop data always");
-    loss.n_said += data_expect(lab, "send()", call_send(client, pair.client, bytes + HELD_BYTES, GONE_BYTES, 0));
+    loss.n_said += data_expect(lab, "send()", party_send(client, pair.client, bytes + HELD_BYTES, GONE_BYTES, 0));
     abort_connection(client, pair.client);
     lab_until(is_reset, &pair.server, WITHIN_NS);
     loss.n_held = lab_queued_in(pair.server);
     loss.n_read = data_drain(pair.server, sizeof(bytes), 2 * NS_PER_S, NULL, &loss.end);
-    call_close(server, pair.server);
+    party_close(server, pair.server);
     *ret_loss = loss;
 }
 

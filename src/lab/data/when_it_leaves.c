@@ -62,7 +62,7 @@ static void leave_at_once(struct lab *lab, struct party *client, struct party *s
 
     lab_connected(client, server, &pair);
     for (unsigned i = 0; i < N_TRIES; i++) {
-        data_expect(lab, "send()", call_send(client, pair.client, bytes, sizeof(bytes), 0));
+        data_expect(lab, "send()", party_send(client, pair.client, bytes, sizeof(bytes), 0));
         end_ns[i] = lab_now();
         data_acknowledged(pair.client, WITHIN_NS);
     }
@@ -73,8 +73,8 @@ static void leave_at_once(struct lab *lab, struct party *client, struct party *s
             after_ns[n++] = left_ns - end_ns[i];
     }
     note_departure(ret_departure, after_ns, n);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 /* One send that may not leave at once. */
@@ -91,12 +91,12 @@ static void leave_later(struct lab *lab, struct party *client, struct party *ser
         lab_give_up(lab, _("There was no memory."));
     data_connected(lab, client, server, 0, leaving == CLOSED_WINDOW ? SMALL_RECEIVE_BUFFER : 0, &pair);
     if (leaving == NAGLE) /* one on its way, so that the next has to wait for its acknowledgement */
-        end_seq += (uint64_t)data_expect(lab, "send()", call_send(client, pair.client, bytes, n_bytes, 0));
+        end_seq += (uint64_t)data_expect(lab, "send()", party_send(client, pair.client, bytes, n_bytes, 0));
     if (leaving == CORK)
-        call_set(client, pair.client, IPPROTO_TCP, TCP_CORK, 1);
+        party_set(client, pair.client, IPPROTO_TCP, TCP_CORK, 1);
     /* Should the buffer be smaller than this, what it takes is enough; nobody reads yet, so waiting would be for ever.
      */
-    n_taken = data_expect(lab, "send()", call_send(client, pair.client, bytes, n_bytes, MSG_DONTWAIT));
+    n_taken = data_expect(lab, "send()", party_send(client, pair.client, bytes, n_bytes, MSG_DONTWAIT));
     end_ns = lab_now();
     end_seq += (uint64_t)n_taken;
     if (leaving == CLOSED_WINDOW)
@@ -108,8 +108,8 @@ static void leave_later(struct lab *lab, struct party *client, struct party *ser
     note_departure(ret_departure, after_ns, left_ns ? 1 : 0);
     ret_departure->client_port = pair.client_port;
     ret_departure->n_bytes = n_taken;
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     free(bytes);
 }
 
@@ -123,12 +123,12 @@ static unsigned arrive_at_once(struct lab *lab, struct party *server)
 
     lab_connected(client, server, &pair);
     for (unsigned i = 0; i < N_TRIES; i++) {
-        data_expect(lab, "send()", call_send(client, pair.client, bytes, sizeof(bytes), 0));
+        data_expect(lab, "send()", party_send(client, pair.client, bytes, sizeof(bytes), 0));
         n_arrived += lab_queued_in(pair.server) == SEND_BYTES;
         data_drain(pair.server, SEND_BYTES, WITHIN_NS, NULL, NULL);
     }
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     return n_arrived;
 }
 
@@ -143,13 +143,13 @@ static void *answer(struct party *server, void *data)
 
     for (;;) {
         for (size_t n_got = 0; n_got < sizeof(bytes);) {
-            ssize_t n = call_recv(server, fd, bytes, sizeof(bytes) - n_got, 0);
+            ssize_t n = party_recv(server, fd, bytes, sizeof(bytes) - n_got, 0);
 
             if (n <= 0)
                 return NULL;
             n_got += (size_t)n;
         }
-        if (call_send(server, fd, bytes, SEND_BYTES, 0) < 0)
+        if (party_send(server, fd, bytes, SEND_BYTES, 0) < 0)
             return NULL;
     }
 }
@@ -162,23 +162,23 @@ static int64_t ask(struct lab *lab, struct party *client, struct party *server, 
 
     lab_connected(client, server, &pair);
     if (asking == ASK_NODELAY)
-        call_set(client, pair.client, IPPROTO_TCP, TCP_NODELAY, 1);
+        party_set(client, pair.client, IPPROTO_TCP, TCP_NODELAY, 1);
     party_start(server, answer, &pair.server);
     for (unsigned i = 0; i < N_EXCHANGES; i++) {
         int64_t start_ns = lab_now();
 
         if (asking == ASK_ONCE) {
-            call_send(client, pair.client, bytes, 2 * SEND_BYTES, 0);
+            party_send(client, pair.client, bytes, 2 * SEND_BYTES, 0);
         } else {
-            call_send(client, pair.client, bytes, SEND_BYTES, 0);
-            call_send(client, pair.client, bytes, SEND_BYTES, 0);
+            party_send(client, pair.client, bytes, SEND_BYTES, 0);
+            party_send(client, pair.client, bytes, SEND_BYTES, 0);
         }
-        data_expect(lab, "recv()", call_recv(client, pair.client, bytes, SEND_BYTES, MSG_WAITALL));
+        data_expect(lab, "recv()", party_recv(client, pair.client, bytes, SEND_BYTES, MSG_WAITALL));
         took_ns[i] = lab_now() - start_ns;
     }
-    call_close(client, pair.client);
+    party_close(client, pair.client);
     party_join(server);
-    call_close(server, pair.server);
+    party_close(server, pair.server);
     return data_median(took_ns + N_WARM, N_EXCHANGES - N_WARM);
 }
 

@@ -46,7 +46,7 @@ static void *write_all(struct party *party, void *data)
 {
     struct stall *stall = data;
 
-    stall->result = call_send(party, stall->pair.client, stall->bytes, SEND_BYTES, 0);
+    stall->result = party_send(party, stall->pair.client, stall->bytes, SEND_BYTES, 0);
     stall->returned_ns = lab_now();
     return NULL;
 }
@@ -141,15 +141,15 @@ static void play(struct stall *stall, struct party *server)
     stall->blocked = party_blocked_ns(stall->client) > 0;
     stall->read_ns = lab_now();
     while (n_read < SEND_BYTES) {
-        ssize_t n = call_recv(server, stall->pair.server, room, SEND_BYTES, 0);
+        ssize_t n = party_recv(server, stall->pair.server, room, SEND_BYTES, 0);
 
         if (n <= 0)
             break;
         n_read += n;
     }
     party_join(stall->client);
-    call_close(stall->client, stall->pair.client);
-    call_close(server, stall->pair.server);
+    party_close(stall->client, stall->pair.client);
+    party_close(server, stall->pair.server);
     free(room);
     free(stall->bytes);
 }

@@ -94,8 +94,8 @@ static bool make_way(struct hop *hop, int sender)
         !lab_set(lab, END_A, "net.ipv4.conf.all.rp_filter", "0") ||
         !lab_set(lab, END_A, "net.ipv4.conf." WIRE_INTERFACE_SECOND ".rp_filter", "0"))
         return false;
-    return add_route(sender) == 0 && call_set_bytes(hop->sender, sender, SOL_SOCKET, SO_BINDTODEVICE, WIRE_INTERFACE,
-                                                    strlen(WIRE_INTERFACE)) == 0;
+    return add_route(sender) == 0 && party_set_bytes(hop->sender, sender, SOL_SOCKET, SO_BINDTODEVICE, WIRE_INTERFACE,
+                                                     strlen(WIRE_INTERFACE)) == 0;
 }
 
 static bool read_macs(struct hop *hop, int at_a, int at_b)
@@ -111,9 +111,9 @@ static bool read_macs(struct hop *hop, int at_a, int at_b)
 static void send_over_router(struct hop *hop)
 {
     const struct timeval within = {.tv_sec = WITHIN_S};
-    int sender = call_socket(hop->sender, AF_INET, SOCK_DGRAM, 0);
-    int receiver = call_socket(hop->receiver, AF_INET, SOCK_DGRAM, 0);
-    int router = call_socket(hop->router, AF_INET, SOCK_DGRAM, 0);
+    int sender = party_socket(hop->sender, AF_INET, SOCK_DGRAM, 0);
+    int receiver = party_socket(hop->receiver, AF_INET, SOCK_DGRAM, 0);
+    int router = party_socket(hop->router, AF_INET, SOCK_DGRAM, 0);
     char room[64], from[64];
     uint16_t from_port;
 
@@ -121,17 +121,17 @@ static void send_over_router(struct hop *hop)
         lab_give_up(hop->lab, _("The interfaces' MAC addresses could not be read."));
     if (!make_way(hop, sender))
         lab_give_up(hop->lab, _("No route over B could be made: this user may not."));
-    if (call_bind(hop->receiver, receiver, WIRE_A_IPV4_SECOND, 0) < 0 ||
-        call_set_bytes(hop->receiver, receiver, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof(within)) < 0)
+    if (party_bind(hop->receiver, receiver, WIRE_A_IPV4_SECOND, 0) < 0 ||
+        party_set_bytes(hop->receiver, receiver, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof(within)) < 0)
         lab_give_up(hop->lab, _("No socket could be bound to %s."), WIRE_A_IPV4_SECOND);
-    call_sendto(hop->sender, sender, message, strlen(message), 0, WIRE_A_IPV4_SECOND, lab_local_port(receiver));
+    party_sendto(hop->sender, sender, message, strlen(message), 0, WIRE_A_IPV4_SECOND, lab_local_port(receiver));
     hop->arrived =
-        call_recvfrom(hop->receiver, receiver, room, sizeof(room), 0, from, &from_port) == (ssize_t)strlen(message) &&
+        party_recvfrom(hop->receiver, receiver, room, sizeof(room), 0, from, &from_port) == (ssize_t)strlen(message) &&
         memcmp(room, message, strlen(message)) == 0;
     lab_settle(hop->lab);
-    call_close(hop->sender, sender);
-    call_close(hop->receiver, receiver);
-    call_close(hop->router, router);
+    party_close(hop->sender, sender);
+    party_close(hop->receiver, receiver);
+    party_close(hop->router, router);
 }
 
 /* ---- what was on the wires */

@@ -36,10 +36,10 @@ static void open_packet(struct lab *lab)
     size_t index;
 
     lab_connected(client, server, &pair);
-    call_send(client, pair.client, message, strlen(message), 0);
-    call_recv(server, pair.server, room, sizeof(room), 0);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_send(client, pair.client, message, strlen(message), 0);
+    party_recv(server, pair.server, room, sizeof(room), 0);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     lab_settle(lab);
     if (!find_message(lab, &index))
         lab_give_up(lab, _("The packet with the message was not seen on the wire."));

@@ -62,8 +62,8 @@ static bool frames_carry(struct change *change, const uint8_t mac[MAC_BYTES], bo
     lab_settle(lab);
     size_t n_before = lab_n_packets(lab);
     lab_connected(change->client, change->server, &pair);
-    call_close(change->client, pair.client);
-    call_close(change->server, pair.server);
+    party_close(change->client, pair.client);
+    party_close(change->server, pair.server);
     lab_settle(lab);
     *ret_connected = true;
     for (size_t i = n_before; i < lab_n_packets(lab); i++) {
@@ -151,14 +151,14 @@ void layers_mac(struct lab *lab)
     };
     uint16_t kind;
 
-    change.fd = call_socket(change.client, AF_INET, SOCK_DGRAM, 0);
-    int at_b = call_socket(change.server, AF_INET, SOCK_DGRAM, 0);
+    change.fd = party_socket(change.client, AF_INET, SOCK_DGRAM, 0);
+    int at_b = party_socket(change.server, AF_INET, SOCK_DGRAM, 0);
     if (change.fd < 0 || at_b < 0 || mac_of(change.fd, WIRE_INTERFACE, change.before, &kind) < 0 ||
         mac_of(at_b, WIRE_INTERFACE, change.peer, &kind) < 0 ||
         mac_of(change.fd, "lo", change.loopback, &change.loopback_kind) < 0)
         lab_give_up(lab, _("The interfaces' MAC addresses could not be read."));
     change_twice(&change);
     judge(&change);
-    call_close(change.client, change.fd);
-    call_close(change.server, at_b);
+    party_close(change.client, change.fd);
+    party_close(change.server, at_b);
 }

@@ -42,28 +42,28 @@ static void *serve(struct party *party, void *data)
                                "\r\n" PAGE;
     struct server *server = data;
     char response[512];
-    int fd = call_accept(party, server->listener);
+    int fd = party_accept(party, server->listener);
 
     if (fd < 0)
         return NULL;
     while (!strstr(server->request, "\r\n\r\n") && server->n_request < sizeof(server->request) - 1) {
-        ssize_t n = call_recv(party, fd, server->request + server->n_request,
-                              sizeof(server->request) - 1 - server->n_request, 0);
+        ssize_t n = party_recv(party, fd, server->request + server->n_request,
+                               sizeof(server->request) - 1 - server->n_request, 0);
         if (n <= 0)
             break;
         server->n_request += (size_t)n;
     }
     int n_bytes = snprintf(response, sizeof(response), head, strlen(PAGE));
-    call_send(party, fd, response, (size_t)n_bytes, 0);
-    call_close(party, fd);
+    party_send(party, fd, response, (size_t)n_bytes, 0);
+    party_close(party, fd);
     return NULL;
 }
 
 static void fetch(struct page *page, struct party *client)
 {
     struct lab *lab = page->lab;
-    int fd = call_socket(client, AF_INET, SOCK_STREAM, 0);
-    int result = fd < 0 ? fd : call_connect(client, fd, lab_address(lab, END_B), page->port);
+    int fd = party_socket(client, AF_INET, SOCK_STREAM, 0);
+    int result = fd < 0 ? fd : party_connect(client, fd, lab_address(lab, END_B), page->port);
 
     if (result < 0)
         lab_give_up(lab, _("The client could not connect: %s."), sonde_error_name(result));
@@ -71,16 +71,16 @@ static void fetch(struct page *page, struct party *client)
     page->n_request = (size_t)snprintf(page->request, sizeof(page->request),
                                        "GET / HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n",
                                        lab_address(lab, END_B), page->port);
-    call_send(client, fd, page->request, page->n_request, 0);
+    party_send(client, fd, page->request, page->n_request, 0);
     while (page->n_response < sizeof(page->response) - 1) {
         ssize_t n =
-            call_recv(client, fd, page->response + page->n_response, sizeof(page->response) - 1 - page->n_response, 0);
+            party_recv(client, fd, page->response + page->n_response, sizeof(page->response) - 1 - page->n_response, 0);
         if (n <= 0)
             break;
         page->n_response += (size_t)n;
         page->n_receives++;
     }
-    call_close(client, fd);
+    party_close(client, fd);
 }
 
 /* As much of HTTP as it takes: a status line, a header field, an empty line. */
@@ -163,7 +163,7 @@ static void run(struct lab *lab)
     party_start(party, serve, &server);
     fetch(&page, client);
     party_join(party);
-    call_close(party, server.listener);
+    party_close(party, server.listener);
     understand(&page);
     show(&page);
     lab_ladder(lab, page.client_port, NULL);

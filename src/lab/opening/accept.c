@@ -50,16 +50,16 @@ static struct order take_in_order(struct lab *lab, struct party *client, struct 
     }
     unsigned n_waiting = clients_look(&clients, port).queue;
     for (unsigned i = 0; i < n_waiting && i < N_CLIENTS; i++) {
-        int fd = call_accept(server, listener);
+        int fd = party_accept(server, listener);
 
         order.n++;
         order.n_in_order += fd >= 0 && lab_peer_port(fd) == clients.port[i];
         if (fd >= 0) {
-            call_close(server, fd);
+            party_close(server, fd);
         }
     }
     clients_reset(&clients);
-    call_close(server, listener);
+    party_close(server, listener);
     return order;
 }
 
@@ -80,20 +80,20 @@ static void overtake(struct lab *lab, struct party *client, struct party *server
     clients_open(&clients, 1, port);
     if (opening_queue_is(lab, port, 1)) {
         /* data brings the acknowledgement that was dropped */
-        call_send(client, clients.fd[held], "hello", 5, 0);
+        party_send(client, clients.fd[held], "hello", 5, 0);
         if (opening_queue_is(lab, port, 2)) {
-            int fd = call_accept(server, listener);
+            int fd = party_accept(server, listener);
 
             order->late_shown = fd >= 0;
             order->completed_first = fd >= 0 && lab_peer_port(fd) == clients.port[1];
             if (fd >= 0) {
-                call_close(server, fd);
+                party_close(server, fd);
             }
         }
     }
     lab_rules(lab, END_A, "");
     clients_reset(&clients);
-    call_close(server, listener);
+    party_close(server, listener);
 }
 
 /* ---- blocking */
@@ -107,7 +107,7 @@ static void *run_server(struct party *party, void *data)
 {
     struct waiting *waiting = data;
 
-    waiting->fd = call_accept(party, waiting->listener);
+    waiting->fd = party_accept(party, waiting->listener);
     return NULL;
 }
 
@@ -128,11 +128,11 @@ static struct blocking wait_for_one(struct lab *lab, struct party *client)
     struct waiting waiting = {.lab = lab, .fd = -1};
 
     lab_forget(lab);
-    waiting.listener = call_socket(server, AF_INET, SOCK_STREAM, 0);
-    int result = call_bind(server, waiting.listener, lab_address(lab, END_B), 0);
+    waiting.listener = party_socket(server, AF_INET, SOCK_STREAM, 0);
+    int result = party_bind(server, waiting.listener, lab_address(lab, END_B), 0);
     int64_t begin_ns = lab_now();
     if (result == 0) {
-        result = call_listen(server, waiting.listener, 5);
+        result = party_listen(server, waiting.listener, 5);
     }
     blocking.listen_ns = lab_now() - begin_ns;
     if (result < 0) {
@@ -143,22 +143,22 @@ static struct blocking wait_for_one(struct lab *lab, struct party *client)
     blocking.blocked = party_until_blocked(server, BLOCKED_NS, NS_PER_S);
     blocking.blocked_ns = party_blocked_ns(server);
     int fd = opening_socket(client, lab);
-    call_connect(client, fd, lab_address(lab, END_B), port);
+    party_connect(client, fd, lab_address(lab, END_B), port);
     party_join(server);
     blocking.fd = waiting.fd;
     blocking.listener = waiting.listener;
     if (waiting.fd >= 0) {
         blocking.client_port = lab_local_port(fd);
         blocking.given_port = lab_peer_port(waiting.fd);
-        call_get(server, waiting.listener, SOL_SOCKET, SO_ACCEPTCONN, &blocking.listener_listens);
-        call_get(server, waiting.fd, SOL_SOCKET, SO_ACCEPTCONN, &blocking.given_listens);
-        call_close(server, waiting.fd);
+        party_get(server, waiting.listener, SOL_SOCKET, SO_ACCEPTCONN, &blocking.listener_listens);
+        party_get(server, waiting.fd, SOL_SOCKET, SO_ACCEPTCONN, &blocking.given_listens);
+        party_close(server, waiting.fd);
     }
     opening_settle(lab);
     lab_ladder(lab, lab_local_port(fd), _("accept() waits for a client."));
     opening_linger(fd);
-    call_close(client, fd);
-    call_close(server, waiting.listener);
+    party_close(client, fd);
+    party_close(server, waiting.listener);
     return blocking;
 }
 
@@ -187,7 +187,7 @@ static struct address_case accept_address(struct lab *lab, struct party *client,
 
     unsigned char untouched = 0xa5; /* no byte of the address: its port's may be any */
 
-    int connected = call_connect(client, fd, lab_address(lab, END_B), port);
+    int connected = party_connect(client, fd, lab_address(lab, END_B), port);
     if (connected < 0) {
         lab_give_up(lab, _("The client could not connect: %s."), sonde_strerror(connected));
     }
@@ -207,7 +207,7 @@ static struct address_case accept_address(struct lab *lab, struct party *client,
         close(given);
     }
     opening_linger(fd);
-    call_close(client, fd);
+    party_close(client, fd);
     return one;
 }
 
@@ -228,7 +228,7 @@ static void addresses(struct lab *lab, struct party *client, struct party *serve
         lab_cell(lab, "%s", cases[i].client_ended ? _("ended") : _("connected"));
     }
     lab_table_end(lab);
-    call_close(server, listener);
+    party_close(server, listener);
 }
 
 /* ---- verdicts */

@@ -16,11 +16,11 @@ unsigned clients_bound(struct clients *clients)
     if (clients->n == CLIENTS_MAX) {
         lab_give_up(clients->lab, _("More than %d clients are not made here."), CLIENTS_MAX);
     }
-    int fd = call_socket(clients->party, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int fd = party_socket(clients->party, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         lab_give_up(clients->lab, _("A socket could not be made: %s."), sonde_strerror(fd));
     }
-    int result = call_bind(clients->party, fd, "", 0);
+    int result = party_bind(clients->party, fd, "", 0);
     if (result < 0) {
         lab_give_up(clients->lab, _("A client could not be bound to a port: %s."), sonde_strerror(result));
     }
@@ -31,7 +31,7 @@ unsigned clients_bound(struct clients *clients)
 
 void clients_connect(struct clients *clients, unsigned index, uint16_t port)
 {
-    int result = call_connect(clients->party, clients->fd[index], lab_address(clients->lab, END_B), port);
+    int result = party_connect(clients->party, clients->fd[index], lab_address(clients->lab, END_B), port);
     if (result < 0 && result != -EINPROGRESS) {
         lab_give_up(clients->lab, _("A client could not connect: %s."), sonde_strerror(result));
     }
@@ -117,7 +117,7 @@ void clients_reset(struct clients *clients)
 {
     for (unsigned i = 0; i < clients->n; i++) {
         opening_linger(clients->fd[i]);
-        call_close(clients->party, clients->fd[i]);
+        party_close(clients->party, clients->fd[i]);
     }
     clients->n = 0;
     opening_settle(clients->lab);
@@ -126,7 +126,7 @@ void clients_reset(struct clients *clients)
 int opening_socket(struct party *party, struct lab *lab)
 {
     const struct timeval patience = {.tv_sec = 2};
-    int fd = call_socket(party, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(party, AF_INET, SOCK_STREAM, 0);
 
     if (fd < 0) {
         lab_give_up(lab, _("A socket could not be made: %s."), sonde_strerror(fd));
@@ -146,15 +146,15 @@ void opening_linger(int fd)
 void opening_meet(struct lab *lab, struct party *client, struct party *server)
 {
     /* bound and never listening: the port is nobody else's, and whoever connects is refused */
-    int closed = call_socket(server, AF_INET, SOCK_STREAM, 0);
+    int closed = party_socket(server, AF_INET, SOCK_STREAM, 0);
     int fd = opening_socket(client, lab);
 
-    if (closed >= 0 && call_bind(server, closed, lab_address(lab, END_B), 0) == 0) {
-        call_connect(client, fd, lab_address(lab, END_B), lab_local_port(closed));
+    if (closed >= 0 && party_bind(server, closed, lab_address(lab, END_B), 0) == 0) {
+        party_connect(client, fd, lab_address(lab, END_B), lab_local_port(closed));
     }
-    call_close(client, fd);
+    party_close(client, fd);
     if (closed >= 0) {
-        call_close(server, closed);
+        party_close(server, closed);
     }
     opening_settle(lab);
     lab_forget(lab);

@@ -44,16 +44,16 @@ static void converse(struct lab *lab, struct party *client, struct party *server
     char data[16];
 
     lab_connected(client, server, &pair);
-    call_send(client, pair.client, "hello", 5, 0);
-    call_recv(server, pair.server, data, sizeof data, 0);
+    party_send(client, pair.client, "hello", 5, 0);
+    party_recv(server, pair.server, data, sizeof data, 0);
     if (reset) {
         opening_linger(pair.client);
     } else {
-        call_send(client, pair.client, "!", 1, MSG_OOB);
+        party_send(client, pair.client, "!", 1, MSG_OOB);
     }
-    call_close(client, pair.client);
+    party_close(client, pair.client);
     lab_settle(lab);
-    call_close(server, pair.server);
+    party_close(server, pair.server);
     lab_settle(lab);
 }
 

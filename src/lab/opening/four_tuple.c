@@ -38,19 +38,19 @@ static unsigned many(struct bench *bench, unsigned *ret_heard)
     for (unsigned i = 0; i < N_CLIENTS; i++) {
         bench->first_client[i] = opening_socket(bench->client, bench->lab);
         bench->first_accepted[i] = -1;
-        if (call_connect(bench->client, bench->first_client[i], lab_address(bench->lab, END_B), bench->port[0]) == 0) {
-            bench->first_accepted[i] = call_accept(bench->server, bench->listener[0]);
+        if (party_connect(bench->client, bench->first_client[i], lab_address(bench->lab, END_B), bench->port[0]) == 0) {
+            bench->first_accepted[i] = party_accept(bench->server, bench->listener[0]);
             n += bench->first_accepted[i] >= 0;
         }
     }
     if (n == N_CLIENTS) {
-        call_send(bench->client, bench->first_client[spoke], "hello", 5, 0);
+        party_send(bench->client, bench->first_client[spoke], "hello", 5, 0);
         /* the one that is spoken to blocks until it has it; then the others, which have nothing */
-        call_recv(bench->server, bench->first_accepted[spoke], data, sizeof data, 0);
+        party_recv(bench->server, bench->first_accepted[spoke], data, sizeof data, 0);
         *ret_heard = 1;
         for (unsigned i = 0; i < N_CLIENTS; i++) {
             *ret_heard +=
-                i != spoke && call_recv(bench->server, bench->first_accepted[i], data, sizeof data, MSG_DONTWAIT) > 0;
+                i != spoke && party_recv(bench->server, bench->first_accepted[i], data, sizeof data, MSG_DONTWAIT) > 0;
         }
     }
     return n;
@@ -88,10 +88,10 @@ static int connect_from(struct bench *bench, uint16_t port, uint16_t server_port
 {
     int fd = opening_socket(bench->client, bench->lab);
 
-    call_set(bench->client, fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    int result = call_bind(bench->client, fd, lab_address(bench->lab, END_A), port);
+    party_set(bench->client, fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int result = party_bind(bench->client, fd, lab_address(bench->lab, END_A), port);
     if (result == 0) {
-        result = call_connect(bench->client, fd, lab_address(bench->lab, END_B), server_port);
+        result = party_connect(bench->client, fd, lab_address(bench->lab, END_B), server_port);
     }
     *ret_fd = fd;
     return result;
@@ -115,7 +115,7 @@ static void run(struct lab *lab)
     uint16_t port = lab_local_port(fd[0]);
     int second = connect_from(&bench, port, bench.port[1], &fd[1]);
     int again = connect_from(&bench, port, bench.port[0], &fd[2]);
-    int same_socket = call_connect(bench.client, fd[0], lab_address(lab, END_B), bench.port[1]);
+    int same_socket = party_connect(bench.client, fd[0], lab_address(lab, END_B), bench.port[1]);
     bool first_lives = opening_state(fd[0]) == TCP_STATE_ESTABLISHED;
 
     list(&bench);

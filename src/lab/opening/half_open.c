@@ -90,15 +90,15 @@ static void take_segments(struct lab *lab, struct timed *timed)
 static void open_slowly(struct lab *lab, struct party *client, struct party *server, struct timed *timed)
 {
     int listener = lab_listening(server, 5, &timed->seen.server_port);
-    int fd = call_socket(client, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int fd = party_socket(client, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
     timed->seen.lab = lab;
     lab_setting_text(lab, END_B, SYNCOOKIES, timed->cookies, sizeof timed->cookies);
     lab_rules(lab, END_A, SLOW);
     lab_rules(lab, END_B, SLOW);
-    call_bind(client, fd, lab_address(lab, END_A), 0);
+    party_bind(client, fd, lab_address(lab, END_A), 0);
     timed->seen.client_port = lab_local_port(fd);
-    int result = call_connect(client, fd, lab_address(lab, END_B), timed->seen.server_port);
+    int result = party_connect(client, fd, lab_address(lab, END_B), timed->seen.server_port);
     if (result < 0 && result != -EINPROGRESS) {
         lab_give_up(lab, _("The client could not connect: %s."), sonde_strerror(result));
     }
@@ -109,8 +109,8 @@ static void open_slowly(struct lab *lab, struct party *client, struct party *ser
     lab_rules(lab, END_A, "");
     lab_rules(lab, END_B, "");
     opening_linger(fd);
-    call_close(client, fd);
-    call_close(server, listener);
+    party_close(client, fd);
+    party_close(server, listener);
 }
 
 /* The client's bare acknowledgement never arrives: the entry stands still, until data brings the acknowledgement. */
@@ -132,7 +132,7 @@ static struct held hold_still(struct lab *lab, struct party *client, struct part
 
     lab_forget(lab);
     lab_rules(lab, END_A, "drop ack");
-    call_connect(client, fd, lab_address(lab, END_B), seen.server_port);
+    party_connect(client, fd, lab_address(lab, END_B), seen.server_port);
     seen.client_port = lab_local_port(fd);
     lab_settle(lab);
     held.client = opening_state(fd);
@@ -143,7 +143,7 @@ static struct held hold_still(struct lab *lab, struct party *client, struct part
         held.still &= there && found.state == TCP_STATE_SYN_RECV;
         held.n_looks++;
     }
-    call_send(client, fd, "hello", 5, 0);
+    party_send(client, fd, "hello", 5, 0);
     held.completed = lab_until(look, &seen, NS_PER_S);
     if (held.completed && lab_socket_of(lab, END_B, seen.server_port, seen.client_port, &found)) {
         held.n_queued = found.receive_queue;
@@ -152,8 +152,8 @@ static struct held hold_still(struct lab *lab, struct party *client, struct part
     lab_rules(lab, END_A, "");
     lab_ladder(lab, seen.client_port, _("The acknowledgement is dropped; data brings another."));
     opening_linger(fd);
-    call_close(client, fd);
-    call_close(server, listener);
+    party_close(client, fd);
+    party_close(server, listener);
     return held;
 }
 

@@ -39,13 +39,13 @@ static void *run_client(struct party *party, void *data)
 
     opened->fd = opening_socket(party, opened->lab);
     opened->before_ns = lab_now();
-    opened->result = call_connect(party, opened->fd, lab_address(opened->lab, END_B), opened->server_port);
+    opened->result = party_connect(party, opened->fd, lab_address(opened->lab, END_B), opened->server_port);
     opened->after_ns = lab_now();
     opened->client_port = lab_local_port(opened->fd);
     if (lab_tcp_info(opened->fd, &info)) {
         opened->rtt_us = info.tcpi_rtt;
     }
-    opened->n_received = call_recv(party, opened->fd, greeting, sizeof greeting, 0);
+    opened->n_received = party_recv(party, opened->fd, greeting, sizeof greeting, 0);
     return NULL;
 }
 
@@ -82,13 +82,13 @@ static void find_three(struct lab *lab, uint16_t client_port, struct three *ret_
 
 static int64_t nonblocking_took_ns(struct lab *lab, struct party *client, uint16_t server_port, int *ret_result)
 {
-    int fd = call_socket(client, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int fd = party_socket(client, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     int64_t begin_ns = lab_now();
 
-    *ret_result = call_connect(client, fd, lab_address(lab, END_B), server_port);
+    *ret_result = party_connect(client, fd, lab_address(lab, END_B), server_port);
     int64_t took_ns = lab_now() - begin_ns;
     opening_linger(fd);
-    call_close(client, fd);
+    party_close(client, fd);
     return took_ns;
 }
 
@@ -187,11 +187,11 @@ static void run(struct lab *lab)
     lab_rules(lab, END_B, "delay 20ms");
 
     party_start(client, run_client, &opened);
-    int accepted = call_accept(server, listener);
+    int accepted = party_accept(server, listener);
     /* the server keeps quiet until the client is seen to wait for it */
     party_until_blocked(client, 20 * NS_PER_MS, NS_PER_S);
     if (accepted >= 0) {
-        call_send(server, accepted, "hello", 5, 0);
+        party_send(server, accepted, "hello", 5, 0);
     }
     party_join(client);
     lab_settle(lab);

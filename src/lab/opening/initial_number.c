@@ -45,21 +45,21 @@ static uint16_t open_once(const struct opener *opener, uint16_t port, struct ope
     int fd = opening_socket(opener->client, opener->lab);
     size_t n;
 
-    int result = call_bind(opener->client, fd, lab_address(opener->lab, END_A), port);
+    int result = party_bind(opener->client, fd, lab_address(opener->lab, END_A), port);
     if (result < 0) {
         lab_give_up(opener->lab, _("Port %u could not be bound again: %s."), port, sonde_strerror(result));
     }
     port = lab_local_port(fd);
-    result = call_connect(opener->client, fd, lab_address(opener->lab, END_B), opener->server_port);
+    result = party_connect(opener->client, fd, lab_address(opener->lab, END_B), opener->server_port);
     if (result < 0) {
         lab_give_up(opener->lab, _("The client could not connect: %s."), sonde_strerror(result));
     }
-    int accepted = call_accept(opener->server, opener->listener);
+    int accepted = party_accept(opener->server, opener->listener);
     opening_linger(fd);
-    call_close(opener->client, fd);
+    party_close(opener->client, fd);
     lab_settle(opener->lab);
     if (accepted >= 0) {
-        call_close(opener->server, accepted);
+        party_close(opener->server, accepted);
     }
     const struct lab_segment *segments = lab_segments(opener->lab, port, &n);
     /* the last ones: the port may have been used before */

@@ -50,7 +50,7 @@ static void types(struct lab *lab, struct party *server)
 
     opening_table(lab, 2, heads);
     for (unsigned i = 0; i < N_KINDS; i++) {
-        int fd = call_socket(server, kinds[i].family, kinds[i].type, kinds[i].protocol);
+        int fd = party_socket(server, kinds[i].family, kinds[i].type, kinds[i].protocol);
 
         if (fd < 0) {
             continue; /* not in this kernel: not a matter of listen() */
@@ -59,10 +59,10 @@ static void types(struct lab *lab, struct party *server)
             /* a name of the kernel's choice: without one listen() fails for that reason */
             bind(fd, (const struct sockaddr *)&automatic, sizeof automatic.sun_family);
         }
-        int result = call_listen(server, fd, 1);
+        int result = party_listen(server, fd, 1);
         lab_cell(lab, "%s", kinds[i].name);
         lab_cell(lab, "%s", opening_result(result));
-        call_close(server, fd);
+        party_close(server, fd);
         n_made++;
         n_may += kinds[i].may;
         n_as_said += kinds[i].may ? result == 0 : result < 0;
@@ -87,17 +87,17 @@ static void types(struct lab *lab, struct party *server)
 static bool can_connect(struct lab *lab, struct party *client, uint16_t port)
 {
     int fd = opening_socket(client, lab);
-    bool connected = call_connect(client, fd, lab_address(lab, END_B), port) == 0;
+    bool connected = party_connect(client, fd, lab_address(lab, END_B), port) == 0;
 
     opening_linger(fd);
-    call_close(client, fd);
+    party_close(client, fd);
     return connected;
 }
 
 static void unbound(struct lab *lab, struct party *client, struct party *server)
 {
     int fd = opening_socket(server, lab);
-    int result = call_listen(server, fd, 5);
+    int result = party_listen(server, fd, 5);
     uint16_t port = lab_local_port(fd);
     char ports[64] = "?";
 
@@ -116,7 +116,7 @@ static void unbound(struct lab *lab, struct party *client, struct party *server)
     lab_figure_text(lab, "C53", "listen_result", opening_result(result));
     lab_figure(lab, "C53", "port", port);
     lab_figure(lab, "C53", "connected", connected);
-    call_close(server, fd);
+    party_close(server, fd);
 }
 
 /* listen(fd, backlog): its result, the limit that came of it, and whether a client gets in. */
@@ -125,17 +125,17 @@ static int with_backlog(struct lab *lab, struct party *client, struct party *ser
 {
     struct socket_info listener;
     int fd = opening_socket(server, lab);
-    int result = call_bind(server, fd, lab_address(lab, END_B), 0);
+    int result = party_bind(server, fd, lab_address(lab, END_B), 0);
 
     if (result == 0) {
-        result = call_listen(server, fd, backlog);
+        result = party_listen(server, fd, backlog);
     }
     *ret_limit = 0;
     *ret_connected = result == 0 && can_connect(lab, client, lab_local_port(fd));
     if (lab_listener_of(lab, END_B, lab_local_port(fd), &listener)) {
         *ret_limit = listener.send_queue;
     }
-    call_close(server, fd);
+    party_close(server, fd);
     return result;
 }
 

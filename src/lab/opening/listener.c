@@ -35,10 +35,10 @@ struct passive {
 static int try_client(struct lab *lab, struct party *client, uint16_t port)
 {
     int fd = opening_socket(client, lab);
-    int result = call_connect(client, fd, lab_address(lab, END_B), port);
+    int result = party_connect(client, fd, lab_address(lab, END_B), port);
 
     opening_linger(fd);
-    call_close(client, fd);
+    party_close(client, fd);
     return result;
 }
 
@@ -49,25 +49,25 @@ static struct passive become_passive(struct lab *lab, struct party *client, stru
     int other = lab_listening(server, 5, &other_port);
     int fd = opening_socket(server, lab);
 
-    int result = call_bind(server, fd, lab_address(lab, END_B), 0);
-    call_get(server, fd, SOL_SOCKET, SO_ACCEPTCONN, &passive.acceptconn[0]);
+    int result = party_bind(server, fd, lab_address(lab, END_B), 0);
+    party_get(server, fd, SOL_SOCKET, SO_ACCEPTCONN, &passive.acceptconn[0]);
     passive.client_result[0] = try_client(lab, client, lab_local_port(fd));
     if (result == 0) {
-        result = call_listen(server, fd, 5);
+        result = party_listen(server, fd, 5);
     }
     if (result < 0) {
         lab_give_up(lab, _("There could be no listener: %s."), sonde_strerror(result));
     }
-    call_get(server, fd, SOL_SOCKET, SO_ACCEPTCONN, &passive.acceptconn[1]);
+    party_get(server, fd, SOL_SOCKET, SO_ACCEPTCONN, &passive.acceptconn[1]);
     passive.client_result[1] = try_client(lab, client, lab_local_port(fd));
-    passive.connects = call_connect(server, fd, lab_address(lab, END_B), other_port);
+    passive.connects = party_connect(server, fd, lab_address(lab, END_B), other_port);
 
     int active = opening_socket(server, lab);
-    passive.connects_unlistened = call_connect(server, active, lab_address(lab, END_B), other_port);
-    passive.listens_connected = call_listen(server, active, 5);
+    passive.connects_unlistened = party_connect(server, active, lab_address(lab, END_B), other_port);
+    passive.listens_connected = party_listen(server, active, 5);
     opening_linger(active);
-    call_close(server, active);
-    call_close(server, other);
+    party_close(server, active);
+    party_close(server, other);
     *ret_listener = fd;
     return passive;
 }
@@ -87,8 +87,8 @@ static struct carries try_data(struct party *server, int listener)
     sigset_t pipe_signal, mask;
     char data[8];
 
-    carries.received = call_recv(server, listener, data, sizeof data, 0);
-    carries.sent = call_send(server, listener, "hello", 5, 0);
+    carries.received = party_recv(server, listener, data, sizeof data, 0);
+    carries.sent = party_send(server, listener, "hello", 5, 0);
     /* SIGPIPE is kept waiting, so that it can be looked for rather than end this process; an ignored one does not wait
      */
     sigemptyset(&pipe_signal);

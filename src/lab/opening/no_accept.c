@@ -40,12 +40,12 @@ static struct unaccepted connect_and_send(struct lab *lab, struct party *client,
 {
     struct unaccepted found = {0};
 
-    found.connected = call_connect(client, fd, lab_address(lab, END_B), port);
+    found.connected = party_connect(client, fd, lab_address(lab, END_B), port);
     if (found.connected < 0) {
         found.client = opening_state(fd);
         return found;
     }
-    found.sent = call_send(client, fd, "hello", 5, 0);
+    found.sent = party_send(client, fd, "hello", 5, 0);
     found.acknowledged = lab_until(is_acknowledged, &fd, NS_PER_S);
     found.client = opening_state(fd);
     opening_queue_is(lab, port, 1);
@@ -164,10 +164,10 @@ static void run(struct lab *lab)
     struct clients_look full = fill(lab, client, port, found.listener.send_queue);
 
     bool has_accepted = false;
-    int late = found.at_server ? call_accept(server, listener) : -1;
+    int late = found.at_server ? party_accept(server, listener) : -1;
     if (late >= 0) {
         has_accepted = lab_socket_of(lab, END_B, port, client_port, &accepted);
-        call_recv(server, late, data, sizeof data, 0);
+        party_recv(server, late, data, sizeof data, 0);
     }
     lab_ladder(lab, client_port, _("The handshake and the data come first, accept() last."));
     if (found.at_server) {

@@ -80,7 +80,7 @@ static void end(struct bench *bench)
 {
     lab_rules(bench->lab, END_A, "");
     clients_reset(&bench->clients);
-    call_close(bench->server, bench->listener);
+    party_close(bench->server, bench->listener);
 }
 
 static enum tcp_state at_server(const struct bench *bench, uint16_t client_port)
@@ -102,7 +102,7 @@ static void finish(struct bench *bench, unsigned client, const struct counted *b
     outcome->client = opening_state(bench->clients.fd[client]);
     outcome->server = at_server(bench, bench->clients.port[client]);
     if (outcome->client != TCP_STATE_SYN_SENT) {
-        ssize_t n = call_recv(bench->clients.party, bench->clients.fd[client], data, sizeof data, MSG_DONTWAIT);
+        ssize_t n = party_recv(bench->clients.party, bench->clients.fd[client], data, sizeof data, MSG_DONTWAIT);
         outcome->error = n == -EAGAIN ? 0 : (int)n;
     }
     outcome->shown = true;
@@ -140,7 +140,7 @@ static struct outcome ack_at_accept_queue(struct bench *bench)
     clients_open(clients, 1, bench->port);
     if (opening_queue_is(bench->lab, bench->port, bench->limit + 1)) {
         struct counted before = count(bench->lab);
-        call_send(clients->party, clients->fd[held], "hello", 5, 0);
+        party_send(clients->party, clients->fd[held], "hello", 5, 0);
         lab_settle(bench->lab);
         lab_settle(bench->lab);
         finish(bench, held, &before, &outcome);
@@ -177,7 +177,7 @@ static void *run_patient(struct party *party, void *data)
 {
     struct patient *patient = data;
 
-    patient->result = call_connect(party, patient->fd, lab_address(patient->lab, END_B), patient->server_port);
+    patient->result = party_connect(party, patient->fd, lab_address(patient->lab, END_B), patient->server_port);
     return NULL;
 }
 
@@ -202,11 +202,11 @@ static struct hung hang(struct bench *bench)
     lab_forget(bench->lab);
     patient.server_port = bench->port;
     patient.fd = opening_socket(party, bench->lab);
-    call_bind(party, patient.fd, lab_address(bench->lab, END_A), 0);
+    party_bind(party, patient.fd, lab_address(bench->lab, END_A), 0);
     hung.client_port = lab_local_port(patient.fd);
     party_start(party, run_patient, &patient);
     hung.blocked = party_until_blocked(party, 50 * NS_PER_MS, NS_PER_S);
-    call_accept(bench->server, bench->listener);
+    party_accept(bench->server, bench->listener);
     int64_t room_ns = lab_now();
     party_join(party);
     hung.after_accept_ns = lab_now() - room_ns;
@@ -218,7 +218,7 @@ static struct hung hang(struct bench *bench)
     }
     lab_ladder(bench->lab, hung.client_port,
                _("The accept queue is full: SYN 1 arrives, and the server's kernel drops it."));
-    call_close(party, patient.fd);
+    party_close(party, patient.fd);
     end(bench);
     return hung;
 }

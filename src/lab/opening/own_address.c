@@ -50,23 +50,23 @@ static struct own connect_from(struct lab *lab, struct party *client, struct par
 
     if (wanted) {
         snprintf(own.wanted, sizeof own.wanted, "%s", wanted);
-        own.bound = call_bind(client, fd, wanted, wanted_port);
+        own.bound = party_bind(client, fd, wanted, wanted_port);
     }
     if (own.bound == 0) {
-        own.connected = call_connect(client, fd, to, lab_local_port(listener));
+        own.connected = party_connect(client, fd, to, lab_local_port(listener));
     }
     if (own.bound == 0 && own.connected == 0) {
-        int accepted = call_accept(server, listener);
+        int accepted = party_accept(server, listener);
 
         name_of(fd, getsockname, own.own, &own.own_port);
         if (accepted >= 0) {
             name_of(accepted, getpeername, own.seen, &own.seen_port);
             opening_linger(accepted);
-            call_close(server, accepted);
+            party_close(server, accepted);
         }
     }
     opening_linger(fd);
-    call_close(client, fd);
+    party_close(client, fd);
     return own;
 }
 
@@ -100,9 +100,9 @@ static uint16_t free_port(struct lab *lab, struct party *party)
 {
     int fd = opening_socket(party, lab);
 
-    call_bind(party, fd, OWN_ADDRESS, 0);
+    party_bind(party, fd, OWN_ADDRESS, 0);
     uint16_t port = lab_local_port(fd);
-    call_close(party, fd);
+    party_close(party, fd);
     return port;
 }
 
@@ -142,9 +142,9 @@ static void run(struct lab *lab)
     char range[64] = "";
 
     int listener = opening_socket(server, lab);
-    int result = call_bind(server, listener, "127.0.0.1", 0);
+    int result = party_bind(server, listener, "127.0.0.1", 0);
     if (result == 0) {
-        result = call_listen(server, listener, 5);
+        result = party_listen(server, listener, 5);
     }
     if (result < 0) {
         lab_give_up(lab, _("There could be no listener: %s."), sonde_strerror(result));

@@ -35,15 +35,15 @@ static struct refusal be_refused(struct lab *lab, struct party *client, struct p
 {
     struct refusal refusal = {0};
     uint16_t client_port = 0; /* the socket has lost it by then */
-    int closed = call_socket(server, AF_INET, SOCK_STREAM, 0);
+    int closed = party_socket(server, AF_INET, SOCK_STREAM, 0);
     int fd = opening_socket(client, lab);
 
-    int result = call_bind(server, closed, lab_address(lab, END_B), 0);
+    int result = party_bind(server, closed, lab_address(lab, END_B), 0);
     if (result < 0) {
         lab_give_up(lab, _("No port could be had: %s."), sonde_strerror(result));
     }
     int64_t begin_ns = lab_now();
-    refusal.result = call_connect(client, fd, lab_address(lab, END_B), lab_local_port(closed));
+    refusal.result = party_connect(client, fd, lab_address(lab, END_B), lab_local_port(closed));
     refusal.took_ns = lab_now() - begin_ns;
     if (lab_wire(lab)) {
         size_t n;
@@ -62,8 +62,8 @@ static struct refusal be_refused(struct lab *lab, struct party *client, struct p
         }
     }
     lab_ladder(lab, client_port, _("Nobody listens on that port."));
-    call_close(client, fd);
-    call_close(server, closed);
+    party_close(client, fd);
+    party_close(server, closed);
     return refusal;
 }
 
@@ -81,20 +81,20 @@ static struct to_itself connect_to_itself(struct lab *lab, struct party *client)
     int fd = opening_socket(client, lab);
     char data[8] = "";
 
-    int result = call_bind(client, fd, "127.0.0.1", 0);
+    int result = party_bind(client, fd, "127.0.0.1", 0);
     if (result < 0) {
         lab_give_up(lab, _("No port could be had: %s."), sonde_strerror(result));
     }
     self.port = lab_local_port(fd);
-    self.result = call_connect(client, fd, "127.0.0.1", self.port);
+    self.result = party_connect(client, fd, "127.0.0.1", self.port);
     if (self.result == 0) {
         self.own_port = lab_peer_port(fd) == self.port;
-        call_send(client, fd, "hello", 5, 0);
-        self.n_received = call_recv(client, fd, data, sizeof data, 0);
+        party_send(client, fd, "hello", 5, 0);
+        self.n_received = party_recv(client, fd, data, sizeof data, 0);
         self.same = self.n_received == 5 && memcmp(data, "hello", 5) == 0;
     }
     opening_linger(fd);
-    call_close(client, fd);
+    party_close(client, fd);
     return self;
 }
 
@@ -108,7 +108,7 @@ static enum tcp_state at_full_queue(struct lab *lab, struct party *client, struc
     clients_open(&clients, 2, port);
     enum tcp_state state = opening_state(clients.fd[1]);
     clients_reset(&clients);
-    call_close(server, listener);
+    party_close(server, listener);
     return state;
 }
 

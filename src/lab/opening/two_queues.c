@@ -59,7 +59,7 @@ static struct row measure(struct bench *bench, int backlog)
     clients_open(clients, row.limit + 3, port);
     row.completed = clients_look(clients, port).queue;
     clients_reset(clients);
-    call_close(bench->server, listener);
+    party_close(bench->server, listener);
 
     listener = lab_listening(bench->server, backlog, &port);
     lab_rules(bench->lab, END_A, "drop ack");
@@ -67,7 +67,7 @@ static struct row measure(struct bench *bench, int backlog)
     row.half_open = clients_look(clients, port).half_open;
     clients_reset(clients);
     lab_rules(bench->lab, END_A, "");
-    call_close(bench->server, listener);
+    party_close(bench->server, listener);
     return row;
 }
 
@@ -93,7 +93,7 @@ static struct both measure_both(struct bench *bench)
     both.half_open = look.half_open;
     both.half_open_second = clients_look(&second, second_port).half_open;
 
-    call_close(bench->server, listener);
+    party_close(bench->server, listener);
     lab_settle(bench->lab);
     look = clients_look(clients, port);
     both.completed_left = look.at_server;
@@ -101,7 +101,7 @@ static struct both measure_both(struct bench *bench)
     clients_reset(clients);
     clients_reset(&second);
     lab_rules(bench->lab, END_A, "");
-    call_close(bench->server, second_listener);
+    party_close(bench->server, second_listener);
     return both;
 }
 
@@ -209,7 +209,7 @@ static struct row limit_only(struct bench *bench)
     int listener = lab_listening(bench->server, INT_MAX, &port);
 
     row.limit = limit_of(bench, port);
-    call_close(bench->server, listener);
+    party_close(bench->server, listener);
     return row;
 }
 

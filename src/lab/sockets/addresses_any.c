@@ -36,9 +36,9 @@ static void show_reach(struct any *any, int listener, struct party *client, cons
 {
     struct lab *lab = any->lab;
     char text[INET_ADDRSTRLEN];
-    int fd = call_socket(client, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(client, AF_INET, SOCK_STREAM, 0);
     uint16_t port = lab_local_port(listener);
-    int result = fd < 0 ? fd : call_connect(client, fd, address, port);
+    int result = fd < 0 ? fd : party_connect(client, fd, address, port);
 
     lab_cell(lab, "%s", bound);
     lab_cell(lab, "%s", address);
@@ -46,7 +46,7 @@ static void show_reach(struct any *any, int listener, struct party *client, cons
         lab_cell(lab, "%s", sonde_error_name(result));
         lab_cell(lab, "-");
     } else {
-        int accepted = call_accept(any->server, listener);
+        int accepted = party_accept(any->server, listener);
         uint32_t own = accepted < 0 ? UINT32_MAX : own_address(accepted);
         lab_cell(lab, "%s", _("connected"));
         lab_cell(lab, "%s", inet_ntop(AF_INET, &own, text, sizeof(text)));
@@ -54,17 +54,17 @@ static void show_reach(struct any *any, int listener, struct party *client, cons
         if (client == any->far)
             any->far_port = lab_local_port(fd);
         if (accepted >= 0)
-            call_close(any->server, accepted);
+            party_close(any->server, accepted);
     }
     if (fd >= 0)
-        call_close(client, fd);
+        party_close(client, fd);
 }
 
 static int listening_on(struct any *any, const char *address)
 {
-    int fd = call_socket(any->server, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(any->server, AF_INET, SOCK_STREAM, 0);
 
-    if (fd < 0 || call_bind(any->server, fd, address, 0) < 0 || call_listen(any->server, fd, 4) < 0)
+    if (fd < 0 || party_bind(any->server, fd, address, 0) < 0 || party_listen(any->server, fd, 4) < 0)
         lab_give_up(any->lab, _("No listener could be made on \"%s\"."), address);
     return fd;
 }
@@ -84,8 +84,8 @@ static void reach(struct any *any)
     show_reach(any, one, any->near, "127.0.0.1", "127.0.0.1");
     show_reach(any, one, any->far, any->far_address, "127.0.0.1");
     lab_table_end(any->lab);
-    call_close(any->server, one);
-    call_close(any->server, everywhere);
+    party_close(any->server, one);
+    party_close(any->server, everywhere);
 }
 
 static void judge_any(const struct any *any)

@@ -98,15 +98,15 @@ static void tell(struct skip *skip, const char *socket_name, const char *what, b
 static void raw_packet(struct skip *skip)
 {
     struct lab *lab = skip->lab;
-    int out = call_socket(skip->sender, AF_INET, SOCK_RAW, PROTOCOL_EXPERIMENTAL);
-    int in = call_socket(skip->receiver, AF_INET, SOCK_RAW, PROTOCOL_EXPERIMENTAL);
+    int out = party_socket(skip->sender, AF_INET, SOCK_RAW, PROTOCOL_EXPERIMENTAL);
+    int in = party_socket(skip->receiver, AF_INET, SOCK_RAW, PROTOCOL_EXPERIMENTAL);
     uint8_t packet[256];
     bool arrived = false;
 
     if (out < 0 || in < 0) {
         skip->error = skip->error ? skip->error : (out < 0 ? out : in);
     } else {
-        call_sendto(skip->sender, out, text, sizeof(text), 0, lab_address(lab, END_B), 0);
+        party_sendto(skip->sender, out, text, sizeof(text), 0, lab_address(lab, END_B), 0);
         ssize_t n = receive(in, packet, sizeof(packet));
         arrived = n == IP_HEADER + (ssize_t)sizeof(text) && packet[9] == PROTOCOL_EXPERIMENTAL &&
                   memcmp(packet + IP_HEADER, text, sizeof(text)) == 0;
@@ -114,9 +114,9 @@ static void raw_packet(struct skip *skip)
     }
     lab_figure(lab, "C64", "raw_arrived", arrived);
     if (out >= 0)
-        call_close(skip->sender, out);
+        party_close(skip->sender, out);
     if (in >= 0)
-        call_close(skip->receiver, in);
+        party_close(skip->receiver, in);
 }
 
 /* ---- a frame without IP */
@@ -125,7 +125,7 @@ static void frame_alone(struct skip *skip)
 {
     uint8_t frame[FRAME_MIN] = {0}, seen[256];
     struct sockaddr_ll here = {.sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_EXPERIMENTAL)};
-    int in = call_socket(skip->receiver, AF_PACKET, SOCK_RAW, htons(ETHERTYPE_EXPERIMENTAL));
+    int in = party_socket(skip->receiver, AF_PACKET, SOCK_RAW, htons(ETHERTYPE_EXPERIMENTAL));
     bool arrived = false;
 
     if (in < 0) {
@@ -144,7 +144,7 @@ static void frame_alone(struct skip *skip)
     }
     lab_figure(skip->lab, "C64", "frame_arrived", arrived);
     if (in >= 0)
-        call_close(skip->receiver, in);
+        party_close(skip->receiver, in);
 }
 
 /* ---- a datagram that neither UDP nor IP of the sender has made */
@@ -197,14 +197,15 @@ static void datagram_by_hand(struct skip *skip)
     char from[64] = "", seen[256];
     uint16_t from_port = 0;
     bool arrived = false;
-    int in = call_socket(skip->receiver, AF_INET, SOCK_DGRAM, 0);
+    int in = party_socket(skip->receiver, AF_INET, SOCK_DGRAM, 0);
 
-    if (in >= 0 && call_bind(skip->receiver, in, lab_address(lab, END_B), 0) == 0 &&
-        call_set_bytes(skip->receiver, in, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof(within)) == 0) {
+    if (in >= 0 && party_bind(skip->receiver, in, lab_address(lab, END_B), 0) == 0 &&
+        party_set_bytes(skip->receiver, in, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof(within)) == 0) {
         size_t n_bytes = write_datagram(skip, made_up, lab_address(lab, END_B), lab_local_port(in), frame);
-        arrived = send_frame(skip, frame, n_bytes) &&
-                  call_recvfrom(skip->receiver, in, seen, sizeof(seen), 0, from, &from_port) == (ssize_t)sizeof(text) &&
-                  memcmp(seen, text, sizeof(text)) == 0 && strcmp(from, made_up) == 0;
+        arrived =
+            send_frame(skip, frame, n_bytes) &&
+            party_recvfrom(skip->receiver, in, seen, sizeof(seen), 0, from, &from_port) == (ssize_t)sizeof(text) &&
+            memcmp(seen, text, sizeof(text)) == 0 && strcmp(from, made_up) == 0;
         tell(skip, "AF_PACKET RAW", _("frame, IP and UDP by hand"), arrived);
     }
     if (arrived)
@@ -212,7 +213,7 @@ static void datagram_by_hand(struct skip *skip)
     skip->from_port = from_port;
     lab_figure(lab, "C64", "datagram_arrived", arrived);
     if (in >= 0)
-        call_close(skip->receiver, in);
+        party_close(skip->receiver, in);
 }
 
 static void judge(const struct skip *skip)
@@ -244,7 +245,7 @@ void families_skip_layers(struct lab *lab)
         .interface = lab_wire(lab) ? WIRE_INTERFACE : "lo",
     };
 
-    skip.out = call_socket(skip.sender, AF_PACKET, SOCK_RAW, 0);
+    skip.out = party_socket(skip.sender, AF_PACKET, SOCK_RAW, 0);
     bool has_link = skip.out >= 0 && interface_of(skip.out, skip.interface, skip.source, &skip.out_index);
     if (skip.out < 0)
         skip.error = skip.out;
@@ -261,6 +262,6 @@ void families_skip_layers(struct lab *lab)
                   "address that the sender's kernel does not have."),
                 skip.from, skip.from_port);
     if (skip.out >= 0)
-        call_close(skip.sender, skip.out);
+        party_close(skip.sender, skip.out);
     judge(&skip);
 }

@@ -94,14 +94,14 @@ static void ask_ordinary(struct range *range)
 /* Bound to that port of 127.0.0.1 at the server's end: the port that came of it, or a negative errno. */
 static int bind_to(struct range *range, uint16_t port)
 {
-    int fd = call_socket(range->party, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(range->party, AF_INET, SOCK_STREAM, 0);
 
     if (fd < 0)
         return fd;
-    int result = call_bind(range->party, fd, "127.0.0.1", port);
+    int result = party_bind(range->party, fd, "127.0.0.1", port);
     if (result == 0)
         result = lab_local_port(fd);
-    call_close(range->party, fd);
+    party_close(range->party, fd);
     return result;
 }
 
@@ -204,11 +204,11 @@ static void show_lookup(struct lab *lab)
 
 static void connect_to_zero(struct range *range)
 {
-    int fd = call_socket(range->party, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(range->party, AF_INET, SOCK_STREAM, 0);
 
-    range->zero_connect = fd < 0 ? fd : call_connect(range->party, fd, "127.0.0.1", 0);
+    range->zero_connect = fd < 0 ? fd : party_connect(range->party, fd, "127.0.0.1", 0);
     if (fd >= 0)
-        call_close(range->party, fd);
+        party_close(range->party, fd);
     lab_say(range->lab, _("Nobody can listen on port 0, for bind takes it as \"choose one\"; connect to it: %s."),
             range->zero_connect < 0 ? sonde_error_name(range->zero_connect) : _("connected"));
 }

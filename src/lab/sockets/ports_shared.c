@@ -96,11 +96,11 @@ static int second_binds(struct shared *shared, int type, const char *address, bo
 
     *second = (struct second){.port = shared->port, .listens = type == SOCK_STREAM};
     inet_pton(AF_INET, address, &second->address);
-    second->fd = call_socket(party, AF_INET, type, 0);
+    second->fd = party_socket(party, AF_INET, type, 0);
     if (second->fd < 0)
         return second->fd;
     if (reuse)
-        call_set(party, second->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        party_set(party, second->fd, SOL_SOCKET, SO_REUSEPORT, 1);
     int error = child_run(bind_second, second, false);
     return error < 0 ? error : second->result;
 }
@@ -110,7 +110,7 @@ static void try_second(struct shared *shared, const char *what, const char *name
     int result = second_binds(shared, type, address, false);
 
     if (shared->second->fd >= 0)
-        call_close(shared->first, shared->second->fd);
+        party_close(shared->first, shared->second->fd);
     tell(shared, what, result);
     lab_figure_text(shared->lab, "C62", name, result < 0 ? sonde_error_name(result) : "bound");
     if (strcmp(name, "plain") == 0) {
@@ -127,13 +127,13 @@ static unsigned connect_many(struct shared *shared, unsigned n, int *ret_clients
     unsigned n_connected = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        int fd = call_socket(shared->client, AF_INET, SOCK_STREAM, 0);
+        int fd = party_socket(shared->client, AF_INET, SOCK_STREAM, 0);
         if (fd < 0)
             break;
-        if (call_connect(shared->client, fd, "127.0.0.1", shared->port) == 0)
+        if (party_connect(shared->client, fd, "127.0.0.1", shared->port) == 0)
             ret_clients[n_connected++] = fd;
         else
-            call_close(shared->client, fd);
+            party_close(shared->client, fd);
     }
     return n_connected;
 }
@@ -141,7 +141,7 @@ static unsigned connect_many(struct shared *shared, unsigned n, int *ret_clients
 static void close_many(struct shared *shared, const int *clients, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        call_close(shared->client, clients[i]);
+        party_close(shared->client, clients[i]);
 }
 
 /* A child inherits the listener and accepts from it. */
@@ -171,12 +171,12 @@ static void accepted(struct shared *shared)
 
     /* one after the other: the accept queue may be as short as one */
     for (; n < 2 && connect_many(shared, 1, &clients[n]) == 1; n++) {
-        servers[n] = call_accept(shared->first, shared->listener);
+        servers[n] = party_accept(shared->first, shared->listener);
         n_same += servers[n] >= 0 && lab_local_port(servers[n]) == shared->port;
     }
     for (unsigned i = 0; i < n; i++)
         if (servers[i] >= 0)
-            call_close(shared->first, servers[i]);
+            party_close(shared->first, servers[i]);
     close_many(shared, clients, n);
     lab_figure(shared->lab, "C62", "n_accepted_on_port", n_same);
     tell(shared, _("two accepted sockets beside their listener"), n_same == 2 ? 0 : -EADDRINUSE);
@@ -186,12 +186,12 @@ static void accepted(struct shared *shared)
 
 static int reusable_listener(struct shared *shared)
 {
-    int fd = call_socket(shared->first, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(shared->first, AF_INET, SOCK_STREAM, 0);
 
-    if (fd < 0 || call_set(shared->first, fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0 ||
-        call_bind(shared->first, fd, "127.0.0.1", 0) < 0 || call_listen(shared->first, fd, N_CONNECTIONS) < 0) {
+    if (fd < 0 || party_set(shared->first, fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0 ||
+        party_bind(shared->first, fd, "127.0.0.1", 0) < 0 || party_listen(shared->first, fd, N_CONNECTIONS) < 0) {
         if (fd >= 0)
-            call_close(shared->first, fd);
+            party_close(shared->first, fd);
         return -1;
     }
     return fd;
@@ -224,8 +224,8 @@ static void reuse_port(struct shared *shared, unsigned *ret_first, unsigned *ret
     }
     lab_figure_text(shared->lab, "C62", "reuse_port", result < 0 ? sonde_error_name(result) : "bound");
     if (other >= 0)
-        call_close(shared->first, other);
-    call_close(shared->first, listener);
+        party_close(shared->first, other);
+    party_close(shared->first, listener);
     shared->port = port;
 }
 
@@ -270,9 +270,9 @@ void ports_shared(struct lab *lab)
     };
     unsigned n_first, n_second;
 
-    shared.listener = shared.second ? call_socket(shared.first, AF_INET, SOCK_STREAM, 0) : -1;
-    if (shared.listener < 0 || call_bind(shared.first, shared.listener, "127.0.0.1", 0) < 0 ||
-        call_listen(shared.first, shared.listener, N_CONNECTIONS) < 0)
+    shared.listener = shared.second ? party_socket(shared.first, AF_INET, SOCK_STREAM, 0) : -1;
+    if (shared.listener < 0 || party_bind(shared.first, shared.listener, "127.0.0.1", 0) < 0 ||
+        party_listen(shared.first, shared.listener, N_CONNECTIONS) < 0)
         lab_give_up(lab, _("No listener could be made on 127.0.0.1."));
     shared.port = lab_local_port(shared.listener);
     int64_t somaxconn = lab_setting(lab, END_B, "net.core.somaxconn");
@@ -286,6 +286,6 @@ void ports_shared(struct lab *lab)
     accepted(&shared);
     reuse_port(&shared, &n_first, &n_second);
     lab_table_end(lab);
-    call_close(shared.first, shared.listener);
+    party_close(shared.first, shared.listener);
     judge(&shared, n_first, n_second);
 }

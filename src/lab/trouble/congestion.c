@@ -71,7 +71,7 @@ static double goodput(struct lab *lab, const char *control, const char *loss)
     lab_rules(lab, END_A, "delay 5ms, " RATE);
     lab_rules(lab, END_B, "delay 5ms");
     lab_connected(client, server, &pair);
-    if (call_set_bytes(client, pair.client, IPPROTO_TCP, TCP_CONGESTION, control, strlen(control)) < 0)
+    if (party_set_bytes(client, pair.client, IPPROTO_TCP, TCP_CONGESTION, control, strlen(control)) < 0)
         return -1;
     setsockopt(pair.client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     setsockopt(pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -83,8 +83,8 @@ static double goodput(struct lab *lab, const char *control, const char *loss)
     party_join(client);
     party_join(server);
     setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     lab_rules(lab, END_A, "");
     lab_forget(lab);
     return (double)in.n_bytes * 8 / 1e6 / ((double)RUN_NS / NS_PER_S);

@@ -39,20 +39,20 @@ static void open_talk(struct lab *lab, struct party *client, struct party *serve
     const struct timeval patience = {.tv_sec = WITHIN_NS / NS_PER_S};
 
     *talk = (struct talk){.lab = lab, .client = client, .server = server, .there = lab_address(lab, END_B)};
-    talk->to = call_socket(server, AF_INET, SOCK_DGRAM, 0);
-    if (talk->to < 0 || call_bind(server, talk->to, talk->there, 0) < 0)
+    talk->to = party_socket(server, AF_INET, SOCK_DGRAM, 0);
+    if (talk->to < 0 || party_bind(server, talk->to, talk->there, 0) < 0)
         lab_give_up(lab, _("A UDP socket could not be made and bound."));
     talk->port = lab_local_port(talk->to);
-    call_set_bytes(server, talk->to, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    talk->from = call_socket(client, AF_INET, SOCK_DGRAM, 0);
-    if (talk->from < 0 || call_connect(client, talk->from, talk->there, talk->port) < 0)
+    party_set_bytes(server, talk->to, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    talk->from = party_socket(client, AF_INET, SOCK_DGRAM, 0);
+    if (talk->from < 0 || party_connect(client, talk->from, talk->there, talk->port) < 0)
         lab_give_up(lab, _("A UDP socket could not be connected."));
 }
 
 static void close_talk(struct talk *talk)
 {
-    call_close(talk->client, talk->from);
-    call_close(talk->server, talk->to);
+    party_close(talk->client, talk->from);
+    party_close(talk->server, talk->to);
 }
 
 /* Nothing is under way any more, as far as the wire knows; its last packet may still be on its way up. */
@@ -71,13 +71,13 @@ static struct counted send_ten(struct talk *talk, unsigned n_expected)
 
     for (int i = 0; i < N_SENT; i++) {
         data[0] = (char)i;
-        counted.n_sent += call_send(talk->client, talk->from, data, (size_t)(10 + i), 0) == 10 + i;
+        counted.n_sent += party_send(talk->client, talk->from, data, (size_t)(10 + i), 0) == 10 + i;
     }
     for (;;) {
         if (counted.n_received == n_expected)
             let_arrive(talk);
         ssize_t n =
-            call_recv(talk->server, talk->to, got, sizeof got, counted.n_received < n_expected ? 0 : MSG_DONTWAIT);
+            party_recv(talk->server, talk->to, got, sizeof got, counted.n_received < n_expected ? 0 : MSG_DONTWAIT);
         if (n < 0)
             break;
         counted.n_received++;
@@ -98,12 +98,12 @@ static struct cut cut_short(struct talk *talk)
     struct cut cut;
     char data[100] = {0};
 
-    call_send(talk->client, talk->from, data, sizeof data, 0);
-    cut.got = call_recv(talk->server, talk->to, data, 10, 0);
+    party_send(talk->client, talk->from, data, sizeof data, 0);
+    cut.got = party_recv(talk->server, talk->to, data, 10, 0);
     let_arrive(talk);
-    cut.after = call_recv(talk->server, talk->to, data, 10, MSG_DONTWAIT);
-    call_send(talk->client, talk->from, data, sizeof data, 0);
-    cut.real = call_recv(talk->server, talk->to, data, 10, MSG_TRUNC);
+    cut.after = party_recv(talk->server, talk->to, data, 10, MSG_DONTWAIT);
+    party_send(talk->client, talk->from, data, sizeof data, 0);
+    cut.real = party_recv(talk->server, talk->to, data, 10, MSG_TRUNC);
     return cut;
 }
 
@@ -153,14 +153,14 @@ static struct damaged damage(struct lab *lab, struct party *client, struct party
     memset(data, 'x', sizeof data);
     open_talk(lab, client, server, &talk);
     if (!checked)
-        call_set(client, talk.from, SOL_SOCKET, SO_NO_CHECK, 1);
+        party_set(client, talk.from, SOL_SOCKET, SO_NO_CHECK, 1);
     lab_rules(lab, END_A, "delay 1ms, corrupt udp #1");
     int64_t n_before = lab_counter(lab, END_B, "UdpInCsumErrors");
     struct verdict_of_kernel decided = {&talk, n_before};
-    call_send(client, talk.from, data, sizeof data, 0);
+    party_send(client, talk.from, data, sizeof data, 0);
     lab_settle(lab);
     lab_until(is_decided, &decided, n_before < 0 ? QUIET_NS : WITHIN_NS);
-    ssize_t n = call_recv(server, talk.to, got, sizeof got, MSG_DONTWAIT);
+    ssize_t n = party_recv(server, talk.to, got, sizeof got, MSG_DONTWAIT);
     damaged.arrived = n > 0;
     damaged.same = n == (ssize_t)sizeof data && memcmp(data, got, sizeof data) == 0;
     damaged.n_errors = n_before < 0 ? -1 : lab_counter(lab, END_B, "UdpInCsumErrors") - n_before;
@@ -198,15 +198,15 @@ static struct size largest(struct talk *talk)
             ;
     }
     size.largest = low;
-    ssize_t n = call_send(talk->client, talk->from, data, low + 1, 0);
+    ssize_t n = party_send(talk->client, talk->from, data, low + 1, 0);
     size.error = n < 0 ? (int)n : 0;
     let_arrive(talk);
     while (recv(talk->to, data, sizeof data, MSG_DONTWAIT) > 0)
         ;
     data[0] = 1;
-    call_send(talk->client, talk->from, data, low, 0);
+    party_send(talk->client, talk->from, data, low, 0);
     do {
-        size.received = call_recv(talk->server, talk->to, data, sizeof data, 0);
+        size.received = party_recv(talk->server, talk->to, data, sizeof data, 0);
     } while (size.received > 0 && data[0] != 1);
     return size;
 }

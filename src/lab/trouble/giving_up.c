@@ -61,8 +61,8 @@ static void *wait_for_the_end(struct party *party, void *data)
     char scrap[8];
 
     sender->sent_ns = lab_now();
-    call_send(party, sender->fd, "hello", 5, 0);
-    sender->error = (int)call_recv(party, sender->fd, scrap, sizeof scrap, 0);
+    party_send(party, sender->fd, "hello", 5, 0);
+    sender->error = (int)party_recv(party, sender->fd, scrap, sizeof scrap, 0);
     if (sender->error != -EAGAIN)
         sender->gave_up_ns = lab_now();
     return NULL;
@@ -71,14 +71,14 @@ static void *wait_for_the_end(struct party *party, void *data)
 static void *connect_to_nobody(struct party *party, void *data)
 {
     struct syn *syn = data;
-    int fd = call_socket(party, AF_INET, SOCK_STREAM, 0);
+    int fd = party_socket(party, AF_INET, SOCK_STREAM, 0);
     int64_t began_ns = lab_now();
 
-    call_bind(party, fd, "", 0);
+    party_bind(party, fd, "", 0);
     syn->port = lab_local_port(fd);
-    syn->error = call_connect(party, fd, lab_address(syn->lab, END_B), 9);
+    syn->error = party_connect(party, fd, lab_address(syn->lab, END_B), 9);
     syn->took_ns = lab_now() - began_ns;
-    call_close(party, fd);
+    party_close(party, fd);
     return NULL;
 }
 
@@ -101,7 +101,7 @@ static void prepare(struct lab *lab, const struct plan *plan, struct sender *sen
     sender->fd = plan->end == END_A ? pair.client : pair.server;
     sender->client_port = pair.client_port;
     sender->retries = lab_setting(lab, plan->end, RETRIES2);
-    call_set_bytes(sender->party, sender->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    party_set_bytes(sender->party, sender->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     lab_tcp_info(sender->fd, &info);
     sender->rto_us = info.tcpi_rto;
 }

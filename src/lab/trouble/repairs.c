@@ -115,7 +115,7 @@ static void run_accident(struct lab *lab, struct party *client, struct party *se
     lab_rules(lab, END_A, accident->there);
     lab_rules(lab, END_B, accident->back);
     lab_connected(client, server, &pair);
-    call_set(client, pair.client, IPPROTO_TCP, TCP_NODELAY, 1);
+    party_set(client, pair.client, IPPROTO_TCP, TCP_NODELAY, 1);
     if (lab_tcp_info(pair.client, &info)) {
         ret_outcome->rtt_ns = info.tcpi_rtt * NS_PER_US;
         ret_outcome->rto_ns = info.tcpi_rto * NS_PER_US;
@@ -127,10 +127,10 @@ static void run_accident(struct lab *lab, struct party *client, struct party *se
     if (n_bytes > sizeof data)
         n_bytes = sizeof data;
     const struct timeval patience = {.tv_sec = WITHIN_NS / NS_PER_S};
-    call_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    party_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     struct kernel_counts before = kernel_counts(lab);
-    call_send(client, pair.client, data, n_bytes, 0);
-    ret_outcome->whole = call_recv(server, pair.server, data, n_bytes, MSG_WAITALL) == (ssize_t)n_bytes;
+    party_send(client, pair.client, data, n_bytes, 0);
+    ret_outcome->whole = party_recv(server, pair.server, data, n_bytes, MSG_WAITALL) == (ssize_t)n_bytes;
     lab_sleep(30 * NS_PER_MS); /* the last acknowledgement, and whatever it gives rise to */
     lab_settle(lab);
     struct kernel_counts after = kernel_counts(lab);
@@ -139,8 +139,8 @@ static void run_accident(struct lab *lab, struct party *client, struct party *se
             ret_outcome);
     if (accident->caption)
         lab_ladder(lab, pair.client_port, _(accident->caption));
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 /* ---- telling */

@@ -42,15 +42,15 @@ static void estimate(struct lab *lab, struct party *client, struct party *server
     lab_rules(lab, END_B, path->rules);
     lab_connected(client, server, &pair);
     for (unsigned i = 0; i < N_ROUNDS; i++) {
-        call_send(client, pair.client, &byte, 1, 0);
-        call_recv(server, pair.server, &byte, 1, 0);
-        call_send(server, pair.server, &byte, 1, 0);
-        call_recv(client, pair.client, &byte, 1, 0);
+        party_send(client, pair.client, &byte, 1, 0);
+        party_recv(server, pair.server, &byte, 1, 0);
+        party_send(server, pair.server, &byte, 1, 0);
+        party_recv(client, pair.client, &byte, 1, 0);
     }
     lab_tcp_info(pair.client, &info);
     *ret_estimate = (struct estimate){info.tcpi_rtt, info.tcpi_rttvar, info.tcpi_rto};
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 /* ---- five segments, and none arrives */
@@ -144,7 +144,7 @@ static void let_expire(struct lab *lab, struct party *client, struct party *serv
     size_t n_bytes = N_IN_FLIGHT * (size_t)info.tcpi_snd_mss;
     if (n_bytes > sizeof data)
         n_bytes = sizeof data;
-    call_send(client, pair.client, data, n_bytes, 0);
+    party_send(client, pair.client, data, n_bytes, 0);
     lab_tcp_info(pair.client, &info);
     expiries->n_unacked = info.tcpi_unacked;
     struct wait wait = {.lab = lab, .pair = &pair, .n_retransmits = N_EXPIRIES_WANTED - 1};
@@ -153,13 +153,13 @@ static void let_expire(struct lab *lab, struct party *client, struct party *serv
                           sockets[0].timer == TIMER_RETRANSMIT;
     lab_rules(lab, END_A, "delay 1ms");
     const struct timeval patience = {.tv_sec = WITHIN_NS / NS_PER_S};
-    call_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    call_recv(server, pair.server, data, n_bytes, MSG_WAITALL);
+    party_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    party_recv(server, pair.server, data, n_bytes, MSG_WAITALL);
     lab_settle(lab);
     find_expiries(lab, pair.client_port, expiries);
     lab_ladder(lab, pair.client_port, _("five segments; until the timer has run out twice, no data passes"));
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
 }
 
 /* ---- telling */

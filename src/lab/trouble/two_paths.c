@@ -56,10 +56,10 @@ static unsigned talk(struct lab *lab, struct party *client, struct party *server
                 lab_give_up(lab, _("The route could not be changed: %s."), sonde_strerror(error));
         }
         question = (char)('a' + i);
-        call_send(client, pair->client, &question, 1, 0);
-        if (call_recv(server, pair->server, &answer, 1, 0) == 1)
-            call_send(server, pair->server, &answer, 1, 0);
-        n_right += call_recv(client, pair->client, &answer, 1, 0) == 1 && answer == question;
+        party_send(client, pair->client, &question, 1, 0);
+        if (party_recv(server, pair->server, &answer, 1, 0) == 1)
+            party_send(server, pair->server, &answer, 1, 0);
+        n_right += party_recv(client, pair->client, &answer, 1, 0) == 1 && answer == question;
     }
     return n_right;
 }
@@ -88,11 +88,11 @@ static void run(struct lab *lab)
     lab_rules(lab, END_A, "delay 1ms");
     lab_rules(lab, END_B, "delay 1ms");
     lab_connected(client, server, &pair);
-    call_set_bytes(client, pair.client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    call_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    party_set_bytes(client, pair.client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    party_set_bytes(server, pair.server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     unsigned n_right = talk(lab, client, server, &pair);
-    call_close(client, pair.client);
-    call_close(server, pair.server);
+    party_close(client, pair.client);
+    party_close(server, pair.server);
     lab_settle(lab);
     struct counted counted = count(lab);
     const unsigned *sent = counted.n_segments[END_A];
