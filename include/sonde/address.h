@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 struct sonde_address {
-    uint16_t family; /* AF_INET, AF_INET6, AF_UNIX; 0: not known */
+    uint16_t family; /* AF_INET, AF_INET6, AF_UNIX, AF_VSOCK; 0: not known */
     uint16_t port;   /* in host order; 0 for AF_UNIX */
     uint32_t scope;  /* AF_INET6: the zone's interface index, 0 when it has none */
     union {
@@ -25,6 +25,9 @@ struct sonde_address {
             int32_t pid; /* 0: not known */
             uint32_t uid;
         } peer; /* AF_UNIX */
+        struct {
+            uint32_t cid, port;
+        } vsock; /* AF_VSOCK */
     } u;
 };
 

@@ -27,7 +27,17 @@ extern "C" {
     X(SONDE_ESCHEME, 10005, "this kind of address is not built yet")                                                   \
     X(SONDE_EENGINE, 10006, "this engine is not available here")                                                       \
     X(SONDE_EPROXY, 10007, "the proxy refused, or is not one")                                                         \
-    X(SONDE_EPROXYHEAD, 10008, "no PROXY protocol header came first")
+    X(SONDE_EPROXYHEAD, 10008, "no PROXY protocol header came first")                                                  \
+    X(SONDE_ETLS, 10009, "the TLS handshake failed")                                                                   \
+    X(SONDE_ECERT, 10010, "the peer's certificate is not trusted")                                                     \
+    X(SONDE_ETRUNCATED, 10011, "TLS ended without close_notify: what came may not be all")                             \
+    X(SONDE_EHTTP, 10012, "that is not the HTTP that was expected")                                                    \
+    X(SONDE_EWS, 10013, "the peer broke the rules of WebSocket")                                                       \
+    X(SONDE_EWSEND, 10014, "WebSocket ended without a Close frame: what came may not be all")                          \
+    X(SONDE_EORIGIN, 10015, "the page that asks (Origin) is not allowed to")                                           \
+    X(SONDE_EHOST, 10016, "the name that was asked for (Host) is none of this service's")                              \
+    X(SONDE_ETOOBIG, 10017, "the message is larger than allowed")                                                      \
+    X(SONDE_EKIND, 10018, "this kind of client is not let in here")
 
 enum sonde_error {
 #define SONDE_ERROR_ENUM(name, value, sentence) name = value,

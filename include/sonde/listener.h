@@ -9,24 +9,37 @@
 #include <sonde/prefix.h>
 #include <sonde/stream.h>
 
+struct sonde_web_server;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct sonde_listener_handler {
     /* A connection was accepted. Call sonde_stream_set_handler on it before returning; a stream left without a handler
-     * is closed with a reset. */
+     * is closed with a reset. Datagrams: an address that has not sent before; a stream that is closed inside of this
+     * call is a peer that is not wanted: what it sends in the next 5 seconds is dropped, and told by lost. */
     void (*accepted)(struct sonde_listener *listener, struct sonde_stream *stream, void *owner);
     /* Accepting has stopped, for want of something: -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS. Said once; the listener tries
      * again by itself, without spinning, and says 0 when it has gone on for a second. May be NULL. */
     void (*trouble)(struct sonde_listener *listener, int error, void *owner);
-    /* With ?proxy=in: a connection was reset before anybody was told of it. -EPERM: the peer is not among those that
-     * are trusted; -SONDE_EPROXYHEAD: what it said first was no PROXY protocol header; -ETIMEDOUT: it said too little
-     * (in 5 seconds); -ENODATA: it ended its side before it had said all; -ECONNRESET and the like: it went away
-     * before; -ENOBUFS: it had waited longest of 1,024 when one more came. May be NULL. */
-    void (*refused)(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner);
+    /* A connection was ended before anybody was told of it; why->code says for what.
+     * With ?proxy=in it was reset. -EPERM: the peer is not among those that are trusted; -SONDE_EPROXYHEAD: what it
+     * said first was no PROXY protocol header; -ETIMEDOUT: it said too little (in 5 seconds); -ENODATA: it ended its
+     * side before it had said all; -ECONNRESET and the like: it went away before; -ENOBUFS: it had waited longest of
+     * 1,024 when one more came. With TLS, WebSocket and any://: -SONDE_ETLS, -SONDE_ECERT (of a client), -SONDE_EHTTP,
+     * -SONDE_EORIGIN, -SONDE_EHOST, -SONDE_EKIND, -ETIMEDOUT (not done in 10 seconds), and the last four above. The
+     * detail says more. May be NULL. */
+    void (*refused)(struct sonde_listener *listener, const struct sonde_address *peer, const struct sonde_why *why,
+                    void *owner);
     /* The last call. Streams that it accepted live on. May be NULL. */
     void (*closed)(struct sonde_listener *listener, void *owner);
+    /* Datagrams: so many more were dropped by the kernel because the receive buffer was full (SO_RXQ_OVFL, socket(7)),
+     * so many because there were too many peers already. May be NULL. */
+    void (*lost)(struct sonde_listener *listener, uint64_t n_dropped, uint64_t n_peerless, void *owner);
+    /* TLS, WebSocket and any://: this peer has connected, and nothing has been spent on it yet. 0, or a negative error:
+     * then it is reset, and refused is told with it and the call "peer". May be NULL: all may try. */
+    int (*came)(struct sonde_listener *listener, const struct sonde_address *peer, void *owner);
 };
 
 #define SONDE_LISTEN_PAUSED 1u     /* do not accept until sonde_listener_resume */
@@ -45,9 +58,29 @@ struct sonde_listen_options {
     /* With ?proxy=in: whose PROXY protocol headers are believed; others are refused. Copied. 0 of them: loopback and
      * UNIX peers. */
     const struct sonde_prefix *trusted;
-    unsigned n_trusted; /* at most SONDE_TRUSTED_MAX */
+    unsigned n_trusted;                 /* at most SONDE_TRUSTED_MAX */
+    const struct sonde_tls *tls;        /* tls://, wss://, any://; NULL: a certificate made in memory. Referred to */
+    const struct sonde_web_server *web; /* ws://, wss://, any://; copied; NULL: zeroes */
+    unsigned any_kinds;                 /* any://: bits 1 << enum sonde_any_kind that are let in; 0: all */
+    int64_t any_wait_ns;                /* any://: a client that says nothing for so long is a raw one; 0: 500 ms */
+    int64_t peer_idle_ns;               /* datagrams: a peer that has been silent for so long is closed with -ETIMEDOUT;
+                                           0: 60 s */
+    unsigned n_peers_max;               /* datagrams: most peers at a time; what others send is dropped, and told; 0:
+                                           10,000 */
 };
 
+/* Who may speak to an any:// listener. */
+enum sonde_any_kind {
+    SONDE_ANY_RAW,
+    SONDE_ANY_TLS,
+    SONDE_ANY_HTTP,
+    SONDE_ANY_WS,
+    SONDE_N_ANY_KINDS,
+};
+
+#define SONDE_ANY_WAIT_NS (INT64_C(500) * 1000 * 1000)
+#define SONDE_PEER_IDLE_NS (INT64_C(60) * 1000 * 1000 * 1000)
+#define SONDE_PEERS_MAX 10000
 #define SONDE_LISTENER_MAX 8 /* most sockets of one listener */
 #define SONDE_TRUSTED_MAX 64
 
@@ -61,11 +94,14 @@ SONDE_API int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url,
                            const struct sonde_listen_options *options, const struct sonde_listener_handler *handler,
                            void *owner, struct sonde_listener **ret_listener, struct sonde_why *ret_why);
 
-/* Stop accepting (the kernel goes on: up to backlog + 1 connections wait in its queue), and go on. */
+/* Stop accepting (the kernel goes on: up to backlog + 1 connections wait in its queue), and go on. Of datagrams the
+ * kernel keeps what its receive buffer holds; but while there are peers, who go on, what others send is dropped, and
+ * told. */
 SONDE_API void sonde_listener_pause(struct sonde_listener *listener);
 SONDE_API void sonde_listener_resume(struct sonde_listener *listener);
 
-/* Close its sockets; connections that were never accepted are reset by the kernel. closed follows. Idempotent. */
+/* Close its sockets; connections that were never accepted are reset by the kernel. A socket of datagrams stays until
+ * the last of its streams is closed, and hears no one else. closed follows. Idempotent. */
 SONDE_API void sonde_listener_close(struct sonde_listener *listener);
 
 /* Its sockets: how many, and for each the address it got (with the port the kernel chose), as a URL that connect

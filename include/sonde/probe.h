@@ -27,7 +27,10 @@ extern "C" {
     X(SEND, "send")                                                                                                    \
     X(RECEIVE, "recv")                                                                                                 \
     X(SHUTDOWN, "shutdown")                                                                                            \
-    X(CLOSE, "close")
+    X(CLOSE, "close")                                                                                                  \
+    X(HANDSHAKE, "handshake")     /* of TLS or WebSocket, done or failed; no system call */                            \
+    X(MESSAGE_OUT, "message out") /* a WebSocket message or control frame, given to the layer below */                 \
+    X(MESSAGE_IN, "message in")
 
 enum sonde_operation {
 #define SONDE_OPERATION_ENUM(name, call) SONDE_OP_##name,
@@ -65,7 +68,10 @@ struct sonde_probe_event {
     const char *path;             /* bind, connect on UNIX sockets: the name, path_bytes long; else NULL */
     uint64_t path_bytes;
     int32_t args[4]; /* socket: family, type, protocol; setsockopt: level, name, value (when it is an int);
-                        listen: backlog; send, recv, accept: flags; shutdown: how */
+                        listen: backlog; send, recv, accept: flags; shutdown: how; handshake: SONDE_LAYER_..., and data
+                        is text that says what was agreed on ("TLSv1.3, TLS_AES_256_GCM_SHA384, ALPN h2, ..."), start_ns
+                        when it began; message: the frame's opcode (RFC 6455, 5.2), 1 if it was compressed, n_bytes its
+                        length, data its first bytes */
 };
 
 typedef void (*sonde_probe_function)(const struct sonde_probe_event *event, void *user);

@@ -15,7 +15,9 @@
 #include <sonde/simple.h>
 #include <sonde/stream.h>
 #include <sonde/timer.h>
+#include <sonde/tls.h>
 #include <sonde/url.h>
 #include <sonde/version.h>
+#include <sonde/ws.h>
 
 #endif

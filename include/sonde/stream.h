@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams: TCP over IPv4 and IPv6, and UNIX stream sockets. One end of one connection.
+ * Streams: one end of one connection, or of what stands for one. TCP over IPv4 and IPv6, UNIX and virtual machines'
+ * stream sockets, with TLS and WebSocket on top where the address says so; and everything that has messages: UNIX
+ * packets, and datagrams, of which all that is exchanged with one peer makes a stream.
+ *
+ * On a stream with messages (sonde_stream_has_messages) data is called once for each message, whole, and each write is
+ * one message; nothing is merged or cut. UDP and UNIX datagrams have no end: `end` never comes, and a shutdown is told
+ * nobody. A TLS stream's end is the peer's close_notify, a WebSocket's its Close frame; without one the stream fails
+ * with -SONDE_ETRUNCATED, -SONDE_EWSEND.
  *
  * The order of a stream's life:
  *
@@ -29,12 +36,41 @@ extern "C" {
 
 struct sonde_stream;
 struct sonde_listener;
+struct sonde_tls;
+struct sonde_ws_client;
 
 /* Received bytes, lent for the time of the callback. Whoever wants them longer copies them, or hands them to
  * sonde_stream_forward, which shares them where that is cheaper. */
 struct sonde_lent {
     const unsigned char *data;
-    size_t n_bytes; /* never 0 */
+    size_t n_bytes;                   /* 0 only of a message: an empty one */
+    unsigned flags;                   /* SONDE_MESSAGE, SONDE_TEXT, SONDE_CUT */
+    size_t n_whole_bytes;             /* SONDE_CUT: how long it was; otherwise n_bytes */
+    const struct sonde_address *from; /* datagrams: who has sent it; NULL: the stream's peer */
+};
+
+#define SONDE_MESSAGE 1u /* a whole message, and no piece of a stream of bytes */
+#define SONDE_TEXT 2u    /* a WebSocket message of text: valid UTF-8 */
+#define SONDE_CUT 4u     /* a datagram that was longer than the room for it; the rest is lost */
+
+/* What a stream has to tell that is neither data nor an end. Lent for the time of the call. */
+enum sonde_notice_kind {
+    SONDE_NOTICE_PING,  /* WebSocket: the peer has pinged, with data; it has been answered */
+    SONDE_NOTICE_PONG,  /* WebSocket: the answer to a ping of ours; rtt_ns, or -1 for one that nobody asked for */
+    SONDE_NOTICE_CLOSE, /* WebSocket: the peer's Close frame, with code (1005: none) and its reason in data */
+    SONDE_NOTICE_LOST,  /* datagrams: n more than before were dropped by the kernel for want of room (SO_RXQ_OVFL) */
+    SONDE_NOTICE_ICMP,  /* datagrams: one of ours did not arrive, code is the error; what it says about later ones is
+                           for the owner to judge */
+};
+
+struct sonde_notice {
+    enum sonde_notice_kind kind;
+    int code;
+    int64_t rtt_ns;
+    uint64_t n;
+    const void *data;
+    size_t n_bytes;
+    struct sonde_address from; /* SONDE_NOTICE_ICMP: the machine that says so; family 0: not known */
 };
 
 /* Any of them may be NULL: what is then done instead is said with it, and nothing is where nothing is said. */
@@ -54,18 +90,22 @@ struct sonde_stream_handler {
     void (*failed)(struct sonde_stream *stream, int error);
     /* The last call: the descriptor is closed and the stream is freed when this returns. */
     void (*closed)(struct sonde_stream *stream);
+    /* Something to know. */
+    void (*notice)(struct sonde_stream *stream, const struct sonde_notice *notice);
 };
 
 struct sonde_connect_options {
-    size_t size;                     /* sizeof(struct sonde_connect_options) */
-    int64_t timeout_ns;              /* for the whole of name look-up and connect; 0: the kernel's own patience */
-    int family;                      /* AF_UNSPEC, AF_INET or AF_INET6 */
-    int numeric;                     /* not 0: host must be numeric, nothing is looked up */
-    size_t user_bytes;               /* room for the caller in the stream: sonde_stream_user, zeroed, 8-byte aligned */
-    uint64_t send_limit_bytes;       /* most that the send queue may hold; 0: SONDE_SEND_LIMIT */
-    const struct sonde_proxy *proxy; /* connect through it; copied; NULL: straight. Not for unix: and fd: */
-    int64_t attempt_delay_ns;        /* how long one address is waited for before the next is tried beside it; 0:
-                                        SONDE_ATTEMPT_DELAY_NS */
+    size_t size;                      /* sizeof(struct sonde_connect_options) */
+    int64_t timeout_ns;               /* for the whole of name look-up and connect; 0: the kernel's own patience */
+    int family;                       /* AF_UNSPEC, AF_INET or AF_INET6 */
+    int numeric;                      /* not 0: host must be numeric, nothing is looked up */
+    size_t user_bytes;                /* room for the caller in the stream: sonde_stream_user, zeroed, 8-byte aligned */
+    uint64_t send_limit_bytes;        /* most that the send queue may hold; 0: SONDE_SEND_LIMIT */
+    const struct sonde_proxy *proxy;  /* connect through it; copied; NULL: straight. Not for unix: and fd: */
+    int64_t attempt_delay_ns;         /* how long one address is waited for before the next is tried beside it; 0:
+                                         SONDE_ATTEMPT_DELAY_NS */
+    const struct sonde_tls *tls;      /* tls://, wss://; NULL: what sonde_tls_options says of zeroes. Referred to */
+    const struct sonde_ws_client *ws; /* ws://, wss://; copied; NULL: zeroes */
 };
 
 /* RFC 8305, 8: the Connection Attempt Delay and the Resolution Delay (how long the IPv4 addresses of a name wait for
@@ -90,11 +130,17 @@ SONDE_API int sonde_connect(struct sonde_loop *loop, const struct sonde_url *url
  * the connection's error once it is gone, -ENOMEM. */
 SONDE_API int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_bytes);
 
+/* The same with SONDE_TEXT: on a WebSocket, a message of text, and -EILSEQ when it is not valid UTF-8; without it, and
+ * by write, a binary one. Elsewhere the flag means nothing. n_bytes 0 is an empty message where there are messages. A
+ * datagram that is too long is refused with -EMSGSIZE; to a UNIX peer without a name nothing can be sent,
+ * -EDESTADDRREQ. */
+SONDE_API int sonde_stream_send(struct sonde_stream *stream, const void *data, size_t n_bytes, unsigned flags);
+
 /* Queue bytes that data() was just lent, by this stream or another one of the same loop, without copying them where
- * possible. Only inside that callback. The same errors. */
+ * possible; a message stays one, of its kind. Only inside that callback. The same errors. */
 SONDE_API int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *bytes);
 
-/* Bytes given to write or forward that the kernel has not taken yet. */
+/* Bytes given to write or forward that the kernel has not taken yet; with TLS or WebSocket, as they go on the wire. */
 SONDE_API size_t sonde_stream_queued_bytes(const struct sonde_stream *stream);
 
 /* The bytes that were still queued when the connection failed or was closed, and so were never sent. */
@@ -142,12 +188,28 @@ SONDE_API void sonde_stream_local(const struct sonde_stream *stream, struct sond
 /* 1, 2, 3, ...: in the order in which they were made on this loop. Never used twice. */
 SONDE_API uint64_t sonde_stream_id(const struct sonde_stream *stream);
 
-/* Bytes delivered to data, and bytes the kernel took from us. */
+/* Bytes delivered to data, and bytes the kernel took from us; with TLS or WebSocket, of what was written, at least as
+ * much as this: it is exact whenever nothing is queued. */
 SONDE_API uint64_t sonde_stream_received_bytes(const struct sonde_stream *stream);
 SONDE_API uint64_t sonde_stream_sent_bytes(const struct sonde_stream *stream);
 
+/* The same as it went on the wire, with what TLS, WebSocket and HTTP have added: handshakes, heads, padding. */
+SONDE_API uint64_t sonde_stream_wire_received_bytes(const struct sonde_stream *stream);
+SONDE_API uint64_t sonde_stream_wire_sent_bytes(const struct sonde_stream *stream);
+
+/* What is spoken on top of it: SONDE_LAYER_... bits. Known from opened, accepted on. */
+SONDE_API unsigned sonde_stream_layers(const struct sonde_stream *stream);
+
+/* Not 0: it has messages; it will tell the peer's end (not so UDP and UNIX datagrams). */
+SONDE_API int sonde_stream_has_messages(const struct sonde_stream *stream);
+SONDE_API int sonde_stream_has_end(const struct sonde_stream *stream);
+
+/* Messages received (delivered to data), and sent (given to the kernel, or to TLS). 0 on streams of bytes. */
+SONDE_API uint64_t sonde_stream_received_messages(const struct sonde_stream *stream);
+SONDE_API uint64_t sonde_stream_sent_messages(const struct sonde_stream *stream);
+
 /* Of those, the bytes that the peer's kernel has not acknowledged yet (SIOCOUTQ, tcp(7)); on a UNIX socket, that the
- * peer has not read. -ENOTCONN when there is no socket to ask. */
+ * peer has not read. -ENOTCONN when there is no socket to ask, -EOPNOTSUPP on datagrams, which nobody acknowledges. */
 SONDE_API int sonde_stream_unacknowledged_bytes(const struct sonde_stream *stream, uint64_t *ret_n_bytes);
 
 /* When it was accepted, or connect began: CLOCK_MONOTONIC ns. */
@@ -172,8 +234,8 @@ SONDE_API unsigned sonde_stream_attempts(const struct sonde_stream *stream, stru
                                          unsigned n_max);
 
 /* Receive, and send, no more than so many bytes a second each (a token bucket that holds a tenth of a second's worth,
- * at least 1 KiB); 0 takes the limit off. At any time, even before it has opened. 0 or -ENOMEM. What waits for its turn
- * to be sent is still queued, and counts. */
+ * at least 1 KiB); 0 takes the limit off. At any time, even before it has opened. 0 or -ENOMEM; -EOPNOTSUPP where the
+ * socket itself has messages. What waits for its turn to be sent is still queued, and counts. */
 SONDE_API int sonde_stream_set_rate(struct sonde_stream *stream, uint64_t bytes_per_s);
 
 /* The descriptor, for getsockopt and the like; -1 before connect has one, after close, and when it is known to the ring

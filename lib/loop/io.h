@@ -196,6 +196,8 @@ struct sonde_stream;
 struct sonde_listener;
 struct sonde_lent;
 struct connecting;
+struct chunk;
+struct packet_area;
 
 TAILQ_HEAD(stream_list, sonde_stream);
 
@@ -208,9 +210,12 @@ struct loop_net {
     const struct sonde_lent *lent;  /* what is being lent to data() at this moment */
     struct io_buffer *lent_buffer;
     struct sonde_timer missed;     /* see net/missed.c */
+    struct packet_area *packets;   /* see net/packet.c; NULL: no stream has messages */
     const struct net_watch *watch; /* see net/net_internal.h; NULL: nobody */
     void *watcher;
     const struct connecting *opening; /* of the stream that is being told `opened` at this moment */
+    struct chunk *spare;              /* see net/send.c */
+    unsigned n_spare;
 };
 
 struct loop_net *loop_net(struct sonde_loop *loop);

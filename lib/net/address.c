@@ -4,10 +4,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sonde/url.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include <linux/vm_sockets.h>
 
 /* --- text to parts ---------------------------------------------------------------------------------------------- */
 
@@ -276,6 +281,12 @@ void address_from_sockaddr(const struct sockaddr *sockaddr, socklen_t n_bytes, s
         ret_address->port = ntohs(in6.sin6_port);
         ret_address->scope = in6.sin6_scope_id;
         memcpy(ret_address->u.ip, &in6.sin6_addr, sizeof in6.sin6_addr);
+    } else if (family == AF_VSOCK && n_bytes >= sizeof(struct sockaddr_vm)) {
+        struct sockaddr_vm vm;
+        memcpy(&vm, sockaddr, sizeof vm);
+        ret_address->family = AF_VSOCK;
+        ret_address->u.vsock.cid = vm.svm_cid;
+        ret_address->u.vsock.port = vm.svm_port;
     } else if (family == AF_UNIX) {
         ret_address->family = AF_UNIX;
         ret_address->u.peer.uid = UINT32_MAX; /* what SO_PEERCRED says of nobody; 0 would be root */
@@ -300,7 +311,31 @@ socklen_t address_to_sockaddr(const struct sonde_address *address, struct sockad
         memcpy(&in6->sin6_addr, address->u.ip, sizeof in6->sin6_addr);
         return sizeof *in6;
     }
+    if (address->family == AF_VSOCK) {
+        struct sockaddr_vm *vm = (struct sockaddr_vm *)ret_sockaddr;
+        vm->svm_family = AF_VSOCK;
+        vm->svm_cid = address->u.vsock.cid;
+        vm->svm_port = address->u.vsock.port;
+        return sizeof *vm;
+    }
     return 0;
+}
+
+int address_from_vsock(const struct sonde_url *url, bool to_listen, struct sonde_address *ret_address)
+{
+    uint64_t cid = to_listen ? VMADDR_CID_ANY : VMADDR_CID_LOCAL;
+
+    if (url->host[0] != '\0' && strcmp(url->host, "*") != 0 &&
+        parse_number(url->host, strlen(url->host), false, UINT32_MAX, &cid) < 0)
+        return -EINVAL;
+    *ret_address = (struct sonde_address){.family = AF_VSOCK, .u.vsock = {(uint32_t)cid, url->vsock_port}};
+    return 0;
+}
+
+bool address_is_multicast(const struct sonde_address *address)
+{
+    return (address->family == AF_INET && (address->u.ip[0] & 0xf0) == 0xe0) ||
+           (address->family == AF_INET6 && address->u.ip[0] == 0xff);
 }
 
 /* --- address to text -------------------------------------------------------------------------------------------- */
@@ -353,6 +388,8 @@ size_t sonde_address_format(const struct sonde_address *address, char *ret_text,
     if (address->family == AF_INET || address->family == AF_INET6) {
         address_format_host(address, host, sizeof host);
         snprintf(text, sizeof text, address->family == AF_INET ? "%s:%u" : "[%s]:%u", host, address->port);
+    } else if (address->family == AF_VSOCK) {
+        snprintf(text, sizeof text, "%" PRIu32 ":%" PRIu32, address->u.vsock.cid, address->u.vsock.port);
     } else if (address->family == AF_UNIX && address->u.peer.pid > 0) {
         snprintf(text, sizeof text, "pid %d (uid %u)", address->u.peer.pid, address->u.peer.uid);
     } else if (address->family == AF_UNIX && address->u.peer.uid != UINT32_MAX) {

@@ -49,7 +49,16 @@ int address_parse_local(const char *text, int family, struct sonde_address *ret_
  * another family becomes family 0. The flow label is dropped. */
 void address_from_sockaddr(const struct sockaddr *sockaddr, socklen_t n_bytes, struct sonde_address *ret_address);
 
-/* Returns the length for bind and connect; 0 when it is not an IPv4 or IPv6 address. */
+struct sonde_url;
+
+/* Of a vsock:// URL; without a CID it is any one to listen, and this machine itself (VMADDR_CID_LOCAL) to connect. 0 or
+ * -EINVAL. */
+int address_from_vsock(const struct sonde_url *url, bool to_listen, struct sonde_address *ret_address);
+
+/* 224.0.0.0/4, ff00::/8. */
+bool address_is_multicast(const struct sonde_address *address);
+
+/* Returns the length for bind and connect; 0 when it is not an IPv4, IPv6 or virtual machine's address. */
 socklen_t address_to_sockaddr(const struct sonde_address *address, struct sockaddr_storage *ret_sockaddr);
 
 /* Only the host, without brackets and port, as the member `host` of struct sonde_url has it: "fe80::1%eth0". Returns

@@ -2,17 +2,16 @@
 /* One address on its way to be a connection: the socket, with its options, and the connect. */
 #include "net/address.h"
 #include "net/connect_internal.h"
+#include "net/packet.h"
+#include "net/scheme.h"
 #include "net/sockopt.h"
 #include "net/unixpath.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 
 static struct attempt *attempt_of(const struct io *io)
 {
@@ -47,8 +46,51 @@ static void connect_target(const struct io *io, struct sonde_probe_event *event)
     probe_set_address(event, (const struct sockaddr *)&attempt->target, attempt->target_bytes);
 }
 
+/* There is nothing to be connected to: it stands. */
+static void on_work(struct io *io)
+{
+    if (attempt_of(io)->connecting != NULL)
+        attempt_done(attempt_of(io), 0);
+}
+
+static bool has_peer(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t n = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &n) == 0;
+}
+
+/* A virtual machine has answered, or not. */
+static void on_polled(struct io *io, int result)
+{
+    struct attempt *attempt = attempt_of(io);
+    int error = 0;
+    socklen_t n = sizeof error;
+
+    if (result >= 0)
+        result = call_getsockopt(attempt->loop, io->fd, SOL_SOCKET, SO_ERROR, &error, &n);
+    if (result == 0 && error == 0 && !has_peer(io->fd)) { /* io_uring's first poll is told of the connect itself */
+        result = io_poll_start(attempt->loop, io, POLLOUT);
+        if (result == 0)
+            return;
+    }
+    attempt_done(attempt, result < 0 ? result : -error);
+}
+
+/* io_uring asks twice, and takes the second answer, EALREADY, for the last (Linux 6.18). */
+static int connect_and_poll(struct attempt *attempt)
+{
+    int error = call_connect(attempt->loop, attempt->stream_id, attempt->io.fd,
+                             (const struct sockaddr *)&attempt->target, attempt->target_bytes);
+
+    return error < 0 && error != -EINPROGRESS ? error : io_poll_start(attempt->loop, &attempt->io, POLLOUT);
+}
+
 static const struct io_handler attempt_io_handler = {
     .connect = on_connected,
+    .poll = on_polled,
+    .work = on_work,
     .closed = on_closed,
     .stream_id = stream_id,
     .connect_target = connect_target,
@@ -67,7 +109,8 @@ static int bind_local(struct connecting *connecting, int fd, int family)
     if (error == 0) {
         const int one = 1;
         struct sonde_loop *loop = connecting->stream->loop;
-        if (local.port != 0) /* the last connection from this port may still be in TIME_WAIT */
+        /* The last connection from this port may still be in TIME_WAIT; of datagrams it would be shared. */
+        if (local.port != 0 && connecting->url.scheme != SONDE_SCHEME_UDP)
             call_setsockopt(loop, connecting->stream->id, fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
         socklen_t n = address_to_sockaddr(&local, &address);
         error = call_bind(loop, connecting->stream->id, fd, (struct sockaddr *)&address, n);
@@ -83,16 +126,23 @@ static int bind_local(struct connecting *connecting, int fd, int family)
 static int open_socket(struct connecting *connecting, int family)
 {
     struct sonde_loop *loop = connecting->stream->loop;
-    bool mptcp =
-        sockopt_is_set(&connecting->url, SONDE_OPT_MPTCP) && connecting->url.option[SONDE_OPT_MPTCP].number != 0;
-
-    int fd = call_socket(loop, family, SOCK_STREAM, family == AF_UNIX ? 0 : mptcp ? IPPROTO_MPTCP : IPPROTO_TCP);
+    int fd = call_socket(loop, family, scheme_type(connecting->url.scheme), url_protocol(&connecting->url));
     if (fd < 0) {
         connecting_set_why(connecting, fd, "socket");
         return fd;
     }
     int error = sockopt_apply(&connecting->url, SOCKOPT_CONNECT, fd, family, connecting_set_option, connecting,
                               &connecting->why);
+    if (error == 0) {
+        error = packet_prepare(loop, connecting->stream->id, fd, &connecting->url, &connecting->stream->peer);
+        if (error < 0)
+            connecting_set_why(connecting, error, "setsockopt");
+    }
+    if (error == 0 && connecting->url.scheme == SONDE_SCHEME_UNIXGRAM) {
+        error = packet_autobind(loop, connecting->stream->id, fd);
+        if (error < 0)
+            connecting_set_why(connecting, error, "bind");
+    }
     if (error == 0)
         error = bind_local(connecting, fd, family);
     if (error < 0) {
@@ -121,7 +171,12 @@ int attempt_begin(struct connecting *connecting, unsigned number)
         goto free_attempt;
     int fd = error;
     io_init(&attempt->io, &attempt_io_handler, fd);
-    error = io_connect(loop, &attempt->io, (struct sockaddr *)&attempt->target, attempt->target_bytes);
+    if (packet_is_group(&connecting->url, address))
+        loop_defer(loop, &attempt->io);
+    else if (address->family == AF_VSOCK)
+        error = connect_and_poll(attempt);
+    else
+        error = io_connect(loop, &attempt->io, (struct sockaddr *)&attempt->target, attempt->target_bytes);
     if (error < 0) {
         connecting_set_why(connecting, error, "connect");
         io_replace_fd(loop, &attempt->io, -1);
@@ -145,7 +200,8 @@ void attempt_drop(struct attempt *attempt)
         setsockopt(attempt->io.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     LIST_REMOVE(attempt, link);
     attempt->connecting = NULL;
-    if (!(attempt->io.active & IO_CONNECT)) /* nothing is under way: the descriptor is free for the next one now */
+    if (!(attempt->io.active &
+          (IO_CONNECT | IO_POLL))) /* nothing is under way: the descriptor is free for the next one now */
         io_replace_fd(attempt->loop, &attempt->io, -1);
     io_close(attempt->loop, &attempt->io);
 }

@@ -109,6 +109,17 @@ int call_bind(struct sonde_loop *loop, uint64_t stream, int fd, const struct soc
     return end(&timed, result, fd);
 }
 
+int call_connect(struct sonde_loop *loop, uint64_t stream, int fd, const struct sockaddr *address, socklen_t n)
+{
+    struct timed timed;
+
+    begin(&timed, loop, SONDE_OP_CONNECT, stream, fd);
+    int result = connect(fd, address, n) < 0 ? -errno : 0;
+    if (loop_probing(loop))
+        probe_set_address(&timed.event, address, n);
+    return end(&timed, result, fd);
+}
+
 int call_listen(struct sonde_loop *loop, int fd, int backlog)
 {
     struct timed timed;
@@ -146,6 +157,26 @@ void call_close(struct sonde_loop *loop, uint64_t stream, int fd)
 
     begin(&timed, loop, SONDE_OP_CLOSE, stream, fd);
     end(&timed, close(fd) < 0 ? -errno : 0, -1);
+}
+
+int call_recvmmsg(struct sonde_loop *loop, int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+    int result = loop_fault(loop, SONDE_OP_RECEIVE);
+
+    if (result < 0)
+        return result;
+    result = recvmmsg(fd, messages, n, flags, NULL);
+    return result < 0 ? -errno : result;
+}
+
+int call_sendmmsg(struct sonde_loop *loop, int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+    int result = loop_fault(loop, SONDE_OP_SEND);
+
+    if (result < 0)
+        return result;
+    result = sendmmsg(fd, messages, n, (unsigned)flags);
+    return result < 0 ? -errno : result;
 }
 
 int call_getsockopt(struct sonde_loop *loop, int fd, int level, int name, void *ret_value, socklen_t *n)

@@ -13,9 +13,15 @@ int call_socket(struct sonde_loop *loop, int family, int type, int protocol);
 int call_setsockopt(struct sonde_loop *loop, uint64_t stream, int fd, int level, int name, const void *value,
                     socklen_t n);
 int call_bind(struct sonde_loop *loop, uint64_t stream, int fd, const struct sockaddr *address, socklen_t n);
+/* Without waiting: -EINPROGRESS is as good as 0. */
+int call_connect(struct sonde_loop *loop, uint64_t stream, int fd, const struct sockaddr *address, socklen_t n);
 int call_listen(struct sonde_loop *loop, int fd, int backlog);
 int call_shutdown(struct sonde_loop *loop, uint64_t stream, int fd, int how);
 void call_close(struct sonde_loop *loop, uint64_t stream, int fd);
+
+/* How many messages, or an error. The events are the caller's, who knows the streams. */
+int call_recvmmsg(struct sonde_loop *loop, int fd, struct mmsghdr *messages, unsigned n, int flags);
+int call_sendmmsg(struct sonde_loop *loop, int fd, struct mmsghdr *messages, unsigned n, int flags);
 
 /* Questions, which are no events. fd may be a place. */
 int call_getsockopt(struct sonde_loop *loop, int fd, int level, int name, void *ret_value, socklen_t *n);

@@ -18,7 +18,10 @@
 #include "net/address.h"
 #include "net/adopt.h"
 #include "net/connect_internal.h"
+#include "net/layer.h"
 #include "net/lookup.h"
+#include "net/packet.h"
+#include "net/scheme.h"
 #include "net/sockopt.h"
 #include "net/through.h"
 #include "net/unixpath.h"
@@ -29,6 +32,8 @@
 #include <string.h>
 
 static const int64_t full_queue_pause_ns = 10 * 1000 * 1000;
+/* For handshakes on top, where no time was set: as long as a web browser waits. */
+static const int64_t handshake_ns = INT64_C(60) * 1000 * 1000 * 1000;
 
 static void go_on(struct connecting *connecting);
 
@@ -56,6 +61,14 @@ static void stop(struct connecting *connecting)
     through_stop(connecting);
 }
 
+void connecting_dispose(struct connecting *connecting)
+{
+    struct sonde_loop *loop = connecting->stream->loop;
+
+    through_free(connecting);
+    loop_free(loop, connecting, sizeof *connecting);
+}
+
 void connecting_free(struct sonde_stream *stream)
 {
     struct connecting *connecting = stream_extra(stream)->connecting;
@@ -63,8 +76,7 @@ void connecting_free(struct sonde_stream *stream)
     if (stream->state & STREAM_FINISHING || connecting == NULL)
         return;
     stop(connecting);
-    through_free(connecting);
-    loop_free(stream->loop, connecting, sizeof *connecting);
+    connecting_dispose(connecting);
     stream_extra(stream)->connecting = NULL;
 }
 
@@ -89,7 +101,11 @@ unsigned sonde_stream_attempts(const struct sonde_stream *stream, struct sonde_a
 
     if (stream->state & STREAM_CONNECTING)
         connecting = stream_extra(stream)->connecting;
-    else if (connecting == NULL || connecting->stream != stream)
+    else if (layers_opening(stream))
+        connecting = layers_connecting(stream);
+    else if (connecting != NULL && connecting->stream != stream)
+        connecting = NULL;
+    if (connecting == NULL)
         return 0;
     unsigned n = connecting->n_tried < n_max ? connecting->n_tried : n_max;
     if (n > 0)
@@ -147,18 +163,25 @@ static void open_stream(struct connecting *connecting)
 {
     struct sonde_stream *stream = connecting->stream;
     struct loop_net *net = loop_net(stream->loop);
+    int64_t deadline_ns = sonde_timer_is_running(&connecting->deadline)
+                              ? connecting->deadline.deadline_ns
+                              : sonde_loop_now_ns(stream->loop) + handshake_ns;
 
     stop(connecting);
     stream->state &= (uint16_t)~STREAM_CONNECTING;
     stream_extra(stream)->connecting = NULL;
+    if (stream->layers != NULL) {
+        layers_begin(stream, connecting, deadline_ns);
+        stream_go_on(stream);
+        return;
+    }
     if (!(stream->state & STREAM_SEND_DEAD))
         stream_pump(stream); /* what was written before it stood */
     net->opening = connecting;
     if (stream->handler->opened != NULL)
         stream->handler->opened(stream);
     net->opening = NULL;
-    through_free(connecting);
-    loop_free(stream->loop, connecting, sizeof *connecting);
+    connecting_dispose(connecting);
     stream_go_on(stream);
 }
 
@@ -175,7 +198,15 @@ static void stand(struct connecting *connecting)
     }
     if (url_lingers(&connecting->url))
         stream->state |= STREAM_LINGERS;
-    if (stream->peer.family == AF_UNIX)
+    if (stream->packets != NULL) {
+        error = packet_stand(stream);
+        if (error < 0) {
+            connecting_set_why(connecting, error, "setsockopt");
+            give_up(connecting, error);
+            return;
+        }
+    }
+    if (stream->peer.family == AF_UNIX && connecting->url.scheme != SONDE_SCHEME_UNIXGRAM)
         unix_peer(stream->io.fd, &stream->peer);
     if (!through_begin(connecting))
         open_stream(connecting);
@@ -207,7 +238,7 @@ static bool leads_to_itself(int fd, const struct sonde_address *peer)
 /* A UNIX listener's queue is full (unix(7)); nothing tells when it is not. */
 static bool wait_for_room(struct connecting *connecting, int error)
 {
-    if (error != -EAGAIN || connecting->url.scheme != SONDE_SCHEME_UNIX)
+    if (error != -EAGAIN || !scheme_is_unix(connecting->url.scheme))
         return false;
     sonde_timer_start_in(&connecting->again, full_queue_pause_ns);
     return true;
@@ -280,7 +311,7 @@ static void on_again(struct sonde_timer *timer)
         stand(connecting);
         return;
     }
-    if (connecting->url.scheme == SONDE_SCHEME_UNIX && connecting->n_tried > 0)
+    if (scheme_is_unix(connecting->url.scheme) && connecting->n_tried > 0)
         try_address(connecting, 0);
     if (!sonde_timer_is_running(timer))
         go_on(connecting);
@@ -295,7 +326,8 @@ void attempt_done(struct attempt *attempt, int result)
     stream->peer = connecting->tried[number].address;
     if (result == 0 && leads_to_itself(attempt->io.fd, &stream->peer))
         result = -ECONNREFUSED;
-    if ((result == -ECONNRESET || result == -EPIPE) && stream->peer.family != AF_UNIX) {
+    if ((result == -ECONNRESET || result == -EPIPE) &&
+        (stream->peer.family == AF_INET || stream->peer.family == AF_INET6)) {
         /* Refusing is ECONNREFUSED: this connection did stand, and was reset before anybody looked, perhaps behind data
          * that is there to be read. Sending is over before it began; receiving goes on to the end, and tells. */
         stream->send_error = result;
@@ -365,7 +397,9 @@ static int find_addresses(struct connecting *connecting, int family, bool numeri
     struct addresses addresses = {.n = 1, .list = {{.family = AF_UNIX}}}; /* the path stands for it */
     int error = 0;
 
-    if (connecting->url.scheme != SONDE_SCHEME_UNIX)
+    if (connecting->url.scheme == SONDE_SCHEME_VSOCK)
+        error = address_from_vsock(&connecting->url, false, &addresses.list[0]);
+    else if (!scheme_is_unix(connecting->url.scheme))
         error = resolve_at_once(host, family, false, &addresses);
     if (family == AF_UNSPEC && (error == -SONDE_ENAME || (error == 0 && addresses.implied)))
         family = local_family(&connecting->url);
@@ -475,13 +509,20 @@ int sonde_connect(struct sonde_loop *loop, const struct sonde_url *url, const st
     int error = sockopt_check(url, SONDE_FOR_CONNECT, ret_why);
     if (error < 0)
         return error;
-    if (url->scheme == SONDE_SCHEME_TCP && url->port == 0)
+    if (scheme_has_port(url->scheme) && url->port == 0)
         return refuse(ret_why, -EINVAL, "connect", url->host, "port 0 can't be connected to");
     error = stream_create(loop, -1, known.user_bytes, known.send_limit_bytes, &stream);
     if (error < 0)
         return refuse(ret_why, error, "malloc", "", "");
     stream->state |= STREAM_CONNECTING;
-    error = prepare(stream, url, &known, ret_why);
+    error = url->layers != 0 ? layers_for_connect(stream, url, &known, ret_why) : 0;
+    if (error == 0 && scheme_has_packets(url->scheme)) {
+        error = packet_create(stream, url);
+        if (error < 0)
+            refuse(ret_why, error, "malloc", "", "");
+    }
+    if (error == 0)
+        error = prepare(stream, url, &known, ret_why);
     if (error < 0) {
         stream_discard(stream);
         return error;

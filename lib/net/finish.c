@@ -11,7 +11,8 @@
  * on a short way is enough, and then again after pauses that double. A UNIX socket's bytes are in the peer's queue as
  * soon as they are sent; there is nothing to wait for.
  */
-#include "net/net_internal.h"
+#include "net/layer.h"
+#include "net/packet.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -86,7 +87,9 @@ static bool moves(struct finishing *finishing)
 
 static bool both_have_ended(const struct sonde_stream *stream)
 {
-    return stream->state & STREAM_ENDED && stream->state & STREAM_SHUT;
+    bool has_end = stream->packets == NULL || packet_has_end(stream);
+
+    return (stream->state & STREAM_ENDED || !has_end) && stream->state & STREAM_SHUT;
 }
 
 static void on_timer(struct sonde_timer *timer)
@@ -115,7 +118,7 @@ void sonde_stream_finish(struct sonde_stream *stream, int64_t deadline_ns)
 {
     if (stream->state & (STREAM_CLOSING | STREAM_FINISHING))
         return;
-    if (stream->state & (STREAM_CONNECTING | STREAM_FAILED)) {
+    if (stream->state & (STREAM_CONNECTING | STREAM_FAILED) || layers_opening(stream)) {
         sonde_stream_close(stream);
         return;
     }

@@ -3,7 +3,9 @@
 #include "net/address.h"
 #include "net/adopt.h"
 #include "net/listener_internal.h"
+#include "net/packet.h"
 #include "net/resolve.h"
+#include "net/scheme.h"
 #include "net/sockopt.h"
 
 #include <errno.h>
@@ -11,10 +13,6 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 
 enum { PORT_TRIES = 16 }; /* to find a port that is free for both families */
 
@@ -32,6 +30,7 @@ void listener_free(struct sonde_listener *listener)
     sonde_timer_stop(&listener->timer);
     loop_free(loop, listener->waiting, listener->waiting_room * sizeof *listener->waiting);
     headers_free(listener);
+    layered_free(listener);
     loop_free(loop, listener, sizeof *listener);
     loop_add_open(loop, -1);
     loop_add_object(loop, -1);
@@ -68,7 +67,9 @@ static int bind_leg(struct sonde_listener *listener, int fd, const struct sonde_
     /* Each family on its own socket: what a two-family socket would answer on depends on a sysctl. */
     if (address->family == AF_INET6)
         set_flag(loop, fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    set_flag(loop, fd, SOL_SOCKET, SO_REUSEADDR);
+    if (scheme_has_port(listener->url.scheme) &&
+        listener->url.scheme != SONDE_SCHEME_UDP) /* there it would let others take the port */
+        set_flag(loop, fd, SOL_SOCKET, SO_REUSEADDR);
     if (listener->flags & SONDE_LISTEN_JOIN)
         set_flag(loop, fd, SOL_SOCKET, SO_REUSEPORT);
     socklen_t n = address_to_sockaddr(address, &sockaddr);
@@ -88,17 +89,20 @@ static int open_leg(struct sonde_listener *listener, const struct sonde_address 
 {
     struct sonde_loop *loop = listener->loop;
     const struct sonde_url *url = &listener->url;
-    int protocol = address->family == AF_UNIX ? 0 : IPPROTO_TCP;
-
-    if (sockopt_is_set(url, SONDE_OPT_MPTCP) && url->option[SONDE_OPT_MPTCP].number != 0)
-        protocol = IPPROTO_MPTCP;
-    int fd = call_socket(loop, address->family, SOCK_STREAM, protocol);
+    int fd = call_socket(loop, address->family, scheme_type(url->scheme), url_protocol(url));
     if (fd < 0)
         return fail(why, fd, "socket");
     int error = sockopt_apply(url, SOCKOPT_LISTEN, fd, address->family, set_option, loop, why);
+    if (error == 0) {
+        error = packet_prepare(loop, 0, fd, url, address);
+        if (error < 0)
+            fail(why, error, "setsockopt");
+    }
     if (error == 0)
         error = bind_leg(listener, fd, address, why);
-    if (error == 0) {
+    if (error == 0 && listener->group.family != 0)
+        error = packet_join(loop, fd, &listener->group, why);
+    if (error == 0 && !scheme_is_datagram(url->scheme)) {
         int backlog = sockopt_is_set(url, SONDE_OPT_BACKLOG) ? (int)url->option[SONDE_OPT_BACKLOG].number : SOMAXCONN;
         error = call_listen(loop, fd, backlog);
         if (error < 0)
@@ -126,10 +130,23 @@ static void add_leg(struct sonde_listener *listener, int fd, const struct sonde_
     io_init(&leg->io, &leg_handler, fd);
 }
 
+/* The legs' sockets of datagrams are read, not accepted from. */
+static int serve_legs(struct sonde_listener *listener, const struct sonde_listen_options *options)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < listener->n_legs && error == 0 && scheme_is_datagram(listener->url.scheme); i++)
+        error = packet_serve(&listener->legs[i], options->peer_idle_ns, options->n_peers_max);
+    return error;
+}
+
 static void close_legs(struct sonde_listener *listener)
 {
-    while (listener->n_legs > 0)
-        call_close(listener->loop, 0, listener->legs[--listener->n_legs].io.fd);
+    while (listener->n_legs > 0) {
+        struct leg *leg = &listener->legs[--listener->n_legs];
+        packet_unserve(leg);
+        call_close(listener->loop, 0, leg->io.fd);
+    }
 }
 
 /* Open all legs on one port. `implied`: a family that this machine lacks is left out, if there is another. */
@@ -140,7 +157,7 @@ static int open_legs(struct sonde_listener *listener, const struct addresses *ad
 
     for (unsigned i = 0; i < addresses->n && listener->n_legs < SONDE_LISTENER_MAX; i++) {
         struct sonde_address address = addresses->list[i];
-        if (address.family != AF_UNIX)
+        if (scheme_has_port(listener->url.scheme))
             address.port = port;
         if (address.family == AF_UNIX)
             sonde_url_format(&listener->url, why->subject, sizeof why->subject);
@@ -166,7 +183,15 @@ static int open_all(struct sonde_listener *listener, int family, struct sonde_wh
     struct addresses addresses = {.n = 1, .list = {{.family = AF_UNIX}}};
     const struct sonde_url *url = &listener->url;
 
-    if (url->scheme != SONDE_SCHEME_UNIX) {
+    if (sockopt_is_set(url, SONDE_OPT_JOIN)) {
+        int error = packet_find_group(url, family, &addresses, &listener->group, why);
+        if (error < 0)
+            return error;
+    } else if (url->scheme == SONDE_SCHEME_VSOCK) {
+        int error = address_from_vsock(url, true, &addresses.list[0]);
+        if (error < 0)
+            return fail(why, error, "bind");
+    } else if (!scheme_is_unix(url->scheme)) {
         int error = resolve_at_once(url->host, family, true, &addresses);
         if (error == -SONDE_ENAME)
             error = resolve_blocking(url->host, family, &addresses);
@@ -179,8 +204,24 @@ static int open_all(struct sonde_listener *listener, int family, struct sonde_wh
     /* A port that the kernel chose for one family may be taken in the other: choose again. */
     for (int i = 0; i < PORT_TRIES && error == -EADDRINUSE; i++) {
         error = open_legs(listener, &addresses, why);
-        if (url->scheme == SONDE_SCHEME_UNIX || url->port != 0)
+        if (!scheme_has_port(url->scheme) || url->port != 0)
             break;
+    }
+    return error;
+}
+
+static int open_and_serve(struct sonde_listener *listener, const struct sonde_listen_options *options,
+                          struct sonde_why *why)
+{
+    int error = open_all(listener, options->family, why);
+
+    if (error < 0)
+        return error;
+    error = serve_legs(listener, options);
+    if (error < 0) {
+        close_legs(listener);
+        unix_unbind(&listener->name);
+        fail(why, error, "malloc");
     }
     return error;
 }
@@ -235,9 +276,14 @@ static int open_listener(struct sonde_listener *listener, const struct sonde_lis
         if (error < 0)
             return fail(why, error, error == -ENOMEM ? "malloc" : "listen");
     }
+    if (listener->url.layers != 0) {
+        int error = layered_create(listener, options, why);
+        if (error < 0)
+            return error;
+    }
     if (listener->url.scheme == SONDE_SCHEME_FD)
         return adopt(listener, options->family, why);
-    return open_all(listener, options->family, why);
+    return open_and_serve(listener, options, why);
 }
 
 int sonde_listen(struct sonde_loop *loop, const struct sonde_url *url, const struct sonde_listen_options *options,
@@ -290,7 +336,9 @@ void sonde_listener_address(const struct sonde_listener *listener, unsigned inde
 
     url.n_set = 0;
     memset(url.option, 0, sizeof url.option);
-    if (index < listener->n_legs && url.scheme == SONDE_SCHEME_TCP) {
+    if (index < listener->n_legs && url.scheme == SONDE_SCHEME_VSOCK)
+        url.vsock_port = listener->legs[index].address.u.vsock.port;
+    if (index < listener->n_legs && scheme_has_port(url.scheme)) {
         url.port = listener->legs[index].address.port;
         address_format_host(&listener->legs[index].address, url.host, sizeof url.host);
     }
@@ -305,7 +353,7 @@ int sonde_listener_queue(const struct sonde_listener *listener, unsigned index, 
 
     if (index >= listener->n_legs)
         return -EINVAL;
-    if (listener->legs[index].family == AF_UNIX)
+    if (listener->url.scheme != SONDE_SCHEME_TCP)
         return -EOPNOTSUPP;
     if (getsockopt(listener->legs[index].io.fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0)
         return -errno;

@@ -19,9 +19,13 @@
 #include "net/listener_internal.h"
 
 #include "net/address.h"
+#include "net/layer.h"
+#include "net/packet.h"
+#include "net/scheme.h"
 #include "net/sockopt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -34,7 +38,12 @@ static const int64_t calm_ns = INT64_C(1000) * 1000 * 1000; /* so long without a
 
 static bool wants_more(const struct sonde_listener *listener)
 {
-    return !listener->paused && !listener->closing && !headers_hold_up(listener);
+    return !listener->paused && !listener->closing && !headers_hold_up(listener) && !layered_hold_up(listener);
+}
+
+bool listener_accepts(const struct sonde_listener *listener)
+{
+    return wants_more(listener) && !listener->stopped;
 }
 
 /* Accept on the legs that do not, if it is wanted. */
@@ -46,6 +55,10 @@ static void accept_on(struct sonde_listener *listener)
         struct leg *leg = &listener->legs[i];
         if (listener->stopped)
             return;
+        if (leg->server != NULL) {
+            packet_leg_changed(leg);
+            continue;
+        }
         int error = io_accept_start(listener->loop, &leg->io, often);
         if (error < 0)
             listener_in_trouble(listener, error);
@@ -176,13 +189,51 @@ static void report(const struct leg *leg, const struct sonde_stream *stream, int
     loop_probe_emit(loop, &event, io_is_file(fd) ? fd : leg->io.fd);
 }
 
+void listener_tell_refused(struct sonde_listener *listener, const struct sonde_address *peer,
+                           const struct sonde_why *why)
+{
+    if (listener->handler->refused != NULL && !listener->closing)
+        listener->handler->refused(listener, peer, why, listener->owner);
+}
+
 void listener_tell_accepted(struct sonde_listener *listener, struct sonde_stream *stream)
 {
+    if (listener->layered != NULL && stream->layers == NULL) {
+        layered_await(listener, stream);
+        return;
+    }
+    if (stream->layers != NULL)
+        layers_tell_open(stream);
     listener->handler->accepted(listener, stream, listener->owner);
     if (stream->handler == NULL)
         sonde_stream_abort(stream);
     else
         stream_go_on(stream);
+}
+
+/* Packets are received by system calls, which need a descriptor: one for this place; -1: there is none. */
+static int take_descriptor(const struct sonde_listener *listener, int place)
+{
+    const struct linger none = {0};
+    int borrowed = io_borrow_fd(listener->loop, place);
+    int fd = borrowed >= 0 ? fcntl(borrowed, F_DUPFD_CLOEXEC, 0) : -1;
+
+    io_return_fd(listener->loop, place, borrowed);
+    io_reset(listener->loop, place);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    return fd;
+}
+
+static int make_packets(const struct sonde_listener *listener, struct sonde_stream *stream)
+{
+    int error = packet_create(stream, &listener->url);
+
+    if (error == 0)
+        error = packet_stand(stream);
+    if (error < 0)
+        stream_discard(stream);
+    return error;
 }
 
 /* Make a stream of a new connection and hand it over. Without memory for it the connection can't be kept. */
@@ -191,7 +242,17 @@ static void hand_over(struct leg *leg, int fd, const struct sockaddr *peer, sock
     struct sonde_listener *listener = leg->listener;
     struct sonde_stream *stream;
 
-    int error = stream_create(listener->loop, fd, listener->user_bytes, listener->send_limit, &stream);
+    bool has_packets = scheme_has_packets(listener->url.scheme);
+    if (has_packets && io_is_place(fd))
+        fd = take_descriptor(listener, fd);
+    int error =
+        fd == -1 ? -EMFILE : stream_create(listener->loop, fd, listener->user_bytes, listener->send_limit, &stream);
+    if (error == 0 && has_packets)
+        error = make_packets(listener, stream);
+    if (error < 0 && fd == -1) {
+        listener_in_trouble(listener, error);
+        return;
+    }
     if (error < 0) {
         io_reset(listener->loop, fd);
         listener_in_trouble(listener, error);
@@ -271,7 +332,7 @@ void listener_on_accept(struct io *io, int result, const struct sockaddr *peer, 
     if (io_is_file(result)) {
         if (listener->trouble != 0 && !listener->stopped && !sonde_timer_is_running(&listener->timer))
             sonde_timer_start_in(&listener->timer, calm_ns);
-        if (listener->paused || listener->n_waiting > 0 || headers_hold_up(listener))
+        if (listener->paused || listener->n_waiting > 0 || !wants_more(listener))
             keep_waiting(leg, result);
         else
             hand_over(leg, result, peer, peer_bytes);
@@ -292,6 +353,7 @@ void listener_on_work(struct io *io)
 
     tell_trouble(listener);
     headers_hand_over_ready(listener);
+    layered_hand_over_ready(listener);
     while (listener->n_waiting > 0 && wants_more(listener) && !loop_is_stopping(listener->loop)) {
         struct waiting first = listener->waiting[0];
         memmove(listener->waiting, listener->waiting + 1, --listener->n_waiting * sizeof first);
@@ -304,7 +366,7 @@ void listener_go_on(struct sonde_listener *listener)
 {
     if (listener->paused || listener->closing)
         return;
-    if (headers_any_ready(listener) || (listener->n_waiting > 0 && wants_more(listener)))
+    if (headers_any_ready(listener) || layered_any_ready(listener) || (listener->n_waiting > 0 && wants_more(listener)))
         loop_defer(listener->loop, &listener->legs[0].io);
     else if (listener->n_waiting == 0)
         accept_on(listener);
@@ -315,8 +377,11 @@ void sonde_listener_pause(struct sonde_listener *listener)
     if (listener->paused)
         return;
     listener->paused = true;
-    for (unsigned i = 0; i < listener->n_legs; i++)
+    for (unsigned i = 0; i < listener->n_legs; i++) {
         io_accept_stop(listener->loop, &listener->legs[i].io);
+        if (listener->legs[i].server != NULL)
+            packet_leg_changed(&listener->legs[i]);
+    }
 }
 
 void sonde_listener_resume(struct sonde_listener *listener)
@@ -359,8 +424,12 @@ void sonde_listener_close(struct sonde_listener *listener)
         io_reset(listener->loop, listener->waiting[i].fd); /* as the kernel does with those in its queue */
     listener->n_waiting = 0;
     headers_close(listener);
+    layered_close(listener);
     unix_unbind(&listener->name);
     listener->n_open_legs = listener->n_legs;
-    for (unsigned i = 0; i < listener->n_legs; i++)
+    for (unsigned i = 0; i < listener->n_legs; i++) {
+        if (listener->legs[i].server != NULL)
+            packet_leg_close(&listener->legs[i]);
         io_close(listener->loop, &listener->legs[i].io);
+    }
 }

@@ -124,12 +124,13 @@ static void reset(struct sonde_stream *stream)
 
 static void refuse(struct sonde_listener *listener, struct sonde_stream *stream, int error)
 {
+    struct sonde_why why = {.code = error, .call = "proxy"};
     struct sonde_address peer;
 
     sonde_stream_peer(stream, &peer);
+    sonde_address_format(&peer, why.subject, sizeof why.subject);
     reset(stream);
-    if (listener->handler->refused != NULL && !listener->closing)
-        listener->handler->refused(listener, &peer, error, listener->owner);
+    listener_tell_refused(listener, &peer, &why);
 }
 
 static void hand_over(struct header_wait *wait)

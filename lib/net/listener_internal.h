@@ -13,7 +13,8 @@ struct leg {
     struct sonde_listener *listener;
     struct sonde_address address;
     int family;
-    struct io_peer peer; /* for the engine */
+    struct io_peer peer;          /* for the engine */
+    struct packet_server *server; /* of datagrams: it has the socket; otherwise NULL */
 };
 
 /* A connection that was taken from the kernel while the listener was paused. */
@@ -44,7 +45,9 @@ struct sonde_listener {
     struct waiting *waiting;
     unsigned n_waiting, waiting_room;
     struct unix_name name;
-    struct headers *headers; /* with ?proxy=in; otherwise NULL */
+    struct sonde_address group; /* that every leg joins; family 0: none */
+    struct headers *headers;    /* with ?proxy=in; otherwise NULL */
+    struct layered *layered;    /* with TLS, WebSocket, any://; otherwise NULL */
 };
 
 void listener_in_trouble(struct sonde_listener *listener, int error);
@@ -60,6 +63,25 @@ void listener_tell_accepted(struct sonde_listener *listener, struct sonde_stream
 
 /* Something that may have held it up is over. */
 void listener_go_on(struct sonde_listener *listener);
+
+/* Somebody has been found not to be a client: tell the owner. */
+void listener_tell_refused(struct sonde_listener *listener, const struct sonde_address *peer,
+                           const struct sonde_why *why);
+
+/* --- listener_layers.c ------------------------------------------------------------------------------------------ */
+
+/* For a URL with layers: 0, or an error that is in why. */
+int layered_create(struct sonde_listener *listener, const struct sonde_listen_options *options, struct sonde_why *why);
+void layered_free(struct sonde_listener *listener);
+
+/* A new stream: it is handed over once its handshakes are done, or refused. */
+void layered_await(struct sonde_listener *listener, struct sonde_stream *stream);
+
+/* As with headers below. */
+bool layered_hold_up(const struct sonde_listener *listener);
+bool layered_any_ready(const struct sonde_listener *listener);
+void layered_hand_over_ready(struct sonde_listener *listener);
+void layered_close(struct sonde_listener *listener);
 
 /* --- listener_headers.c ----------------------------------------------------------------------------------------- */
 

@@ -47,6 +47,8 @@ enum own_call {
 
 struct connecting;
 struct finishing;
+struct layers;
+struct packets;
 struct pace;
 struct prologue;
 
@@ -67,6 +69,8 @@ struct sonde_stream {
     struct io io;
     struct sonde_loop *loop;
     const struct sonde_stream_handler *handler;
+    struct layers *layers;   /* what is spoken on top (layer.h); NULL: nothing */
+    struct packets *packets; /* its socket has messages (packet.h); NULL: bytes */
     void *owner;
     uint64_t n_received, n_sent;
     struct chunk *kept;  /* received, not delivered: it came while the stream was paused */
@@ -84,6 +88,7 @@ struct sonde_stream {
     uint8_t paced;     /* has a rate: see pace.c */
     uint8_t peer_said; /* peer is what a PROXY protocol header or a proxy says: then this is the socket's own family */
     uint8_t own_call;  /* enum own_call: it failed for a reason of ours */
+    uint8_t corked;    /* what is sent is only queued for now */
 
     int error;
     uint32_t unsent_bytes, send_limit;
@@ -136,6 +141,21 @@ void stream_deliver(struct sonde_stream *stream);
 /* The same, begun in a way that does not call back. */
 void stream_go_on(struct sonde_stream *stream);
 
+/* Lend the owner these bytes, or this message. */
+void stream_lend(struct sonde_stream *stream, const unsigned char *data, size_t n_bytes, unsigned flags);
+
+/* Nothing more will be received: result is 0 for the end of data, or an error. Calls back. */
+void stream_receiving_over(struct sonde_stream *stream, int result);
+
+/* After the end of data something is wrong with the socket. */
+void stream_look_for_reset(struct sonde_stream *stream);
+
+/* The end of data, as the owner understands it. */
+void stream_end(struct sonde_stream *stream);
+
+/* Throw away what was kept. */
+void stream_discard_kept(struct sonde_stream *stream);
+
 /* Give up a multishot receive and ask the socket itself, one by one for a while. */
 void stream_ask_again(struct sonde_stream *stream);
 
@@ -167,8 +187,22 @@ void stream_pump(struct sonde_stream *stream);
 /* The same from outside: unless something is under way, or nothing can be sent yet, or any more. */
 void stream_pump_again(struct sonde_stream *stream);
 void stream_drop_queue(struct sonde_stream *stream);
+/* Nothing waits any more: owes `drained`, and the half-close that waited for it. */
+void stream_queue_gone(struct sonde_stream *stream);
+/* Sending has found that nothing more can be sent. */
+void stream_sending_failed(struct sonde_stream *stream, int error);
+/* May the owner send so much now? 0 or an error. */
+int stream_may_send(const struct sonde_stream *stream, size_t n_bytes);
+/* Bytes for the socket, whatever the queue's limit; queued while the stream is corked. */
+int stream_write_bytes(struct sonde_stream *stream, const void *data, size_t n_bytes);
+void stream_shut_bytes(struct sonde_stream *stream);
+void stream_uncork(struct sonde_stream *stream);
+/* Has the kernel got everything? */
+bool stream_is_flushed(const struct sonde_stream *stream);
 struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room);
 void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk);
+/* Those that the loop has kept, when its last stream has gone. */
+void chunk_free_spare(struct sonde_loop *loop);
 
 /* --- missed.c --------------------------------------------------------------------------------------------------- */
 
@@ -200,6 +234,8 @@ void connecting_why(const struct sonde_stream *stream, struct sonde_why *ret_why
 void connecting_cancel(struct sonde_stream *stream);
 void connecting_free(struct sonde_stream *stream);
 struct prologue *connecting_prologue(const struct sonde_stream *stream);
+/* Free one that no stream is under way with any more. */
+void connecting_dispose(struct connecting *connecting);
 
 /* --- listener.c ------------------------------------------------------------------------------------------------- */
 

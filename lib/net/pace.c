@@ -122,6 +122,8 @@ int sonde_stream_set_rate(struct sonde_stream *stream, uint64_t bytes_per_s)
     uint64_t room = bytes_per_s / ROOMS_PER_S;
     int error = 0;
 
+    if (stream->packets != NULL)
+        return bytes_per_s == 0 ? 0 : -EOPNOTSUPP;
     if (stream->state & (STREAM_CLOSING | STREAM_FAILED))
         return 0;
     if (room < ROOM_LEAST_BYTES)

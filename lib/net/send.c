@@ -11,17 +11,29 @@
  * them without waiting: a peer that does not read must not hold on to a buffer that all streams share, so what is left
  * is copied into the queue and the buffer goes back. Whoever never falls behind is never copied.
  */
+#include "net/layer.h"
 #include "net/pace.h"
+#include "net/packet.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { CHUNK_ROOM = 4096 };
+/* The second while corked: then much is gathered before any of it goes. So many of these are kept by the loop when they
+ * are free: with io_uring one lives from a receive to the end of a send, and many at a time, which the C library would
+ * give to the kernel and take from it again each time. */
+enum { CHUNK_ROOM = 4096, CORKED_ROOM = 32 * 1024, SPARE_MOST = 64 };
 
 struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_bytes, size_t room)
 {
-    struct chunk *chunk = loop_alloc(loop, sizeof *chunk + room);
+    struct loop_net *net = loop_net(loop);
+    struct chunk *chunk = room == CORKED_ROOM ? net->spare : NULL;
 
+    if (chunk != NULL) {
+        net->spare = chunk->next;
+        net->n_spare--;
+    } else {
+        chunk = loop_alloc(loop, sizeof *chunk + room);
+    }
     if (chunk == NULL)
         return NULL;
     *chunk = (struct chunk){.n_bytes = (uint32_t)n_bytes, .room = (uint32_t)room};
@@ -31,11 +43,31 @@ struct chunk *chunk_create(struct sonde_loop *loop, const void *data, size_t n_b
 
 void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk)
 {
+    struct loop_net *net = loop_net(loop);
+
     while (chunk != NULL) {
         struct chunk *next = chunk->next;
-        loop_free(loop, chunk, sizeof *chunk + chunk->room);
+        if (chunk->room == CORKED_ROOM && net->n_spare < SPARE_MOST && !TAILQ_EMPTY(&net->streams)) {
+            chunk->next = net->spare;
+            net->spare = chunk;
+            net->n_spare++;
+        } else {
+            loop_free(loop, chunk, sizeof *chunk + chunk->room);
+        }
         chunk = next;
     }
+}
+
+void chunk_free_spare(struct sonde_loop *loop)
+{
+    struct loop_net *net = loop_net(loop);
+    struct chunk *chunk;
+
+    while ((chunk = net->spare) != NULL) {
+        net->spare = chunk->next;
+        loop_free(loop, chunk, sizeof *chunk + chunk->room);
+    }
+    net->n_spare = 0;
 }
 
 /* The chunks themselves go when the stream is closed: the kernel may still be reading one. */
@@ -66,7 +98,7 @@ static bool is_loss(int error)
     }
 }
 
-static void sending_failed(struct sonde_stream *stream, int error)
+void stream_sending_failed(struct sonde_stream *stream, int error)
 {
     if (stream->state & STREAM_SEND_DEAD)
         return;
@@ -90,7 +122,8 @@ static int enqueue(struct sonde_stream *stream, const unsigned char *data, size_
         memcpy(last->data + last->n_bytes, data, n_bytes);
         last->n_bytes += (uint32_t)n_bytes;
     } else {
-        struct chunk *chunk = chunk_create(stream->loop, data, n_bytes, n_bytes < CHUNK_ROOM ? CHUNK_ROOM : n_bytes);
+        size_t room = stream->corked != 0 ? CORKED_ROOM : CHUNK_ROOM;
+        struct chunk *chunk = chunk_create(stream->loop, data, n_bytes, n_bytes < room ? room : n_bytes);
         if (chunk == NULL)
             return -ENOMEM;
         if (stream->queue == NULL)
@@ -107,9 +140,10 @@ static void shut(struct sonde_stream *stream)
 {
     stream->state |= STREAM_SHUT;
     /* ENOTCONN: reset already. That is told by receiving, or by the watch after the end of data. */
-    int error = call_shutdown(stream->loop, stream->id, stream->io.fd, SHUT_WR);
+    bool has_end = stream->packets == NULL || packet_has_end(stream);
+    int error = has_end ? call_shutdown(stream->loop, stream->id, stream->io.fd, SHUT_WR) : 0;
     if (error < 0 && io_is_place(stream->io.fd) && error != -ENOTCONN)
-        sending_failed(stream, error); /* no descriptor to do it with: the peer would wait for an end for ever */
+        stream_sending_failed(stream, error); /* no descriptor to do it with: the peer would wait for an end for ever */
     if (stream->state & STREAM_FINISHING)
         stream_check_finished(stream);
 }
@@ -133,6 +167,10 @@ static void advance(struct sonde_stream *stream, size_t n)
 /* Send what is queued, until something is under way or nothing is left. */
 void stream_pump(struct sonde_stream *stream)
 {
+    if (stream->packets != NULL) {
+        packet_pump(stream);
+        return;
+    }
     while (stream->queue != NULL) {
         struct chunk *first = stream->queue;
         size_t n = pace_allows(stream, PACE_SEND, first->n_bytes - first->offset);
@@ -142,7 +180,7 @@ void stream_pump(struct sonde_stream *stream)
         }
         int sent = io_send(stream->loop, &stream->io, first->data + first->offset, n, IO_SEND_WAIT);
         if (sent < 0) {
-            sending_failed(stream, sent);
+            stream_sending_failed(stream, sent);
             return;
         }
         if (sent == 0) {
@@ -151,17 +189,24 @@ void stream_pump(struct sonde_stream *stream)
         }
         advance(stream, (size_t)sent);
     }
+    stream_queue_gone(stream);
+}
+
+void stream_queue_gone(struct sonde_stream *stream)
+{
     if (stream->state & STREAM_WAITED) {
         stream->state = (uint16_t)((stream->state & ~STREAM_WAITED) | STREAM_DRAINED_DUE);
         loop_defer(stream->loop, &stream->io);
     }
     if (stream->state & STREAM_SHUT_WANTED && !(stream->state & STREAM_SHUT))
         shut(stream);
+    if (__builtin_expect(stream->layers != NULL, 0))
+        layers_flushed(stream);
 }
 
 void stream_pump_again(struct sonde_stream *stream)
 {
-    if (stream->queue != NULL && !(stream->io.active & IO_SEND) &&
+    if (stream->queue != NULL && !(stream->io.active & IO_SEND) && stream->corked == 0 &&
         !(stream->state & (STREAM_CONNECTING | STREAM_SEND_DEAD | STREAM_CLOSING | STREAM_FAILED)))
         stream_pump(stream);
 }
@@ -193,7 +238,7 @@ static void lent_sent(struct sonde_stream *stream, int result)
     io_buffer_release(stream->loop, stream->lent_id);
     stream->lent_id = -1;
     if (error < 0)
-        sending_failed(stream, error);
+        stream_sending_failed(stream, error);
     stream->lent_bytes = 0;
 }
 
@@ -224,7 +269,7 @@ void stream_on_sent(struct io *io, int result)
             loop_defer(stream->loop, &stream->io);
         }
     } else if (result < 0 && result != -EAGAIN && result != -EINTR) {
-        sending_failed(stream, result);
+        stream_sending_failed(stream, result);
     } else if (result > 0) {
         advance(stream, (size_t)result);
     }
@@ -232,8 +277,7 @@ void stream_on_sent(struct io *io, int result)
         stream_pump(stream);
 }
 
-/* May so much be sent on this stream at all? */
-static int may_send(const struct sonde_stream *stream, size_t n_bytes)
+int stream_may_send(const struct sonde_stream *stream, size_t n_bytes)
 {
     if (stream->state & (STREAM_FAILED | STREAM_CLOSING | STREAM_SEND_DEAD))
         return stream->send_error < 0 ? (stream->send_error == -EPIPE ? -ECONNRESET : stream->send_error)
@@ -250,21 +294,24 @@ static int may_send(const struct sonde_stream *stream, size_t n_bytes)
 
 static bool is_idle(const struct sonde_stream *stream)
 {
-    return stream->queue == NULL && !(stream->io.active & IO_SEND) && !(stream->state & STREAM_CONNECTING);
+    return stream->queue == NULL && !(stream->io.active & IO_SEND) && !(stream->state & STREAM_CONNECTING) &&
+           stream->corked == 0;
 }
 
-int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_bytes)
+bool stream_is_flushed(const struct sonde_stream *stream)
+{
+    return stream->queue == NULL && !(stream->io.active & IO_SEND);
+}
+
+static int write_bytes(struct sonde_stream *stream, const void *data, size_t n_bytes)
 {
     const unsigned char *bytes = data;
-    int error = may_send(stream, n_bytes);
 
-    if (error < 0 || n_bytes == 0)
-        return error;
     bool idle = is_idle(stream);
     if (idle && !stream->paced && io_sends_at_once(stream->loop)) {
         int sent = io_send(stream->loop, &stream->io, bytes, n_bytes, IO_SEND_NOW);
         if (sent < 0 && sent != -EAGAIN) {
-            sending_failed(stream, sent);
+            stream_sending_failed(stream, sent);
             return sent == -EPIPE ? -ECONNRESET : sent;
         }
         if (sent > 0) {
@@ -275,16 +322,47 @@ int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_b
         if (n_bytes == 0)
             return 0;
     }
-    error = enqueue(stream, bytes, n_bytes);
+    int error = enqueue(stream, bytes, n_bytes);
     if (error < 0) {
         /* Nothing of it has gone: say so. Part of it has: the stream can't go on whole. */
         if (bytes != data)
-            sending_failed(stream, error);
+            stream_sending_failed(stream, error);
         return error;
     }
+    if (stream->corked != 0)
+        stream->state |= STREAM_WAITED; /* whoever looks at the queue now may wait for it */
     if (idle)
         stream_pump(stream);
     return 0;
+}
+
+int stream_write_bytes(struct sonde_stream *stream, const void *data, size_t n_bytes)
+{
+    int error = stream_may_send(stream, 0);
+
+    return error < 0 && error != -ENOBUFS ? error : write_bytes(stream, data, n_bytes);
+}
+
+void stream_uncork(struct sonde_stream *stream)
+{
+    stream_pump_again(stream);
+    if (stream->state & STREAM_SHUT_WANTED && !(stream->state & (STREAM_SHUT | STREAM_SEND_DEAD)) && is_idle(stream))
+        shut(stream);
+}
+
+int sonde_stream_send(struct sonde_stream *stream, const void *data, size_t n_bytes, unsigned flags)
+{
+    if (stream->layers != NULL)
+        return layers_send(stream, data, n_bytes, flags);
+    if (stream->packets != NULL)
+        return packet_send(stream, data, n_bytes);
+    int error = stream_may_send(stream, n_bytes);
+    return error < 0 || n_bytes == 0 ? error : write_bytes(stream, data, n_bytes);
+}
+
+int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_bytes)
+{
+    return sonde_stream_send(stream, data, n_bytes, 0);
 }
 
 int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *bytes)
@@ -292,14 +370,15 @@ int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *b
     struct loop_net *net = loop_net(stream->loop);
     struct io_buffer *buffer = net->lent_buffer;
 
-    if (bytes != net->lent || buffer->id < 0 || buffer->held || stream->paced || !is_idle(stream))
-        return sonde_stream_write(stream, bytes->data, bytes->n_bytes);
-    int error = may_send(stream, bytes->n_bytes);
+    if (bytes != net->lent || stream->packets != NULL || buffer->id < 0 || buffer->held || stream->paced ||
+        stream->layers != NULL || !is_idle(stream))
+        return sonde_stream_send(stream, bytes->data, bytes->n_bytes, bytes->flags & SONDE_TEXT);
+    int error = stream_may_send(stream, bytes->n_bytes);
     if (error < 0)
         return error;
     int sent = io_send(stream->loop, &stream->io, bytes->data, bytes->n_bytes, IO_SEND_NOW);
     if (sent < 0) {
-        sending_failed(stream, sent);
+        stream_sending_failed(stream, sent);
         return sent;
     }
     buffer->held = true;
@@ -311,8 +390,18 @@ int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *b
 
 void sonde_stream_shutdown(struct sonde_stream *stream)
 {
+    if (stream->layers != NULL)
+        layers_shut(stream);
+    else
+        stream_shut_bytes(stream);
+}
+
+void stream_shut_bytes(struct sonde_stream *stream)
+{
     if (stream->state & (STREAM_SHUT_WANTED | STREAM_CLOSING | STREAM_FAILED))
         return;
+    if (stream->packets != NULL)
+        packet_settle(stream);
     stream->state |= STREAM_SHUT_WANTED;
     if (is_idle(stream))
         shut(stream);

@@ -197,13 +197,11 @@ static void on_trouble(struct sonde_listener *listener, int error, void *owner)
     say(owner, line);
 }
 
-static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner)
+static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, const struct sonde_why *why,
+                       void *owner)
 {
-    struct sonde_why why = {.code = error, .call = "accept"};
-
-    (void)listener;
-    sonde_address_format(peer, why.subject, sizeof why.subject);
-    say_why(owner, &why);
+    (void)listener, (void)peer;
+    say_why(owner, why);
 }
 
 static void on_listener_closed(struct sonde_listener *listener, void *owner)

@@ -27,6 +27,7 @@ enum value_kind {
     VALUE_DEVICE,
     VALUE_LOCAL, /* an address of this machine, for bind */
     VALUE_PROXY,
+    VALUE_GROUP,
 };
 
 enum set_form {
@@ -76,6 +77,8 @@ struct sockopt_rule {
 #define ELSEWHERE .form = SET_ELSEWHERE
 
 #define BOTH (SONDE_FOR_LISTEN | SONDE_FOR_CONNECT)
+#define ALSO_UDP (BOTH | SONDE_FOR_UDP)
+#define ONLY_UDP (SONDE_FOR_UDP | SONDE_NOT_TCP)
 
 /* option, name, where, values, help, the right values in a sentence, value, how it is set */
 #define OPTIONS(X)                                                                                                     \
@@ -88,11 +91,11 @@ struct sockopt_rule {
       "probe an idle peer, first after this long (SO_KEEPALIVE, TCP_KEEPIDLE)",                                        \
       "keepalive takes 0, 1, or an idle time of whole seconds from 1s to 32767s",                                      \
       VALUE(KEEPALIVE, SECOND, 32767 * SECOND, SECOND), SET_AS(KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE))                   \
-    X(SNDBUF, "sndbuf", BOTH | SONDE_FOR_UNIX, "bytes", "send buffer (SO_SNDBUF); the kernel doubles it",              \
+    X(SNDBUF, "sndbuf", ALSO_UDP | SONDE_FOR_UNIX, "bytes", "send buffer (SO_SNDBUF); the kernel doubles it",          \
       "sndbuf takes a size from 1 to 1G", VALUE(SIZE, 1, 1 << 30, 1), SET(AT_START, SOL_SOCKET, SO_SNDBUF))            \
-    X(RCVBUF, "rcvbuf", BOTH, "bytes", "receive buffer (SO_RCVBUF); the kernel doubles it",                            \
+    X(RCVBUF, "rcvbuf", ALSO_UDP, "bytes", "receive buffer (SO_RCVBUF); the kernel doubles it",                        \
       "rcvbuf takes a size from 1 to 1G", VALUE(SIZE, 1, 1 << 30, 1), SET(AT_START, SOL_SOCKET, SO_RCVBUF))            \
-    X(BIND, "bind", SONDE_FOR_CONNECT, "address", "connect from this ADDRESS, ADDRESS:PORT or :PORT",                  \
+    X(BIND, "bind", SONDE_FOR_CONNECT | SONDE_FOR_UDP, "address", "connect from this ADDRESS, ADDRESS:PORT or :PORT",  \
       "bind takes a numeric ADDRESS, ADDRESS:PORT or :PORT, IPv6 in brackets", TEXT(LOCAL), ELSEWHERE)                 \
     X(LINGER, "linger", BOTH, "seconds", "close waits so long for what is unsent (SO_LINGER); 0 resets instead",       \
       "linger takes a whole number of seconds from 0 to 65535", VALUE(COUNT, 0, 65535, 1),                             \
@@ -101,9 +104,9 @@ struct sockopt_rule {
       "user_timeout takes a duration of whole milliseconds from 1ms to 24d",                                           \
       VALUE(DURATION, MILLISECOND, 24 * 86400 * SECOND, MILLISECOND),                                                  \
       SET_IN(MILLISECOND, AT_START, IPPROTO_TCP, TCP_USER_TIMEOUT))                                                    \
-    X(TTL, "ttl", BOTH, "1-255", "time to live, hop limit (IP_TTL, IPV6_UNICAST_HOPS)",                                \
+    X(TTL, "ttl", ALSO_UDP, "1-255", "time to live, hop limit (IP_TTL, IPV6_UNICAST_HOPS)",                            \
       "ttl takes a whole number from 1 to 255", VALUE(COUNT, 1, 255, 1), SET_IP(1, IP_TTL, IPV6_UNICAST_HOPS))         \
-    X(DSCP, "dscp", BOTH, "0-63", "class of service, the upper six bits of IP_TOS and IPV6_TCLASS",                    \
+    X(DSCP, "dscp", ALSO_UDP, "0-63", "class of service, the upper six bits of IP_TOS and IPV6_TCLASS",                \
       "dscp takes a whole number from 0 to 63", VALUE(COUNT, 0, 63, 1), SET_IP(4, IP_TOS, IPV6_TCLASS))                \
     X(CC, "cc", BOTH, "name", "congestion control (TCP_CONGESTION): cubic, bbr, reno",                                 \
       "cc takes the name of a congestion control, as in cc=cubic, of at most 15 letters", TEXT(CC),                    \
@@ -118,14 +121,21 @@ struct sockopt_rule {
       "fastopen takes a whole number from 0 to 65535", VALUE(COUNT, 0, 65535, 1),                                      \
       SET_TWO(TCP_FASTOPEN, TCP_FASTOPEN_CONNECT))                                                                     \
     X(MPTCP, "mptcp", BOTH, "0|1", "Multipath TCP (RFC 8684)", "mptcp takes 0 or 1", VALUE(FLAG, 0, 1, 1), ELSEWHERE)  \
-    X(DEVICE, "device", BOTH, "name", "use this network interface alone (SO_BINDTODEVICE)",                            \
+    X(DEVICE, "device", ALSO_UDP, "name", "use this network interface alone (SO_BINDTODEVICE)",                        \
       "device takes the name of a network interface, as in device=eth0, of at most 15 letters", TEXT(DEVICE),          \
       SET_AS(TEXT, SOL_SOCKET, SO_BINDTODEVICE))                                                                       \
-    X(MARK, "mark", BOTH, "number", "mark for routing and filters (SO_MARK), 0x allowed",                              \
+    X(MARK, "mark", ALSO_UDP, "number", "mark for routing and filters (SO_MARK), 0x allowed",                          \
       "mark takes a number from 0 to 0xffffffff", VALUE(HEX, 0, UINT32_MAX, 1), SET(AT_START, SOL_SOCKET, SO_MARK))    \
     X(PROXY, "proxy", BOTH | SONDE_FOR_UNIX, "in|v1|v2",                                                               \
       "the PROXY protocol's header: wait for it (in), or send one (v1, v2)",                                           \
-      "proxy takes in, to listen, and v1 or v2, to connect", TEXT(PROXY), ELSEWHERE)
+      "proxy takes in, to listen, and v1 or v2, to connect", TEXT(PROXY), ELSEWHERE)                                   \
+    X(JOIN, "join", SONDE_FOR_LISTEN | ONLY_UDP, "1|group",                                                            \
+      "join a multicast group: GROUP, GROUP%INTERFACE, or 1 for the address itself (IP_ADD_MEMBERSHIP)",               \
+      "join takes 1, or a group's address, as in join=239.1.2.3 or join=239.1.2.3%eth0", TEXT(GROUP), ELSEWHERE)       \
+    X(LOOP, "loop", BOTH | ONLY_UDP, "0|1", "let this machine hear what it sends to a group (IP_MULTICAST_LOOP)",      \
+      "loop takes 0 or 1", VALUE(FLAG, 0, 1, 1), SET_IP(1, IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP))                    \
+    X(BROADCAST, "broadcast", BOTH | ONLY_UDP, "0|1", "allow sending to everybody (SO_BROADCAST)",                     \
+      "broadcast takes 0 or 1", VALUE(FLAG, 0, 1, 1), SET(AT_START, SOL_SOCKET, SO_BROADCAST))
 
 static const struct sonde_option_description descriptions[SONDE_N_OPTIONS] = {
 #define DESCRIPTION(option, name_, where_, values_, help_, right_, value, set)                                         \
@@ -186,6 +196,24 @@ static int check_proxy(struct sonde_option_value *value)
     return -EINVAL;
 }
 
+/* "1", GROUP or GROUP%INTERFACE; the interface is looked for later. The sign may be written %25 as well. */
+static int check_group(char *text)
+{
+    struct sonde_address group;
+    char host[sizeof((struct sonde_option_value *)NULL)->text];
+    size_t n = strcspn(text, "%");
+
+    if (strcmp(text, "1") == 0)
+        return 0;
+    if (strncmp(text + n, "%25", 3) == 0 && text[n + 3] != '\0')
+        memmove(text + n + 1, text + n + 3, strlen(text + n + 3) + 1);
+    memcpy(host, text, n);
+    host[n] = '\0';
+    if (address_parse_numeric(host, AF_UNSPEC, &group) < 0 || !address_is_multicast(&group))
+        return -EINVAL;
+    return text[n] == '\0' || text[n + 1] != '\0' ? 0 : -EINVAL;
+}
+
 static int check_range(const struct sockopt_rule *rule, int64_t number)
 {
     return number >= rule->minimum && number <= rule->maximum && number % rule->unit == 0 ? 0 : -ERANGE;
@@ -230,6 +258,8 @@ static int check_value(const struct sockopt_rule *rule, struct sonde_option_valu
         return check_local(value, n_bytes);
     case VALUE_PROXY:
         return check_proxy(value);
+    case VALUE_GROUP:
+        return check_group(value->text);
     }
     return error < 0 ? error : check_range(rule, value->number);
 }
@@ -294,8 +324,8 @@ static int take_text(const struct sockopt_rule *rule, const char *text, size_t n
     size_t n = 0;
     int error = 0;
 
-    if (rule->kind == VALUE_LOCAL && memchr(text, '[', n_bytes) != NULL) {
-        /* Brackets that are not encoded: nothing is, and the percent sign begins a zone. */
+    if (rule->kind == VALUE_GROUP || (rule->kind == VALUE_LOCAL && memchr(text, '[', n_bytes) != NULL)) {
+        /* Brackets that are not encoded: nothing is, and the percent sign begins a zone; so it does in a group. */
         n = n_bytes < sizeof value->text ? n_bytes : 0;
         error = n_bytes < sizeof value->text ? 0 : -ERANGE;
         memcpy(value->text, text, n);
@@ -328,6 +358,32 @@ static int find_option(const char *name, size_t n_bytes)
     return -1;
 }
 
+/* Why the option does nothing on such an address; NULL: it does. */
+static const char *misplaced_hint(enum sonde_scheme scheme, enum sonde_option option)
+{
+    unsigned where = descriptions[option].where;
+
+    switch (scheme) {
+    case SONDE_SCHEME_UDP:
+        return where & SONDE_FOR_UDP ? NULL
+                                     : "this option is for TCP; datagrams have no connection that it could be about";
+    case SONDE_SCHEME_SCTP:
+        return option == SONDE_OPT_BACKLOG || ((where & SONDE_FOR_UDP) && !(where & SONDE_NOT_TCP))
+                   ? NULL
+                   : "this option is not for sctp:// addresses";
+    case SONDE_SCHEME_UNIXGRAM:
+        return option == SONDE_OPT_SNDBUF ? NULL : "the only option of unixgram: addresses is sndbuf";
+    case SONDE_SCHEME_SEQPACKET:
+        return option == SONDE_OPT_SNDBUF || option == SONDE_OPT_BACKLOG
+                   ? NULL
+                   : "the options of seqpacket: addresses are backlog and sndbuf";
+    case SONDE_SCHEME_VSOCK:
+        return option == SONDE_OPT_BACKLOG ? NULL : "the only option of vsock:// addresses is backlog";
+    default:
+        return where & SONDE_NOT_TCP ? "this option is for udp:// addresses" : NULL;
+    }
+}
+
 int sockopt_parse(struct sonde_url *url, const char *text, size_t n_bytes, struct sonde_why *ret_why)
 {
     struct sonde_option_value value = {.number = 0};
@@ -341,6 +397,9 @@ int sockopt_parse(struct sonde_url *url, const char *text, size_t n_bytes, struc
         return refuse_unknown(text, n_bytes, n_name, ret_why);
     if (sockopt_is_set(url, (enum sonde_option)option))
         return parse_refuse(ret_why, -SONDE_EOPTION, text, n_bytes, "the option is given twice");
+    const char *misplaced = misplaced_hint(url->scheme, (enum sonde_option)option);
+    if (misplaced != NULL)
+        return parse_refuse(ret_why, -SONDE_EOPTION, text, n_bytes, misplaced);
     if (url->scheme == SONDE_SCHEME_UNIX && (descriptions[option].where & SONDE_FOR_UNIX) == 0)
         return parse_refuse(ret_why, -SONDE_EOPTION, text, n_bytes,
                             "this option is for TCP; those of unix: addresses are backlog, sndbuf and proxy");
@@ -519,7 +578,8 @@ int sockopt_apply(const struct sonde_url *url, enum sockopt_moment moment, int f
         if ((rule->moments & (1u << moment)) == 0)
             continue;
         if (!sockopt_is_set(url, option)) {
-            if (option != SONDE_OPT_NODELAY || family == AF_UNIX)
+            if (option != SONDE_OPT_NODELAY || (family != AF_INET && family != AF_INET6) ||
+                url->scheme == SONDE_SCHEME_UDP || url->scheme == SONDE_SCHEME_SCTP)
                 continue;
             is_default = true;
             value = &nodelay_default;

@@ -14,7 +14,9 @@
  * While a stream is paused, the engine may still hand out what it had taken from the kernel already: it is kept, and
  * delivered after resume, before anything new. So is what came beyond the stream's rate (pace.c).
  */
+#include "net/layer.h"
 #include "net/pace.h"
+#include "net/packet.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -53,14 +55,46 @@ static int as_event(int error)
 static void deliver(struct sonde_stream *stream, const unsigned char *data, size_t n_bytes, struct io_buffer *buffer)
 {
     struct loop_net *net = loop_net(stream->loop);
-    struct sonde_lent lent = {data, n_bytes};
+    struct sonde_lent lent = {.data = data, .n_bytes = n_bytes, .n_whole_bytes = n_bytes};
 
+    if (stream->layers != NULL) {
+        layers_take(stream, (uint8_t *)(uintptr_t)data, n_bytes); /* the buffer is ours, and lent to nobody else */
+        return;
+    }
     stream->n_received += n_bytes;
     net->lent = &lent;
     net->lent_buffer = buffer;
     if (stream->handler->data != NULL)
         stream->handler->data(stream, &lent);
     net->lent = NULL;
+}
+
+void stream_lend(struct sonde_stream *stream, const unsigned char *data, size_t n_bytes, unsigned flags)
+{
+    struct loop_net *net = loop_net(stream->loop);
+    struct sonde_lent lent = {.data = data, .n_bytes = n_bytes, .flags = flags, .n_whole_bytes = n_bytes};
+    struct io_buffer buffer = {.data = data, .n_bytes = n_bytes, .id = -1};
+
+    stream->n_received += n_bytes;
+    net->lent = &lent;
+    net->lent_buffer = &buffer;
+    if (stream->handler->data != NULL)
+        stream->handler->data(stream, &lent);
+    net->lent = NULL;
+}
+
+/* May nothing be delivered now? */
+static bool is_held(const struct sonde_stream *stream)
+{
+    if (__builtin_expect(stream->layers != NULL, 0))
+        return layers_hold(stream);
+    return stream->state & STREAM_PAUSED;
+}
+
+void stream_discard_kept(struct sonde_stream *stream)
+{
+    chunk_free_all(stream->loop, stream->kept);
+    stream->kept = NULL;
 }
 
 /* A paused stream's bytes are copied out, so that the engine's buffers go back to the others. */
@@ -84,6 +118,10 @@ void stream_fail(struct sonde_stream *stream, int error)
 {
     if (stream->state & (STREAM_FAILED | STREAM_CLOSING))
         return;
+    if (stream->layers != NULL)
+        error = layers_error(stream, error);
+    if (stream->packets != NULL)
+        packet_forget_peer(stream);
     stream->state |= STREAM_FAILED;
     stream->error = stream->own_call != 0 ? error : as_event(error);
     stream_drop_queue(stream);
@@ -95,20 +133,30 @@ void stream_fail(struct sonde_stream *stream, int error)
         sonde_stream_close(stream);
 }
 
-/* Nothing more will be received: result is 0 for the end of data, or an error. */
-static void receiving_over(struct sonde_stream *stream, int result)
+void stream_receiving_over(struct sonde_stream *stream, int result)
 {
     if (result < 0 || stream->send_error < 0) {
         stream_fail(stream, result < 0 ? result : stream->send_error);
         return;
     }
+    if (stream->layers != NULL) {
+        layers_take_end(stream);
+        if (stream->state & STREAM_FINISHING)
+            stream_check_finished(stream);
+        return;
+    }
+    stream_end(stream);
+}
+
+void stream_end(struct sonde_stream *stream)
+{
     stream->state |= STREAM_ENDED;
     stream_tell_end(stream);
     if (stream->state & (STREAM_CLOSING | STREAM_FAILED))
         return;
     if (stream->state & STREAM_FINISHING)
         stream_check_finished(stream);
-    else if (!(stream->state & STREAM_SHUT))
+    else if (!(stream->state & STREAM_SHUT) && stream->packets == NULL)
         io_poll_start(stream->loop, &stream->io, 0); /* without it a later reset is only noticed by sending */
 }
 
@@ -124,7 +172,7 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
         stream_ask_again(stream); /* more may be coming than multishot should take on */
     else if (result > 0)
         missed_note(stream);
-    if (stream->state & STREAM_PAUSED || stream->kept != NULL) {
+    if (is_held(stream) || stream->kept != NULL) {
         if (result > 0) {
             keep(stream, buffer);
         } else {
@@ -140,7 +188,7 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
         return;
     }
     if (result <= 0) {
-        receiving_over(stream, result);
+        stream_receiving_over(stream, result);
         return;
     }
     if (__builtin_expect(pace_allows(stream, PACE_RECEIVE, buffer->n_bytes) < buffer->n_bytes, 0)) {
@@ -158,12 +206,17 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
 static void on_poll(struct io *io, int result)
 {
     struct sonde_stream *stream = STREAM_OF(io);
+
+    if (!(stream->state & STREAM_FAILED) && result >= 0)
+        stream_look_for_reset(stream);
+}
+
+void stream_look_for_reset(struct sonde_stream *stream)
+{
     int error = 0;
     socklen_t n = sizeof error;
 
-    if (stream->state & STREAM_FAILED || result < 0)
-        return;
-    if (call_getsockopt(stream->loop, io->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error != 0)
+    if (call_getsockopt(stream->loop, stream->io.fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error != 0)
         stream_fail(stream, -error);
     else if (stream->send_error < 0)
         stream_fail(stream, stream->send_error);
@@ -180,7 +233,13 @@ static void put_off(struct sonde_stream *stream, unsigned due)
 
 void stream_deliver(struct sonde_stream *stream)
 {
-    while (stream->kept != NULL && !(stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED)) &&
+    if (stream->packets != NULL) {
+        packet_deliver(stream);
+        return;
+    }
+    if (stream->layers != NULL && !layers_rise(stream))
+        return;
+    while (stream->kept != NULL && !is_held(stream) && !(stream->state & (STREAM_CLOSING | STREAM_FAILED)) &&
            !loop_is_stopping(stream->loop)) {
         struct chunk *chunk = stream->kept;
         struct io_buffer buffer = {.data = chunk->data + chunk->offset, .id = -1};
@@ -198,7 +257,7 @@ void stream_deliver(struct sonde_stream *stream)
         deliver(stream, buffer.data, buffer.n_bytes, &buffer);
         chunk_free_all(stream->loop, chunk);
     }
-    if (stream->state & (STREAM_PAUSED | STREAM_CLOSING | STREAM_FAILED))
+    if (is_held(stream) || stream->state & (STREAM_CLOSING | STREAM_FAILED))
         return;
     if (loop_is_stopping(stream->loop)) {
         put_off(stream, STREAM_READ_AGAIN);
@@ -207,7 +266,7 @@ void stream_deliver(struct sonde_stream *stream)
     if (stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
         int result = stream->state & STREAM_LOSS_WAITS ? stream->error : 0;
         stream->state &= (uint16_t) ~(STREAM_END_WAITS | STREAM_LOSS_WAITS);
-        receiving_over(stream, result);
+        stream_receiving_over(stream, result);
     } else {
         stream_read_on(stream);
     }
@@ -221,7 +280,7 @@ void stream_on_work(struct io *io)
     stream->state &= (uint16_t)~due;
     if (stream->state & (STREAM_CLOSING | STREAM_FAILED))
         return;
-    if (due & STREAM_DRAINED_DUE && stream->handler->drained != NULL)
+    if (due & STREAM_DRAINED_DUE && !layers_opening(stream) && stream->handler->drained != NULL)
         stream->handler->drained(stream);
     if (due & STREAM_READ_AGAIN)
         stream_deliver(stream); /* or not, if the loop is stopping */
@@ -240,7 +299,12 @@ void stream_discard(struct sonde_stream *stream)
     connecting_free(stream);
     finishing_free(stream);
     pace_free(stream);
+    layers_free(stream);
+    if (stream->packets != NULL)
+        packet_free(stream);
     TAILQ_REMOVE(&loop_net(loop)->streams, stream, link);
+    if (TAILQ_EMPTY(&loop_net(loop)->streams))
+        chunk_free_spare(loop);
     missed_forget(loop);
     loop_free(loop, stream, sizeof *stream + stream->user_bytes);
     loop_add_open(loop, -1);
@@ -309,9 +373,13 @@ int stream_create(struct sonde_loop *loop, int fd, size_t user_bytes, uint64_t s
 
 void stream_read_on(struct sonde_stream *stream)
 {
-    if (stream->state & (STREAM_CONNECTING | STREAM_PAUSED | STREAM_ENDED | STREAM_END_WAITS | STREAM_LOSS_WAITS |
-                         STREAM_FAILED | STREAM_CLOSING) ||
-        stream->kept != NULL || pace_allows(stream, PACE_RECEIVE, SIZE_MAX) == 0)
+    if (stream->packets != NULL) {
+        packet_read_on(stream);
+        return;
+    }
+    if (stream->state & (STREAM_CONNECTING | STREAM_ENDED | STREAM_END_WAITS | STREAM_LOSS_WAITS | STREAM_FAILED |
+                         STREAM_CLOSING) ||
+        is_held(stream) || stream->kept != NULL || pace_allows(stream, PACE_RECEIVE, SIZE_MAX) == 0)
         return;
     int error = io_recv_start(stream->loop, &stream->io, receives_often(stream));
     if (error < 0) {
@@ -327,13 +395,15 @@ void sonde_stream_pause(struct sonde_stream *stream)
         return;
     stream->state |= STREAM_PAUSED;
     stream->once = ONCE_AFTER_PAUSE;
-    if (!(stream->state & STREAM_CONNECTING)) /* what is received before it opens is not for its owner */
+    if (!(stream->state & STREAM_CONNECTING) &&
+        !layers_opening(stream)) /* what is received before it opens is not for its owner */
         io_recv_stop(stream->loop, &stream->io);
 }
 
 void stream_go_on(struct sonde_stream *stream)
 {
-    if (stream->kept != NULL || stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS)) {
+    if (stream->kept != NULL || stream->state & (STREAM_END_WAITS | STREAM_LOSS_WAITS) ||
+        (stream->layers != NULL && layers_hold(stream)) || (stream->packets != NULL && packet_keeps(stream))) {
         stream->state |= STREAM_READ_AGAIN;
         loop_defer(stream->loop, &stream->io);
     } else {
@@ -358,10 +428,16 @@ void sonde_stream_close(struct sonde_stream *stream)
 {
     if (stream->state & STREAM_CLOSING)
         return;
+    if (stream->packets != NULL)
+        packet_settle(stream);
     stream_drop_queue(stream);
     stream->state |= STREAM_CLOSING;
     if (stream->state & STREAM_CONNECTING)
         connecting_cancel(stream);
+    if (stream->layers != NULL)
+        layers_stop(stream);
+    if (stream->packets != NULL)
+        packet_leave(stream);
     finishing_free(stream);
     pace_stop(stream);
     if (stream->state & STREAM_LINGERS && io_is_file(stream->io.fd))
@@ -373,7 +449,7 @@ void sonde_stream_abort(struct sonde_stream *stream)
 {
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    if (!(stream->state & STREAM_CLOSING) && io_is_file(stream->io.fd))
+    if (!(stream->state & STREAM_CLOSING) && io_is_file(stream->io.fd) && stream->packets == NULL)
         call_setsockopt(stream->loop, stream->id, stream->io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     stream->state &= (uint16_t)~STREAM_LINGERS;
     sonde_stream_close(stream);

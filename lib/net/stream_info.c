@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What can be asked of a stream. */
 #include "net/address.h"
-#include "net/net_internal.h"
+#include "net/layers_internal.h"
+#include "net/packet.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -42,6 +43,8 @@ void sonde_stream_local(const struct sonde_stream *stream, struct sonde_address 
     socklen_t n = sizeof local;
 
     /* Not kept: either it is the listener's, or the kernel knows it, unlike the peer's even after a reset. */
+    if (stream->packets != NULL && packet_local(stream, ret_address))
+        return;
     if (bound != NULL)
         *ret_address = *bound;
     else if (io_is_file(stream->io.fd) &&
@@ -63,11 +66,55 @@ uint64_t sonde_stream_received_bytes(const struct sonde_stream *stream)
 
 uint64_t sonde_stream_sent_bytes(const struct sonde_stream *stream)
 {
+    return stream->layers != NULL ? layers_sent_bytes(stream) : stream->n_sent;
+}
+
+uint64_t sonde_stream_wire_received_bytes(const struct sonde_stream *stream)
+{
+    return stream->layers != NULL ? stream->layers->n_wire_received : stream->n_received;
+}
+
+uint64_t sonde_stream_wire_sent_bytes(const struct sonde_stream *stream)
+{
     return stream->n_sent;
+}
+
+int sonde_stream_has_messages(const struct sonde_stream *stream)
+{
+    return stream->packets != NULL || (stream->layers != NULL && layers_have_messages(stream));
+}
+
+int sonde_stream_has_end(const struct sonde_stream *stream)
+{
+    return stream->packets == NULL || packet_has_end(stream);
+}
+
+uint64_t sonde_stream_received_messages(const struct sonde_stream *stream)
+{
+    uint64_t n_received = 0, n_sent;
+
+    if (stream->packets != NULL)
+        packet_count(stream, &n_received, &n_sent);
+    else if (sonde_stream_has_messages(stream))
+        n_received = stream->layers->n_messages_received;
+    return n_received;
+}
+
+uint64_t sonde_stream_sent_messages(const struct sonde_stream *stream)
+{
+    uint64_t n_received, n_sent = 0;
+
+    if (stream->packets != NULL)
+        packet_count(stream, &n_received, &n_sent);
+    else if (sonde_stream_has_messages(stream))
+        n_sent = stream->layers->n_messages_sent;
+    return n_sent;
 }
 
 int sonde_stream_unacknowledged_bytes(const struct sonde_stream *stream, uint64_t *ret_n_bytes)
 {
+    if (stream->packets != NULL && !packet_has_end(stream))
+        return -EOPNOTSUPP;
     int fd = io_borrow_fd(stream->loop, stream->io.fd), n_bytes = 0, error = 0;
 
     if (fd < 0)
@@ -91,6 +138,8 @@ void sonde_stream_why(const struct sonde_stream *stream, struct sonde_why *ret_w
         connecting_why(stream, ret_why);
         return;
     }
+    if (layers_why(stream, ret_why))
+        return;
     *ret_why = (struct sonde_why){.code = stream->error, .call = stream->send_error < 0 ? "send" : "recv"};
     struct sonde_address peer;
     sonde_stream_peer(stream, &peer);

@@ -4,7 +4,7 @@
  * peer's end the stream is finished, after a failure it is closed with a reset, so that a peer who is still there does
  * not take what it has got for the whole.
  */
-#include "net/net_internal.h"
+#include "net/layer.h"
 
 void stream_tell_end(struct sonde_stream *stream)
 {
@@ -18,6 +18,8 @@ void stream_tell_failed(struct sonde_stream *stream)
 {
     const struct loop_net *net = loop_net(stream->loop);
 
+    if (layers_refused(stream))
+        return;
     if (net->watch != NULL)
         net->watch->failed(stream, net->watcher);
     if (stream->handler->failed != NULL)
@@ -45,7 +47,7 @@ void stream_fail_here(struct sonde_stream *stream, int error, enum own_call call
         return;
     if (call == OWN_SEND && stream->state & STREAM_SEND_DEAD)
         return; /* that is told once all that had arrived is delivered */
-    if (stream->state & STREAM_CONNECTING) {
+    if (stream->state & STREAM_CONNECTING || layers_opening(stream)) {
         sonde_stream_close(stream);
         return;
     }

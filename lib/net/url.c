@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation: a text is cut from left to right, scheme, then what the scheme puts behind it, then options
- * behind the question mark. Each cutter works on a span of the text and fills in a URL that the caller sees only when
- * everything was right; the first that cannot go on refuses, with one sentence about what would be right. No span is
- * longer than the text and every loop runs over a span, so that any text ends within a time proportional to it.
+ * behind the question mark; or, where the query belongs to the request (ws://), behind the hash. Each cutter works on a
+ * span of the text and fills in a URL that the caller sees only when everything was right; the first that cannot go on
+ * refuses, with one sentence about what would be right. No span is longer than the text and every loop runs over a
+ * span, so that any text ends within a time proportional to it.
  */
 #include "base/parse.h"
 #include "net/address.h"
@@ -27,27 +28,35 @@ struct parser {
     struct sonde_why *why;
 };
 
-/* Every scheme that has a place here, built or not: so that a typing error is told from a thing to come. */
+/* What stands before the colon. Whatever is spoken on top may stand on any stream: tls+unix:, wss+vsock://. */
 static const struct {
     const char *name;
-    enum sonde_scheme scheme; /* 0: not built yet */
-    const char *hint;
+    enum sonde_scheme scheme;
+    const char *hint; /* of those that are refused; else NULL */
 } schemes[] = {
     {"tcp", SONDE_SCHEME_TCP, NULL},
     {"unix", SONDE_SCHEME_UNIX, NULL},
-    {"udp", 0, "udp:// is coming; tcp:// and unix: are there"},
-    {"tls", 0, "tls:// is coming; tcp:// and unix: are there"},
-    {"ws", 0, "ws:// is coming; tcp:// and unix: are there"},
-    {"wss", 0, "wss:// is coming; tcp:// and unix: are there"},
-    {"http", 0, "http:// is coming; tcp://HOST:80 lets you speak it by hand"},
-    {"https", 0, "https:// is coming; tcp:// and unix: are there"},
-    {"seqpacket", 0, "seqpacket: is coming; unix: and tcp:// are there"},
-    {"unixgram", 0, "unixgram: is coming; unix: and tcp:// are there"},
-    {"vsock", 0, "vsock:// is coming; tcp:// and unix: are there"},
+    {"udp", SONDE_SCHEME_UDP, NULL},
+    {"unixgram", SONDE_SCHEME_UNIXGRAM, NULL},
+    {"seqpacket", SONDE_SCHEME_SEQPACKET, NULL},
+    {"vsock", SONDE_SCHEME_VSOCK, NULL},
+    {"sctp", SONDE_SCHEME_SCTP, NULL},
     {"fd", SONDE_SCHEME_FD, NULL},
-    {"any", 0, "any: is coming; tcp:// and unix: are there"},
+    {"http", 0, "http:// is coming; tcp://HOST:80 lets you speak it by hand, and any:// listens for it"},
+    {"https", 0, "https:// is coming; tls://HOST:443 lets you speak it by hand, and any:// listens for it"},
 };
 #define N_SCHEMES (sizeof schemes / sizeof *schemes)
+
+static const struct {
+    const char *name;
+    uint32_t layers;
+} tops[] = {
+    {"tls", SONDE_LAYER_TLS},
+    {"ws", SONDE_LAYER_WS},
+    {"wss", SONDE_LAYER_TLS | SONDE_LAYER_WS},
+    {"any", SONDE_LAYER_ANY},
+};
+#define N_TOPS (sizeof tops / sizeof *tops)
 
 static int refuse_span(struct parser *parser, int code, struct span subject, const char *hint)
 {
@@ -102,6 +111,51 @@ static int parse_options(struct parser *parser, struct span options)
     return 0;
 }
 
+/* Cut the options off; and, of a WebSocket, first the target of its request. */
+static int cut_options(struct parser *parser, struct span *span, struct span *ret_options)
+{
+    bool is_ws = parser->url.layers & SONDE_LAYER_WS;
+
+    *ret_options = (struct span){span->at, 0};
+    if (is_ws)
+        cut(span, '#', ret_options);
+    else
+        cut(span, '?', ret_options);
+    if (!is_ws && memchr(parser->text.at, '#', parser->text.n) != NULL)
+        return refuse(parser, "a socket has no #fragment; in a path the sign is %23");
+    return 0;
+}
+
+static int set_target(struct parser *parser, struct span target)
+{
+    if (target.n > SONDE_TARGET_MAX)
+        return refuse(parser, "the path and query of a WebSocket address have at most 680 bytes");
+    for (size_t i = 0; i < target.n; i++)
+        if ((unsigned char)target.at[i] >= 0x7f)
+            return refuse(parser, "the path of a request is ASCII; other bytes are written %C3%A9");
+    memcpy(parser->url.target, target.at, target.n);
+    return 0;
+}
+
+/* The target begins with the first slash or question mark behind the address. */
+static int cut_target(struct parser *parser, struct span *span)
+{
+    size_t n = 0;
+
+    if (!(parser->url.layers & SONDE_LAYER_WS))
+        return 0;
+    while (n < span->n && span->at[n] != '/' && span->at[n] != '?')
+        n++;
+    struct span target = skip(*span, n);
+    span->n = n;
+    if (target.n == 0 || target.at[0] == '/')
+        return set_target(parser, target);
+    int error = set_target(parser, target);
+    memmove(parser->url.target + 1, parser->url.target, SONDE_TARGET_MAX);
+    parser->url.target[0] = '/';
+    return error == 0 && target.n == SONDE_TARGET_MAX ? set_target(parser, parser->text) : error;
+}
+
 /* --- TCP -------------------------------------------------------------------------------------------------------- */
 
 static int check_link_local(struct parser *parser, const struct address_parts *parts, struct span subject)
@@ -114,27 +168,37 @@ static int check_link_local(struct parser *parser, const struct address_parts *p
     return 0;
 }
 
-/* [HOST][:PORT][?OPTIONS] */
-static int parse_tcp(struct parser *parser, struct span span)
+static uint16_t default_port(const struct parser *parser, const struct address_parts *parts)
 {
-    struct span options = {span.at, 0};
+    uint32_t layers = parser->url.layers;
+
+    if (!(layers & SONDE_LAYER_WS) || parts->kind == ADDRESS_NONE || parts->kind == ADDRESS_ANY)
+        return SONDE_DEFAULT_PORT;
+    return layers & SONDE_LAYER_TLS ? 443 : 80;
+}
+
+/* [HOST][:PORT][TARGET][?OPTIONS] */
+static int parse_inet(struct parser *parser, struct span span)
+{
     struct address_parts parts;
     const char *hint = NULL;
+    struct span options;
 
-    parser->url.scheme = SONDE_SCHEME_TCP;
-    cut(&span, '?', &options);
+    int error = cut_options(parser, &span, &options);
+    if (error == 0)
+        error = cut_target(parser, &span);
+    if (error < 0)
+        return error;
     if (memchr(span.at, '/', span.n) != NULL)
         return refuse(parser,
-                      "a TCP address ends with the port and its options; a UNIX path is written unix:/run/x.sock");
-    if (memchr(parser->text.at, '#', parser->text.n) != NULL)
-        return refuse(parser, "a socket has no #fragment");
+                      "the address ends with the port and its options; a UNIX path is written unix:/run/x.sock");
     if (memchr(span.at, '@', span.n) != NULL)
         return refuse(parser, "a socket has no user name; an abstract UNIX name is written unix:@name");
     if (address_split(span.at, span.n, &parts, &hint) < 0)
         return refuse(parser, hint);
     memcpy(parser->url.host, parts.host, sizeof parser->url.host);
-    parser->url.port = parts.has_port ? parts.port : SONDE_DEFAULT_PORT;
-    int error = parse_options(parser, options);
+    parser->url.port = parts.has_port ? parts.port : default_port(parser, &parts);
+    error = parse_options(parser, options);
     return error < 0 ? error : check_link_local(parser, &parts, parser->text);
 }
 
@@ -147,8 +211,10 @@ static int parse_plain(struct parser *parser, struct span span)
     cut(&number, '?', &options);
     if (number.n == 0)
         return refuse(parser, "there is no address; the shortest is a port, as in :7007");
-    if (parse_number(number.at, number.n, false, UINT64_MAX, &ignored) == -EINVAL)
-        return parse_tcp(parser, span);
+    if (parse_number(number.at, number.n, false, UINT64_MAX, &ignored) == -EINVAL) {
+        parser->url.scheme = SONDE_SCHEME_TCP;
+        return parse_inet(parser, span);
+    }
 
     const char *hint = NULL;
     parser->url.scheme = SONDE_SCHEME_TCP;
@@ -159,17 +225,31 @@ static int parse_plain(struct parser *parser, struct span span)
 
 /* --- UNIX ------------------------------------------------------------------------------------------------------- */
 
+/* ws+unix:/run/x.sock:/chat: here the target begins behind a colon; one in the path is written %3A. */
+static int cut_unix_target(struct parser *parser, struct span *span)
+{
+    for (size_t i = 0; parser->url.layers & SONDE_LAYER_WS && i + 1 < span->n; i++) {
+        if (span->at[i] == ':' && span->at[i + 1] == '/') {
+            struct span target = skip(*span, i + 1);
+            span->n = i;
+            return set_target(parser, target);
+        }
+    }
+    return 0;
+}
+
 /* ///run/x.sock, /run/x.sock, rel.sock, @name; then [?OPTIONS] */
 static int parse_unix(struct parser *parser, struct span span)
 {
-    struct span options = {span.at, 0};
     struct sonde_url *url = &parser->url;
+    struct span options;
     size_t n = 0;
 
-    url->scheme = SONDE_SCHEME_UNIX;
-    cut(&span, '?', &options);
-    if (memchr(parser->text.at, '#', parser->text.n) != NULL)
-        return refuse(parser, "a socket has no #fragment; in a path the sign is %23");
+    int error = cut_options(parser, &span, &options);
+    if (error == 0)
+        error = cut_unix_target(parser, &span);
+    if (error < 0)
+        return error;
     if (span.n >= 2 && memcmp(span.at, "//", 2) == 0) {
         span = skip(span, 2);
         if (span.n == 0 || span.at[0] != '/')
@@ -181,7 +261,7 @@ static int parse_unix(struct parser *parser, struct span span)
     if (abstract)
         span = skip(span, 1);
     /* 107 bytes and a NUL, which stands before an abstract name and behind a path (unix(7)). */
-    int error = parse_percent(span.at, span.n, url->path + (abstract ? 1 : 0), sizeof url->path - 1, &n);
+    error = parse_percent(span.at, span.n, url->path + (abstract ? 1 : 0), sizeof url->path - 1, &n);
     if (error == -ERANGE)
         return refuse(parser, "the path or name of a UNIX socket has at most 107 bytes");
     if (error < 0)
@@ -200,16 +280,51 @@ static int parse_unix(struct parser *parser, struct span span)
 static int parse_fd(struct parser *parser, struct span span)
 {
     static const char hint[] = "behind fd:// stands the number of a descriptor, as in fd://3";
-    struct span options = {span.at, 0};
+    struct span options;
     uint64_t fd;
 
-    parser->url.scheme = SONDE_SCHEME_FD;
-    cut(&span, '?', &options);
+    int error = cut_options(parser, &span, &options);
+    if (error < 0)
+        return error;
     if (span.n >= 2 && memcmp(span.at, "//", 2) == 0)
         span = skip(span, 2);
     if (parse_number(span.at, span.n, false, INT_MAX, &fd) < 0)
         return refuse(parser, hint);
     snprintf(parser->url.host, sizeof parser->url.host, "%u", (unsigned)fd);
+    return parse_options(parser, options);
+}
+
+/* --- a virtual machine's ---------------------------------------------------------------------------------------- */
+
+/* [CID][:PORT][TARGET][?OPTIONS]; both are 32-bit numbers (vsock(7)) */
+static int parse_vsock(struct parser *parser, struct span span)
+{
+    static const char hint[] =
+        "behind vsock:// stand a CID and a port, as in vsock://2:1024; local is CID 1, host is 2";
+    struct span options, port = {span.at, 0};
+    struct sonde_url *url = &parser->url;
+    uint64_t cid = 0, number = SONDE_DEFAULT_PORT;
+
+    int error = cut_options(parser, &span, &options);
+    if (error == 0)
+        error = cut_target(parser, &span);
+    if (error < 0)
+        return error;
+    bool has_port = cut(&span, ':', &port);
+    if (has_port && parse_number(port.at, port.n, false, UINT32_MAX - 1, &number) < 0)
+        return refuse(parser, hint);
+    url->vsock_port = has_port && number == 0 ? UINT32_MAX : (uint32_t)number;
+    if (span.n == 0 || (span.n == 1 && span.at[0] == '*')) {
+        url->host[0] = '\0';
+        return parse_options(parser, options);
+    }
+    if (span.n == 5 && memcmp(span.at, "local", 5) == 0)
+        cid = 1;
+    else if (span.n == 4 && memcmp(span.at, "host", 4) == 0)
+        cid = 2;
+    else if (parse_number(span.at, span.n, false, UINT32_MAX - 1, &cid) < 0)
+        return refuse(parser, hint);
+    snprintf(url->host, sizeof url->host, "%u", (unsigned)cid);
     return parse_options(parser, options);
 }
 
@@ -230,31 +345,82 @@ static size_t scheme_length(struct span span)
     return n < span.n && span.at[n] == ':' ? n : 0;
 }
 
+static bool is_called(const char *name, struct span span)
+{
+    return strlen(name) == span.n && strncasecmp(name, span.at, span.n) == 0;
+}
+
+/* TOP or TOP+SCHEME or SCHEME: 0 and what it is; 1: it is none that is known; or a refusal. */
+static int find_scheme(struct parser *parser, struct span name)
+{
+    struct sonde_url *url = &parser->url;
+    struct span base = name;
+    bool two = cut(&name, '+', &base);
+
+    for (size_t i = 0; i < N_TOPS; i++)
+        if (is_called(tops[i].name, name))
+            url->layers = tops[i].layers;
+    if (two && url->layers == 0)
+        return 1;
+    if (url->layers != 0 && !two) {
+        url->scheme = SONDE_SCHEME_TCP;
+        return 0;
+    }
+    for (size_t i = 0; i < N_SCHEMES; i++) {
+        if (!is_called(schemes[i].name, base))
+            continue;
+        if (schemes[i].hint != NULL)
+            return refuse_span(parser, SONDE_ESCHEME, parser->text, schemes[i].hint);
+        url->scheme = schemes[i].scheme;
+        bool datagrams = url->scheme == SONDE_SCHEME_UDP || url->scheme == SONDE_SCHEME_UNIXGRAM ||
+                         url->scheme == SONDE_SCHEME_SEQPACKET;
+        if (url->layers != 0 && datagrams)
+            return refuse(parser,
+                          "TLS and WebSocket stand on a stream: tcp, unix, vsock or fd, as in tls+unix:/run/x.sock");
+        return 0;
+    }
+    return 1;
+}
+
+static int parse_rest(struct parser *parser, struct span rest)
+{
+    bool slashes = rest.n >= 2 && memcmp(rest.at, "//", 2) == 0;
+
+    switch (parser->url.scheme) {
+    case SONDE_SCHEME_UNIX:
+    case SONDE_SCHEME_UNIXGRAM:
+    case SONDE_SCHEME_SEQPACKET:
+        return parse_unix(parser, rest);
+    case SONDE_SCHEME_FD:
+        return parse_fd(parser, rest);
+    default:
+        break;
+    }
+    if (!slashes)
+        return refuse(parser, "two slashes follow the colon, as in tcp://localhost:7007");
+    rest = skip(rest, 2);
+    return parser->url.scheme == SONDE_SCHEME_VSOCK ? parse_vsock(parser, rest) : parse_inet(parser, rest);
+}
+
 static int parse_scheme(struct parser *parser)
 {
     struct span text = parser->text;
-    size_t n = scheme_length(text), i = 0;
-
-    while (i < N_SCHEMES && (n == 0 || strlen(schemes[i].name) != n || strncasecmp(schemes[i].name, text.at, n) != 0))
-        i++;
+    size_t n = scheme_length(text);
     struct span rest = n > 0 ? skip(text, n + 1) : text;
-    bool slashes = rest.n >= 2 && memcmp(rest.at, "//", 2) == 0;
 
     if (text.n == 1 && text.at[0] == '-')
         return refuse_span(parser, SONDE_ESCHEME, text,
                            "- (standard input and output) is coming; tcp:// and unix: are there");
-    if (i < N_SCHEMES && schemes[i].scheme == 0)
-        return refuse_span(parser, SONDE_ESCHEME, text, schemes[i].hint);
-    if (i < N_SCHEMES && schemes[i].scheme == SONDE_SCHEME_UNIX)
-        return parse_unix(parser, rest);
-    if (i < N_SCHEMES && schemes[i].scheme == SONDE_SCHEME_FD)
-        return parse_fd(parser, rest);
-    if (i < N_SCHEMES && !slashes)
-        return refuse(parser, "two slashes follow tcp:, as in tcp://localhost:7007");
-    if (i < N_SCHEMES)
-        return parse_tcp(parser, skip(rest, 2));
-    if (n > 0 && slashes)
-        return refuse(parser, "the kinds of address are tcp://, unix: and fd://; host:port alone is TCP");
+    int found = n > 0 ? find_scheme(parser, (struct span){text.at, n}) : 1;
+    if (found < 0)
+        return found;
+    if (found == 0)
+        return parse_rest(parser, rest);
+    parser->url.layers = 0;
+    if (n > 0 && rest.n >= 2 && memcmp(rest.at, "//", 2) == 0)
+        return refuse(parser,
+                      "the kinds of address are tcp:// udp:// unix: unixgram: seqpacket: vsock:// fd:// tls:// ws:// "
+                      "wss:// any://; host:port alone is TCP");
     return parse_plain(parser, text);
 }
 
@@ -302,109 +468,4 @@ int sonde_url_from_host_port(const char *host, const char *port, struct sonde_ur
     if (error == 0)
         *ret_url = parser.url;
     return error;
-}
-
-/* --- back to text ----------------------------------------------------------------------------------------------- */
-
-/* Where the text goes; once a piece does not fit, nothing more does, so that no escape is cut in two. */
-struct writer {
-    char *text;
-    size_t size, n;
-    bool full;
-};
-
-static void put(struct writer *writer, const char *piece, size_t n)
-{
-    if (writer->full || n >= writer->size - writer->n) {
-        writer->full = true;
-        return;
-    }
-    memcpy(writer->text + writer->n, piece, n);
-    writer->n += n;
-}
-
-/* What a URL or a terminal would take for something else is percent-encoded; so is everything outside of ASCII. */
-static void put_encoded(struct writer *writer, const char *bytes, size_t n, const char *special)
-{
-    static const char hex[] = "0123456789ABCDEF";
-
-    for (size_t i = 0; i < n; i++) {
-        unsigned char byte = (unsigned char)bytes[i];
-        if (byte > 0x20 && byte < 0x7f && strchr(special, byte) == NULL)
-            put(writer, &bytes[i], 1);
-        else
-            put(writer, (char[]){'%', hex[byte >> 4], hex[byte & 15]}, 3);
-    }
-}
-
-static void put_host(struct writer *writer, const char *host, size_t n)
-{
-    const char *percent = memchr(host, '%', n);
-    size_t n_literal = percent != NULL ? (size_t)(percent - host) : n;
-
-    if (memchr(host, ':', n) == NULL) {
-        put_encoded(writer, host, n, "%/?#@[]");
-        return;
-    }
-    put(writer, "[", 1);
-    put_encoded(writer, host, n_literal, "/?#@[]");
-    if (percent != NULL) {
-        /* %25 can be read in two ways (see address.c): a zone that begins so says it again. */
-        bool again = n - n_literal > 3 && memcmp(percent, "%25", 3) == 0;
-        put(writer, again ? "%25" : "%", again ? 3 : 1);
-        put_encoded(writer, percent + 1, n - n_literal - 1, "%/?#@[]");
-    }
-    put(writer, "]", 1);
-}
-
-static void put_port(struct writer *writer, unsigned port)
-{
-    char digits[5];
-    size_t n = sizeof digits;
-
-    do
-        digits[--n] = (char)('0' + port % 10);
-    while ((port /= 10) > 0);
-    put(writer, ":", 1);
-    put(writer, digits + n, sizeof digits - n);
-}
-
-static void put_unix(struct writer *writer, const struct sonde_url *url)
-{
-    size_t n = url->path_bytes < sizeof url->path ? url->path_bytes : sizeof url->path;
-
-    put(writer, "unix:", 5);
-    if (n > 0 && url->path[0] == '\0') {
-        put(writer, "@", 1);
-        put_encoded(writer, url->path + 1, n - 1, "%?#");
-        return;
-    }
-    if (n > 1 && memcmp(url->path, "//", 2) == 0)
-        put(writer, "//", 2);
-    if (n > 0)
-        put_encoded(writer, url->path, 1, "%?#@");
-    if (n > 1)
-        put_encoded(writer, url->path + 1, n - 1, "%?#");
-}
-
-size_t sonde_url_format(const struct sonde_url *url, char *ret_text, size_t size_bytes)
-{
-    struct writer writer = {.text = ret_text, .size = size_bytes};
-
-    if (size_bytes == 0)
-        return 0;
-    if (url->scheme == SONDE_SCHEME_TCP) {
-        put(&writer, "tcp://", 6);
-        put_host(&writer, url->host, strnlen(url->host, sizeof url->host));
-        put_port(&writer, url->port);
-    } else if (url->scheme == SONDE_SCHEME_UNIX) {
-        put_unix(&writer, url);
-    } else if (url->scheme == SONDE_SCHEME_FD) {
-        put(&writer, "fd://", 5);
-        put_encoded(&writer, url->host, strnlen(url->host, sizeof url->host), "%/?#@[]");
-    } else {
-        put(&writer, "?", 1);
-    }
-    ret_text[writer.n] = '\0';
-    return writer.n;
 }

@@ -142,23 +142,31 @@ static bool is_loopback(const struct sonde_url *url)
            strcmp(host, "::1") == 0;
 }
 
-/* False: there is nothing to capture (UNIX sockets). */
+/* Errors about datagrams, and those of their fragments that have no ports. */
+#define BESIDE_UDP "icmp or icmp6 or (ip proto 17 and ip[6:2] & 0x1fff != 0) or ip6[6] == 44"
+
+/* False: there is nothing to capture (UNIX sockets, virtual machines'). */
 static bool describe(const struct sonde_url *urls, const uint16_t *ports, unsigned n, char ret_filter[FILTER_MAX],
                      bool *ret_loopback)
 {
     size_t length = 0;
+    bool udp = false;
     *ret_loopback = true;
     ret_filter[0] = '\0';
     for (unsigned i = 0; i < n; i++) {
-        if (urls[i].scheme != SONDE_SCHEME_TCP)
+        bool is_udp = urls[i].scheme == SONDE_SCHEME_UDP;
+        if (urls[i].scheme != SONDE_SCHEME_TCP && !is_udp)
             continue;
         *ret_loopback = *ret_loopback && is_loopback(&urls[i]);
-        int more = snprintf(ret_filter + length, FILTER_MAX - length, "%stcp port %u", length > 0 ? " or " : "",
-                            (unsigned)ports[i]);
-        if (more < 0 || (size_t)more >= FILTER_MAX - length)
+        int more = snprintf(ret_filter + length, FILTER_MAX - length, "%s%s port %u", length > 0 ? " or " : "",
+                            is_udp ? "udp" : "tcp", (unsigned)ports[i]);
+        if (more < 0 || (size_t)more >= FILTER_MAX - length - sizeof BESIDE_UDP - sizeof " or ")
             break;
+        udp |= is_udp;
         length += (size_t)more;
     }
+    if (udp)
+        snprintf(ret_filter + length, FILTER_MAX - length, " or %s", BESIDE_UDP);
     return length > 0;
 }
 

@@ -93,7 +93,10 @@ static const struct row rows[] = {
     {ENAMETOOLONG, ON_UNIX, N_("%s is too long: the path of a UNIX socket is at most 107 bytes. Give a shorter one.")},
     {EROFS, ON_UNIX, N_("%s cannot be made: that file system is read-only. Give another path.")},
     {EAGAIN, ON_UNIX, N_("%s has no room: its accept queue is full, so its server is not accepting. Try again later.")},
-    {EPROTOTYPE, ON_UNIX, N_("%s is a socket of another type than a stream. Ask its server which it wants.")},
+    {EPROTOTYPE, ON_UNIX,
+     N_("%s is a socket of another type: of a stream (unix:), of packets (seqpacket:) or of datagrams (unixgram:). Ask "
+        "its "
+        "server which it is.")},
 
     {ETIMEDOUT, IN_LOOKUP,
      N_("%s: looking up its name timed out. Check the network and /etc/resolv.conf, or give a numeric address.")},
@@ -151,6 +154,11 @@ static bool is_local_address(const struct failure *failure)
     return n_subject < (size_t)n || strcmp(failure->subject + n_subject - n, port) != 0;
 }
 
+static bool is_unix(enum sonde_scheme scheme)
+{
+    return scheme == SONDE_SCHEME_UNIX || scheme == SONDE_SCHEME_UNIXGRAM || scheme == SONDE_SCHEME_SEQPACKET;
+}
+
 static unsigned find_circumstances(const struct failure *failure)
 {
     static const struct {
@@ -165,7 +173,7 @@ static unsigned find_circumstances(const struct failure *failure)
         if (strcmp(calls[i].call, failure->why->call) == 0)
             bits |= calls[i].bit;
     }
-    if (failure->parsed && failure->address.scheme == SONDE_SCHEME_UNIX)
+    if (failure->parsed && is_unix(failure->address.scheme))
         return bits | ON_UNIX;
     if (bits == IN_BIND && is_local_address(failure))
         return IN_LOCAL;

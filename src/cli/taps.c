@@ -7,7 +7,7 @@ static void fan_out(const struct sonde_probe_event *event, void *user)
 {
     const struct taps *taps = user;
     struct sonde_probe_event bare;
-    if (taps->hides_sent && event->operation == SONDE_OP_SEND) {
+    if (taps->hides_sent && (event->operation == SONDE_OP_SEND || event->operation == SONDE_OP_MESSAGE_OUT)) {
         bare = *event;
         bare.data = NULL;
         event = &bare;

@@ -59,6 +59,13 @@ static const struct option_row options[] = {
      MEMBER(follow),
      .help = N_("what the two said, message by message"),
      .brief = true},
+    {.name = "frame",
+     .value = "CODEC",
+     .kind = OPTION_TEXT,
+     MEMBER(frame),
+     .help = N_("messages in TCP streams, framed as none, line, crlf, nul, fixed:N, u8, u16be, u16le, u32be, u32le, "
+                "varint, netstring, slip, cobs, delim:HEX or len:OFFSET,WIDTH,ORDER,ADJUST; or ws: WebSocket without "
+                "TLS. With --follow one message a line; on the ladder, where each one ends")},
     {.name = "hex", .kind = OPTION_FLAG, MEMBER(hex), .help = N_("--follow in hexadecimal")},
     {.name = "layers",
      .kind = OPTION_FLAG,
@@ -109,6 +116,7 @@ static const struct example examples[] = {
     {"sonde trace -i any 'tcp and host 192.0.2.7'", N_("on every interface, filtered as tcpdump does")},
     {"sonde trace -r lunch.pcapng --summary", N_("the conversations of a capture")},
     {"sonde trace -r lunch.pcapng --conn 3 --svg lunch.svg", N_("one of them as a picture")},
+    {"sonde trace -r lunch.pcapng --follow --frame u16be", N_("what was said, cut into messages")},
     {"sonde trace -r lunch.pcapng --layers -c 1", N_("one packet, layer by layer")},
     {"sonde trace --json port 7007 >e.jsonl", N_("record events; sonde trace -r e.jsonl draws them")},
     {NULL, NULL},
@@ -194,6 +202,19 @@ static uint64_t connection_number(const char *text)
     return 0;
 }
 
+static bool parse_frame(struct trace_run *run)
+{
+    const char *text = run->settings->frame;
+    struct sonde_why why = {.code = 0};
+    char word[WORD_MAX], detail[WORD_MAX];
+    if (!text || framing_parse(text, &run->frame, &why) == 0)
+        return true;
+    escape_short(text, strlen(text), word, sizeof word);
+    escape_short(why.detail, strlen(why.detail), detail, sizeof detail);
+    say(_("--frame %s is not understood: %s."), word, detail);
+    return false;
+}
+
 static bool choose(struct trace_run *run, enum exit_status *ret_status)
 {
     const struct trace_settings *settings = run->settings;
@@ -214,6 +235,7 @@ static bool choose(struct trace_run *run, enum exit_status *ret_status)
         .width = settings->width > 0 ? (unsigned)settings->width : term_width(STDOUT_FILENO),
         .svg = settings->svg,
         .write = settings->write,
+        .frame = settings->frame ? &run->frame : NULL,
     };
     if (!settings->conn)
         return true;
@@ -277,6 +299,7 @@ static enum exit_status trace_from_file(struct trace_run *run)
         .views = run->views,
         .n_views = run->n_views,
         .n_packets_max = (uint64_t)run->settings->n_packets,
+        .frame = run->view_settings.frame,
         .checksums = true,
         .sentences = run->sentences,
     };
@@ -322,6 +345,7 @@ static enum exit_status run_session(struct trace_run *run, struct capture_live *
         .n_views = run->n_views,
         .n_packets_max = (uint64_t)run->settings->n_packets,
         .duration_ns = run->settings->duration_ns,
+        .frame = run->view_settings.frame,
         .stop_fd = stop_fd,
         .checksums = true,
     };
@@ -412,6 +436,10 @@ static bool check(const struct trace_settings *settings)
         say(_("--svg and --write would write over each other: give them different files."));
         return false;
     }
+    if (settings->frame && (settings->summary || settings->layers)) {
+        say(_("--frame shows messages on the ladder, in events and with --follow: --summary and --layers have none."));
+        return false;
+    }
     if (settings->hex && !settings->follow) {
         say(_("--hex belongs to --follow."));
         return false;
@@ -445,7 +473,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         snprintf(trace->title, sizeof trace->title, _("capture %s"), base ? base + 1 : settings.file);
     else
         snprintf(trace->title, sizeof trace->title, "%s", settings.interface);
-    if (choose(trace, &status) && open_views(trace, &status))
+    if (parse_frame(trace) && choose(trace, &status) && open_views(trace, &status))
         status = settings.file ? trace_from_file(trace) : trace_live(trace);
     close_views(trace);
     free(trace);

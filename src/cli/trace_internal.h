@@ -5,6 +5,7 @@
 
 #include "cli/say.h"
 #include "trace/file.h"
+#include "trace/framing.h"
 #include "trace/session.h"
 
 #define VIEWS_MAX 4
@@ -12,7 +13,7 @@
 #define WORD_MAX 256
 
 struct trace_settings {
-    const char *interface, *file, *svg, *write, *conn;
+    const char *interface, *file, *svg, *write, *conn, *frame;
     bool json, follow, hex, summary, layers, raw, compact, ascii, list, all;
     long long n_packets, duration_ns, width;
     int color; /* index of its choices; -1: not given */
@@ -23,6 +24,7 @@ struct trace_run {
     struct view_settings view_settings;
     struct view_run views[VIEWS_MAX];
     size_t n_views;
+    struct framing_codec frame; /* settings->frame */
     bool sentences;
     char filter[FILTER_MAX], title[WORD_MAX];
 };

@@ -176,6 +176,7 @@ static void forget(struct child *child)
     give_place_back(child);
     LIST_REMOVE(child, link);
     free(child->kept);
+    free(child->said);
     free(child);
     if (--exec->n_known == 0)
         exec->run->host->busy(exec->run, false);
@@ -418,7 +419,7 @@ static void data(struct service_run *run, struct sonde_stream *stream, void *roo
     struct child *child = child_of(room);
 
     if (child != NULL)
-        exec_input_take(child, bytes->data, bytes->n_bytes);
+        exec_messages_take(child, bytes);
 }
 
 static void ended(struct service_run *run, struct sonde_stream *stream, void *room)
@@ -540,6 +541,7 @@ static void release(struct service_run *run)
         signal_group(child, SIGKILL);
         LIST_REMOVE(child, link);
         free(child->kept);
+        free(child->said);
         free(child);
     }
     free(exec);
@@ -549,7 +551,7 @@ static void release(struct service_run *run)
 const struct service service_exec = {
     .name = "exec",
     .help = "run a program for each connection: -- PROGRAM ARGUMENT..., or --sh COMMAND",
-    .flags = SERVICE_TAKES_PROGRAM,
+    .flags = SERVICE_TAKES_PROGRAM | SERVICE_NEEDS_END,
     .connection_bytes = sizeof(struct own),
     .start = start,
     .ending = ending,

@@ -56,10 +56,10 @@ static void add_address(struct set *set, const char *ip_name, const char *port_n
 static void fill(struct set *set, const struct sonde_address *peer, const struct sonde_address *local)
 {
     char text[SONDE_ADDRESS_TEXT];
-    bool tcp = peer->family != AF_UNIX;
+    bool tcp = peer->family != AF_UNIX && peer->family != AF_VSOCK;
 
     set->n = 0;
-    snprintf(set->text[set->n++], SET_BYTES, "PROTO=%s", tcp ? "TCP" : "UNIX");
+    snprintf(set->text[set->n++], SET_BYTES, "PROTO=%s", tcp ? "TCP" : peer->family == AF_UNIX ? "UNIX" : "VSOCK");
     sonde_address_format(peer, text, sizeof text);
     snprintf(set->text[set->n++], SET_BYTES, "SONDE_PEER=%s", text);
     if (tcp) {

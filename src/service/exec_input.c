@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the client to the program. What a pipe (or terminal) does not take at once is kept, and the client is not read
- * from until all of that has gone: so at most what the engine delivers at a time, 64 KiB, is kept. The pipe holds the
- * rest, then the kernel's receive buffer, and then the client has to wait.
+ * from until all of that has gone: so at most what the engine delivers at a time, 64 KiB or one message, is kept. The
+ * pipe holds the rest, then the kernel's receive buffer, and then the client has to wait.
  *
  * The client's end closes the pipe. On a terminal it is what a person types: the character for the end of file, twice
  * when the line has begun (the first then only hands over what there is of it; termios(3), VEOF).

@@ -102,6 +102,9 @@ struct child {
 
     char line[CHILD_LINE_BYTES];
     size_t n_line;
+
+    unsigned char *said; /* WebSocket: a line of its output that has not ended; NULL: there was none yet */
+    size_t n_said;
 };
 
 /* Of one run. */
@@ -132,6 +135,11 @@ void exec_output_close(struct child *child);
 void exec_output_lost(struct child *child);
 /* All is over on the program's side: close, once the client's kernel has everything. */
 void exec_output_finish(struct child *child);
+
+/* exec_messages.c: the same for streams with messages. `send` says of how many bytes it failed to be sent. */
+void exec_messages_take(struct child *child, const struct sonde_lent *bytes);
+int exec_messages_send(struct child *child, const unsigned char *bytes, size_t n_bytes, size_t *ret_n_unsent);
+void exec_messages_end(struct child *child);
 
 /* exec_error.c: what the program says on standard error. */
 void exec_error_ready(struct child *child);

@@ -23,6 +23,7 @@ static const int64_t first_pause_ns = 1000 * 1000, longest_pause_ns = 500 * 1000
 static void end(struct child *child)
 {
     child->output_over = true;
+    exec_messages_end(child);
     if (child->sink == &child->out) {
         /* The terminal is nobody's for now, but closing it would hang up on a program that is about to end. */
         exec_input_give_up(child);
@@ -54,9 +55,11 @@ static void take(struct child *child)
         end(child); /* EIO is a terminal's end */
         return;
     }
-    int error = sonde_stream_write(child->stream, exec->buffer, (size_t)n);
+    size_t n_unsent = (size_t)n;
+    int error = sonde_stream_has_messages(child->stream) ? exec_messages_send(child, exec->buffer, (size_t)n, &n_unsent)
+                                                         : sonde_stream_write(child->stream, exec->buffer, (size_t)n);
     if (error != 0) {
-        exec->run->host->unanswered(exec->run, child->stream, (uint64_t)n);
+        exec->run->host->unanswered(exec->run, child->stream, n_unsent);
         if (error == -ENOMEM || error == -ENOBUFS)
             exec_break(child, error);
         else

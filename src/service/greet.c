@@ -2,6 +2,8 @@
 /*
  * Greet: say a text, then close. The text is sent exactly as given, in chunks, so that a slow reader of a long one
  * costs one chunk in memory and not the whole.
+ *
+ * Where there are messages it is one message, however long; a datagram with the text answers each that comes.
  */
 #include "service/service_internal.h"
 
@@ -42,6 +44,33 @@ static void say_more(struct service_run *run, struct sonde_stream *stream, void 
         service_finish(run, stream);
 }
 
+static void opened(struct service_run *run, struct sonde_stream *stream, void *own)
+{
+    struct greeting *greeting = own;
+
+    if (!sonde_stream_has_messages(stream)) {
+        service_says_text(stream);
+        say_more(run, stream, greeting);
+        return;
+    }
+    greeting->n_said_bytes = run->n_text_bytes;
+    if (sonde_stream_has_end(stream) && service_send(run, stream, run->text, run->n_text_bytes, SONDE_TEXT))
+        service_finish(run, stream);
+}
+
+static void data(struct service_run *run, struct sonde_stream *stream, void *own, const struct sonde_lent *bytes)
+{
+    (void)own;
+    if (!sonde_stream_has_end(stream) && service_may_answer(run, stream, bytes->n_whole_bytes, run->n_text_bytes))
+        service_send(run, stream, run->text, run->n_text_bytes, SONDE_TEXT);
+}
+
+static void drained(struct service_run *run, struct sonde_stream *stream, void *own)
+{
+    if (!sonde_stream_has_messages(stream))
+        say_more(run, stream, own);
+}
+
 static void failed(struct service_run *run, struct sonde_stream *stream, void *own, int error)
 {
     (void)error;
@@ -51,9 +80,10 @@ static void failed(struct service_run *run, struct sonde_stream *stream, void *o
 const struct service service_greet = {
     .name = "greet",
     .help = "send TEXT (or the content of --file), and close",
-    .flags = SERVICE_TAKES_TEXT | SERVICE_MANY_THREADS,
+    .flags = SERVICE_TAKES_TEXT | SERVICE_MANY_THREADS | SERVICE_ANSWERS | SERVICE_SPEAKS_FIRST,
     .connection_bytes = sizeof(struct greeting),
-    .opened = say_more,
-    .drained = say_more,
+    .opened = opened,
+    .data = data,
+    .drained = drained,
     .failed = failed,
 };

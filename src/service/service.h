@@ -11,6 +11,10 @@
  *   start -> listening* -> { opened -> data* -> [end] -> ... -> [failed] -> closed }* -> stop -> release
  *
  * The order of one connection is the order of its stream (sonde/stream.h). Connections may outlive stop, not release.
+ *
+ * A connection may have messages (sonde_stream_has_messages): WebSocket, UNIX packets, and datagrams, whose connection
+ * is all that comes from one address until it has been silent for long. Datagrams have no end (sonde_stream_has_end):
+ * a service that says something and closes says it there for each datagram that comes.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -23,6 +27,14 @@
 #include <stdint.h>
 
 struct service_run;
+
+/* Why a message was not sent. */
+enum service_withheld {
+    SERVICE_WOULD_AMPLIFY, /* it would answer a datagram from another machine, whose sender may be forged, and be much
+                              longer than what was asked */
+    SERVICE_TOO_LONG,      /* it is longer than one message can be */
+    SERVICE_N_WITHHELD,
+};
 
 /* Why a service closes a connection. */
 enum service_done {
@@ -52,11 +64,17 @@ struct service_host {
     /* So many bytes, which the peer should have been sent, were never even written: it takes nothing any more, or the
      * program is ending. */
     void (*unanswered)(struct service_run *run, struct sonde_stream *stream, uint64_t n_bytes);
+    /* A message of so many bytes was not sent. */
+    void (*withheld)(struct service_run *run, struct sonde_stream *stream, enum service_withheld why, uint64_t n_bytes);
     /* The service closes this connection (the call follows). */
     void (*done)(struct service_run *run, struct sonde_stream *stream, enum service_done how);
     /* The service cannot keep its word (-ENOMEM, -ENOBUFS) and resets this connection (the call follows): better than
      * a stream with a hole in it. */
     void (*broken)(struct service_run *run, struct sonde_stream *stream, int error);
+    /* The receive buffer of a listener's socket for datagrams, when it was first seen and whenever it has changed: so
+     * many bytes of the limit are taken, as the kernel counts them, and so many datagrams found no room. */
+    void (*buffer)(struct service_run *run, struct sonde_listener *listener, unsigned index, unsigned n_bytes,
+                   unsigned limit, unsigned n_dropped);
     /* The accept queue of a listener's socket, when it was first seen and whenever it has changed. */
     void (*queue)(struct service_run *run, struct sonde_listener *listener, unsigned index, unsigned length,
                   unsigned limit);
@@ -109,7 +127,9 @@ struct service_run {
     size_t n_text_bytes;
     const struct service_program *program; /* SERVICE_TAKES_PROGRAM; the host's, outlives the run */
     const struct sonde_frame *frame;       /* SERVICE_TAKES_MESSAGES: how they are framed; NULL: bytes come */
-    void *state;                           /* the service's own, for all its connections on this loop */
+    unsigned message_flags; /* for message and messages_end: of the stream's own message that they came in (struct
+                               sonde_lent); 0: it has none */
+    void *state;            /* the service's own, for all its connections on this loop */
 };
 
 #define SERVICE_TAKES_TEXT 1u   /* says a text that the user gives */
@@ -119,6 +139,10 @@ struct service_run {
 /* Runs a program for each connection. SIGCHLD must not be ignored (waitid(2)). */
 #define SERVICE_TAKES_PROGRAM 16u
 #define SERVICE_TAKES_MESSAGES 32u /* has a meaning for messages, too */
+#define SERVICE_NEEDS_END 64u      /* means nothing to datagrams, which have no end */
+/* Answers whatever comes: two of the kind must not be led to answer each other's datagrams for ever. */
+#define SERVICE_ANSWERS 128u
+#define SERVICE_SPEAKS_FIRST 256u /* says something to whoever connects, whatever that says */
 
 /* A connection of ours has 40 bytes of room beside the library's stream: 24 for the host, these for the service. */
 #define SERVICE_CONNECTION_BYTES_MAX 16
@@ -157,7 +181,7 @@ struct service {
     void (*opened)(struct service_run *run, struct sonde_stream *stream, void *own);
     void (*data)(struct service_run *run, struct sonde_stream *stream, void *own, const struct sonde_lent *bytes);
     /* With a frame, instead of data: a message, lent for the time of the call; and all those that had come together
-     * have been given. */
+     * have been given: on a stream that has messages itself, in one of them. */
     void (*message)(struct service_run *run, struct sonde_stream *stream, void *own, const void *data, size_t n_bytes);
     void (*messages_end)(struct service_run *run, struct sonde_stream *stream, void *own);
     void (*end)(struct service_run *run, struct sonde_stream *stream, void *own);

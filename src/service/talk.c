@@ -9,6 +9,9 @@
  * What a client says is shown in whole lines. One that does not end is shown in pieces: after a second of silence,
  * because somebody may be waiting at a prompt, and when it is long, because it may never end.
  *
+ * Messages: each is a line or several, whether its last one has its newline or not. What the operator says is a text
+ * message without a newline on a WebSocket, and one datagram or packet with it elsewhere, for terminals to show.
+ *
  * Half-close: a client that has ended its side has left: it is given what waits for it, and closed. (Nobody can tell it
  * from one that has gone.) The operator's end is each client's end of data; what they still say is shown, and with the
  * last of them talk is over.
@@ -199,6 +202,7 @@ static void opened(struct service_run *run, struct sonde_stream *stream, void *o
     *talk->last = client;
     talk->last = &client->next;
     talk->somebody_came = true;
+    service_says_text(stream);
     if (talk->lines_ended)
         sonde_stream_shutdown(stream);
     talk_want(talk);
@@ -209,8 +213,16 @@ static void data(struct service_run *run, struct sonde_stream *stream, void *own
     struct talk_client *client = client_of(own);
 
     (void)stream;
-    if (client != NULL && !client->leaving)
-        hear(run->state, client, (const char *)bytes->data, bytes->n_bytes);
+    if (client == NULL || client->leaving)
+        return;
+    hear(run->state, client, (const char *)bytes->data, bytes->n_bytes);
+    if (!(bytes->flags & SONDE_MESSAGE))
+        return;
+    if (bytes->flags & SONDE_CUT)
+        show_piece(run->state, client);
+    else if (bytes->n_bytes == 0 || bytes->data[bytes->n_bytes - 1] != '\n')
+        hear(run->state, client, "\n", 1);
+    client->cut = false;
 }
 
 /* A client that has ended leaves once it has been given all there was for it. */

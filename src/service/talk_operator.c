@@ -21,6 +21,15 @@ static void tell(struct talk *talk, const char *sentence)
 
 /* --- saying ------------------------------------------------------------------------------------------------------- */
 
+/* On a WebSocket a line is a message, and needs no newline. */
+static int send(struct sonde_stream *stream, const char *line, size_t n_bytes)
+{
+    if (!(sonde_stream_layers(stream) & SONDE_LAYER_WS))
+        return sonde_stream_write(stream, line, n_bytes);
+    int error = sonde_stream_send(stream, line, n_bytes - 1, SONDE_TEXT);
+    return error == -EILSEQ ? sonde_stream_write(stream, line, n_bytes - 1) : error;
+}
+
 static void say_to(struct talk *talk, struct talk_client *client, const char *text, size_t n_bytes)
 {
     struct service_run *run = talk->run;
@@ -30,9 +39,14 @@ static void say_to(struct talk *talk, struct talk_client *client, const char *te
         talk_drop(talk, client, n_bytes);
         return;
     }
-    int error = sonde_stream_write(client->stream, text, n_bytes);
+    int error = send(client->stream, text, n_bytes);
     if (error == -ENOBUFS) {
         talk_drop(talk, client, n_bytes);
+        return;
+    }
+    if (error == -EMSGSIZE) {
+        run->host->tell(run, client->stream, _("is not sent that line: it is too long for one datagram."));
+        run->host->withheld(run, client->stream, SERVICE_TOO_LONG, n_bytes);
         return;
     }
     if (error != 0) {

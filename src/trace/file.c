@@ -5,6 +5,7 @@
 #include "observe/event/timeline.h"
 #include "term/escape.h"
 #include "trace/clock.h"
+#include "trace/framing.h"
 #include "trace/lines.h"
 #include "trace/packets.h"
 
@@ -21,7 +22,8 @@ struct reading {
     const struct trace_file_settings *settings;
     struct trace_file_counts *counts;
     struct packets *packets;
-    struct timeline *line; /* of what the wire tells; NULL: nobody wants events */
+    struct framing *framing; /* NULL: no messages are looked for */
+    struct timeline *line;   /* of what the wire tells; NULL: nobody wants events */
     struct capture_clock clock;
     bool packet_views;
 };
@@ -59,10 +61,20 @@ static void hand_on(struct reading *reading)
         timeline_advance(reading->line, packets_held_ns(reading->packets) - 1);
 }
 
+static void on_message(const struct framing_message *message, void *user)
+{
+    struct event event;
+    framing_event(message, &event);
+    event.conn = packets_number(message->conversation);
+    on_wire_event(&event, user);
+}
+
 static void on_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
                     size_t n_bytes, uint64_t n_missing, bool push, void *user)
 {
     const struct reading *reading = user;
+    if (reading->framing)
+        framing_data(reading->framing, conversation, t_ns, from, data, n_bytes, n_missing);
     for (size_t i = 0; i < reading->settings->n_views; i++) {
         struct view_run *run = &reading->settings->views[i];
         if (run->view->data)
@@ -73,6 +85,8 @@ static void on_data(const struct conversation *conversation, int64_t t_ns, enum 
 static void on_conversation(const struct conversation *conversation, void *user)
 {
     const struct reading *reading = user;
+    if (reading->framing)
+        framing_over(reading->framing, conversation);
     for (size_t i = 0; i < reading->settings->n_views; i++) {
         struct view_run *run = &reading->settings->views[i];
         if (run->view->conversation)
@@ -90,10 +104,15 @@ static struct packets *make_packets(struct reading *reading, bool events)
         wants_conversations |= view->conversation != NULL;
         reading->packet_views |= view->packet != NULL;
     }
+    bool frames = reading->settings->frame && wants_events && events;
+    if (frames)
+        reading->framing = framing_new(reading->settings->frame, on_message, reading);
+    if (frames && !reading->framing)
+        return NULL;
     struct packets_owner owner = {
         .event = wants_events && events ? on_wire_event : NULL,
-        .data = wants_data && events ? on_data : NULL,
-        .conversation = wants_conversations ? on_conversation : NULL,
+        .data = (wants_data || frames) && events ? on_data : NULL,
+        .conversation = wants_conversations || frames ? on_conversation : NULL,
         .user = reading,
         .where = reading->settings->n_views > 0 ? reading->settings->views[0].settings->title : NULL,
         .checksums = reading->settings->checksums,
@@ -125,6 +144,7 @@ static int finish(struct reading *reading, int error)
         error = error < 0 ? error : one;
     }
     packets_free(reading->packets);
+    framing_free(reading->framing);
     timeline_free(reading->line);
     return error;
 }
@@ -203,16 +223,19 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
 
 static int refuse_packet_views(const struct reading *reading, struct sonde_why *ret_why)
 {
-    for (size_t i = 0; i < reading->settings->n_views; i++) {
+    const char *what = NULL;
+    for (size_t i = 0; i < reading->settings->n_views && !what; i++) {
         const struct view *view = reading->settings->views[i].view;
-        if (!view->packet && !view->data)
-            continue;
-        *ret_why = (struct sonde_why){.code = -ENOTSUP, .call = "read"};
-        snprintf(ret_why->subject, sizeof ret_why->subject, "%s", reading->settings->path);
-        snprintf(ret_why->detail, sizeof ret_why->detail, "--%s", view->name);
-        return -ENOTSUP;
+        what = view->packet || view->data ? view->name : NULL;
     }
-    return 0;
+    if (!what && reading->settings->frame)
+        what = "frame"; /* an event has only the first bytes of its payload */
+    if (!what)
+        return 0;
+    *ret_why = (struct sonde_why){.code = -ENOTSUP, .call = "read"};
+    snprintf(ret_why->subject, sizeof ret_why->subject, "%s", reading->settings->path);
+    snprintf(ret_why->detail, sizeof ret_why->detail, "--%s", what);
+    return -ENOTSUP;
 }
 
 /* Nothing that a terminal would obey, and one line. */
@@ -318,6 +341,7 @@ static int read_either(struct reading *reading, int fd, struct sonde_why *ret_wh
     reading->counts->events = n_begun > 0 && begun[0] == '{';
     reading->packets = make_packets(reading, !reading->counts->events);
     if (!reading->packets) {
+        framing_free(reading->framing);
         timeline_free(reading->line);
         close(fd);
         *ret_why = (struct sonde_why){.code = -ENOMEM, .call = "trace"};

@@ -13,7 +13,8 @@ struct trace_file_settings {
     const char *filter; /* pcap-filter(7); NULL: everything */
     struct view_run *views;
     size_t n_views;
-    uint64_t n_packets_max; /* 0: any number */
+    uint64_t n_packets_max;            /* 0: any number */
+    const struct framing_codec *frame; /* messages of streams become events; NULL: none */
     bool checksums;
     bool sentences; /* false where no view shows any: it saves the thinking */
 };

@@ -7,6 +7,7 @@
 #include "observe/sockets/sockets.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -87,6 +88,39 @@ static bool is_listener(const struct socket_info *socket, void *user)
     return false;
 }
 
+struct datagram_search {
+    const struct sonde_address *local, *peer;
+    uint64_t inode;
+};
+
+/* One that is connected to the peer, or else one that takes from everybody. */
+static bool is_datagram_socket(const struct socket_info *socket, void *user)
+{
+    struct datagram_search *search = user;
+    if (socket->inode == 0 || !listens_there(&socket->local, search->local))
+        return true;
+    bool is_connected = socket->peer.port != 0;
+    if (is_connected && !listens_there(&socket->peer, search->peer))
+        return true;
+    search->inode = socket->inode;
+    return !is_connected;
+}
+
+static uint64_t datagram_inode(struct holders *holders, const struct sonde_address *local,
+                               const struct sonde_address *peer)
+{
+    struct datagram_search search = {.local = local, .peer = peer};
+    struct sockets_filter *filter = NULL;
+    char text[32], why[192];
+    if (!is_here(local))
+        return 0;
+    snprintf(text, sizeof text, "sport = :%u", local->port);
+    if (filter_parse(text, &filter, why) == 0)
+        sockets_dump(holders->sockets, SOCKETS_UDP, 0, filter, is_datagram_socket, &search);
+    filter_free(filter);
+    return search.inode;
+}
+
 static uint64_t inode_of(struct holders *holders, const struct sonde_address *local, const struct sonde_address *peer)
 {
     struct socket_info socket;
@@ -114,7 +148,7 @@ static bool may_search(struct holders *holders, int64_t now_ns)
     return holders->n_searches++ < HOLDERS_PER_SECOND;
 }
 
-void holders_find(struct holders *holders, const struct sonde_address address[N_ENDS], int64_t now_ns,
+void holders_find(struct holders *holders, uint8_t protocol, const struct sonde_address address[N_ENDS], int64_t now_ns,
                   struct holder ret_holders[N_ENDS])
 {
     memset(ret_holders, 0, N_ENDS * sizeof *ret_holders);
@@ -122,7 +156,8 @@ void holders_find(struct holders *holders, const struct sonde_address address[N_
         return;
     uint64_t inode[N_ENDS];
     for (int end = 0; end < N_ENDS; end++)
-        inode[end] = inode_of(holders, &address[end], &address[other_end(end)]);
+        inode[end] = protocol == IPPROTO_UDP ? datagram_inode(holders, &address[end], &address[other_end(end)])
+                                             : inode_of(holders, &address[end], &address[other_end(end)]);
     if ((inode[END_A] == 0 && inode[END_B] == 0) || owners_refresh(holders->owners) < 0)
         return;
     for (int end = 0; end < N_ENDS; end++) {

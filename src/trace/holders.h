@@ -20,8 +20,8 @@ struct holder {
 
 struct holders *holders_new(void); /* NULL: no memory, or nobody answers */
 void holders_free(struct holders *holders);
-/* TCP alone. Both are always filled in. */
-void holders_find(struct holders *holders, const struct sonde_address address[N_ENDS], int64_t now_ns,
+/* protocol: IPPROTO_TCP or IPPROTO_UDP. Both are always filled in. */
+void holders_find(struct holders *holders, uint8_t protocol, const struct sonde_address address[N_ENDS], int64_t now_ns,
                   struct holder ret_holders[N_ENDS]);
 
 #endif

@@ -125,6 +125,69 @@ static void look_at_addresses(struct program_call *call, int fd, const struct so
         call->has_addresses = call->peer.family == call->local.family && !is_any(&call->peer);
 }
 
+/* What the socket is. */
+static void look_at_kind(struct program_call *call, int family, int type)
+{
+    call->has_protocol = true;
+    call->is_datagram = type == SOCK_DGRAM;
+    call->protocol = family == AF_UNIX    ? 0
+                     : family == AF_VSOCK ? EVENT_PROTOCOL_VSOCK
+                     : type == SOCK_DGRAM ? IPPROTO_UDP
+                                          : IPPROTO_TCP;
+}
+
+static void look_at_kind_of(struct program_call *call, int fd)
+{
+    int family = 0, type = 0, protocol = 0;
+    socklen_t n = sizeof family;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+        return;
+    look_at_kind(call, family, type);
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) == 0 && protocol == IPPROTO_SCTP)
+        call->protocol = IPPROTO_SCTP;
+}
+
+static uint64_t mix(uint64_t key, const void *data, size_t n_bytes)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < n_bytes; i++)
+        key = (key ^ bytes[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+    return key;
+}
+
+static uint64_t key_of(const struct sonde_probe_event *probe, const struct sonde_address *peer)
+{
+    uint64_t key = mix(UINT64_C(0xcbf29ce484222325), &peer->family, sizeof peer->family);
+    if (peer->family == AF_UNIX && probe->path)
+        key = mix(key, probe->path, (size_t)probe->path_bytes);
+    else if (peer->family == AF_UNIX)
+        key = mix(key, &probe->stream, sizeof probe->stream); /* no name is told */
+    else
+        key = mix(mix(key, &peer->port, sizeof peer->port), peer->u.ip, sizeof peer->u.ip);
+    return key | 1;
+}
+
+/* A datagram that names its peer: it belongs to the conversation with that one. */
+static void look_at_peer(struct program_call *call, int fd, const struct sonde_probe_event *probe)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t n = sizeof local;
+    look_at_kind_of(call, fd);
+    if (!call->is_datagram)
+        return;
+    call->peer = probe->address;
+    unmap(&call->peer);
+    call->peer_key = key_of(probe, &call->peer);
+    call->is_unix = call->peer.family == AF_UNIX;
+    if (!call->is_unix && getsockname(fd, (struct sockaddr *)&local, &n) == 0)
+        call->has_addresses = take_address(&local, &call->local);
+    /* A socket of both families: what it is bound to there is no address here. */
+    if (call->has_addresses && call->local.family != call->peer.family) {
+        call->local.family = call->peer.family;
+        memset(&call->local.u, 0, sizeof call->local.u);
+    }
+}
+
 /* SYN and FIN take a number each, and are counted with the bytes until they are acknowledged. */
 static bool counts_itself(enum tcp_state state)
 {
@@ -171,11 +234,21 @@ static struct program_call *make(const struct sonde_probe_event *probe)
     call->socket_cookie = probe->socket_cookie;
     call->netns_cookie = probe->netns_cookie;
     call->stream = probe->stream;
+    if (call->event->kind != EVENT_KIND_CALL)
+        return call;
     bool opened = probe->operation == SONDE_OP_ACCEPT || probe->operation == SONDE_OP_CONNECT;
+    bool moved = probe->operation == SONDE_OP_SEND || probe->operation == SONDE_OP_RECEIVE;
+    if (probe->operation == SONDE_OP_SOCKET)
+        look_at_kind(call, probe->args[0], probe->args[1] & ~(SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (call->fd >= 0 && probe->operation != SONDE_OP_CLOSE) {
-        if (opened)
+        if (opened) {
             look_at_addresses(call, call->fd, &probe->address);
-        look_at_kernel(call, call->fd);
+            look_at_kind_of(call, call->fd);
+        }
+        if (moved && probe->address.family != 0)
+            look_at_peer(call, call->fd, probe);
+        if (!call->is_datagram)
+            look_at_kernel(call, call->fd);
     }
     if (probe->operation == SONDE_OP_CONNECT && probe->address.family != 0) {
         call->has_target = true;

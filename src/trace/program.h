@@ -13,16 +13,20 @@
 
 #define PROGRAM_CALLS_MAX 65536 /* that wait to be taken; the next are dropped and counted */
 
-/* One call. */
+/* One call, handshake or message. */
 struct program_call {
     struct program_call *next;
-    struct event *event;    /* EVENT_KIND_CALL; free() it */
+    struct event *event;    /* EVENT_KIND_CALL, HANDSHAKE, MESSAGE; free() it */
     uint64_t socket_cookie; /* of the socket that the call is about: of the new one for accept */
     uint64_t netns_cookie;
     uint64_t stream; /* sonde_stream_id, 0: none */
     int32_t fd;      /* of that same socket; -1: none */
     bool is_unix;
-    bool has_addresses;
+    bool is_datagram; /* of a socket of datagrams: each peer of it is a connection of its own */
+    uint8_t protocol; /* as in struct event_connection; valid when has_protocol */
+    bool has_protocol;
+    bool has_addresses; /* of a datagram that names its peer: of that; local may be any address */
+    uint64_t peer_key;  /* not 0: a datagram that names its peer, one number for each */
     struct sonde_address local, peer;
     bool has_target; /* connect: where to, whether it worked or not */
     struct sonde_address target;

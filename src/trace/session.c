@@ -67,6 +67,9 @@ static void fill_in(const struct session *session, const struct row *row, struct
         one->calls_seen = session->settings.our_role == (end == END_A ? ROLE_CLIENT : ROLE_SERVER);
         one->pid = holder->pid;
         one->program = holder->program[0] ? holder->program : NULL;
+        /* Whoever speaks first to a server of ours is its client. */
+        if (row->protocol == IPPROTO_UDP && session->settings.our_role != ROLE_UNKNOWN)
+            one->role = end == END_A ? ROLE_CLIENT : ROLE_SERVER;
     }
     join_fill_in(session, row, connection);
 }
@@ -154,10 +157,22 @@ static uint64_t on_number(const struct conversation *conversation, int64_t t_ns,
     return conn;
 }
 
+static void on_message(const struct framing_message *message, void *user)
+{
+    struct session *session = user;
+    struct event event;
+    framing_event(message, &event);
+    event.conn = packets_number(message->conversation);
+    if (event.conn != 0)
+        push(&event, session);
+}
+
 static void on_data(const struct conversation *conversation, int64_t t_ns, enum event_end from, const void *data,
                     size_t n_bytes, uint64_t n_missing, bool is_push, void *user)
 {
     struct session *session = user;
+    if (session->framing)
+        framing_data(session->framing, conversation, t_ns, from, data, n_bytes, n_missing);
     for (size_t i = 0; i < session->settings.n_views; i++) {
         struct view_run *run = &session->settings.views[i];
         if (run->view->data)
@@ -168,6 +183,8 @@ static void on_data(const struct conversation *conversation, int64_t t_ns, enum 
 static void on_conversation(const struct conversation *conversation, void *user)
 {
     struct session *session = user;
+    if (session->framing)
+        framing_over(session->framing, conversation);
     for (size_t i = 0; i < session->settings.n_views; i++) {
         struct view_run *run = &session->settings.views[i];
         if (run->view->conversation)
@@ -274,9 +291,11 @@ struct session *session_new(const struct session_settings *settings)
     capture_clock_init(&session->clock, true);
     compare_clocks(session);
     session->line = timeline_new(TIMELINE_HOLD_NS, TIMELINE_EVENTS_MAX, (struct timeline_sink){on_event, session});
-    bool wants_data = false;
+    bool wants_data = settings->frame != NULL;
     for (size_t i = 0; i < settings->n_views; i++)
         wants_data |= settings->views[i].view->data != NULL;
+    if (settings->frame)
+        session->framing = framing_new(settings->frame, on_message, session);
     session->packets = packets_new(&(struct packets_owner){
         .event = push,
         .number = on_number,
@@ -291,7 +310,7 @@ struct session *session_new(const struct session_settings *settings)
         .has_realtime = true,
         .realtime_minus_ns = session->clock.offset_ns,
     });
-    if (!session->line || !session->packets) {
+    if (!session->line || !session->packets || (settings->frame && !session->framing)) {
         session_free(session);
         return NULL;
     }
@@ -454,6 +473,7 @@ void session_free(struct session *session)
     if (!session)
         return;
     packets_free(session->packets);
+    framing_free(session->framing);
     timeline_free(session->line);
     kernel_source_free(session->kernel);
     holders_free(session->holders);

@@ -34,9 +34,10 @@ struct session_settings {
     bool kernel; /* ask the kernel about the ends */
     struct view_run *views;
     size_t n_views;
-    uint64_t n_packets_max; /* 0: any number */
-    int64_t duration_ns;    /* 0: any time */
-    int stop_fd;            /* readable: end; -1: none */
+    uint64_t n_packets_max;            /* 0: any number */
+    int64_t duration_ns;               /* 0: any time */
+    const struct framing_codec *frame; /* messages of streams become events; NULL: none */
+    int stop_fd;                       /* readable: end; -1: none */
     bool checksums;
     bool while_any; /* go on as long as one view can be written; otherwise all have to be */
 };

@@ -5,6 +5,7 @@
 
 #include "observe/event/timeline.h"
 #include "trace/clock.h"
+#include "trace/framing.h"
 #include "trace/holders.h"
 #include "trace/kernel.h"
 #include "trace/packets.h"
@@ -25,11 +26,24 @@ struct row {
     uint8_t state[N_ENDS];            /* without segments: what was told last */
 };
 
-/* A socket of ours. */
+#define PINGS_KEPT 8
+
+/* A WebSocket ping of ours that has not been answered yet. */
+struct ping {
+    int64_t t_ns; /* 0: none */
+    uint64_t n_bytes;
+    uint32_t n_data;
+    uint8_t data[SEGMENT_PREVIEW_MAX];
+};
+
+/* A socket of ours. One of datagrams that is not connected has one of these for each peer, too, and what it does with
+ * that peer belongs there. */
 struct own {
     uint64_t cookie, stream, netns_cookie;
+    uint64_t peer_key; /* not 0: of one peer of it */
     int32_t fd;
-    bool is_unix, has_addresses, has_target, closed;
+    uint8_t protocol; /* as in struct event_connection */
+    bool is_unix, is_datagram, has_addresses, has_target, closed;
     uint8_t role; /* enum event_role */
     struct sonde_address local, peer, target;
     int64_t first_ns;
@@ -37,12 +51,16 @@ struct own {
     uint64_t conn;       /* 0: not decided */
     uint8_t end;         /* enum event_end, once it is */
     uint64_t n_sent, n_received;
+    uint64_t n_messages[2]; /* out, in */
+    struct ping *pings;     /* PINGS_KEPT of them; NULL: none yet */
+    unsigned next_ping;
 };
 
 struct session {
     struct session_settings settings;
     struct timeline *line;
     struct packets *packets;
+    struct framing *framing; /* NULL: no messages are looked for */
     struct kernel_source *kernel;
     struct holders *holders;
     struct capture_clock clock;
@@ -52,6 +70,8 @@ struct session {
     size_t n_owns, owns_room;
     uint32_t *own_of_fd; /* the youngest socket of each descriptor, and one; 0: none */
     size_t n_fds;
+    uint32_t *own_of_peer; /* a hash table of those with a peer_key, and one; 0: empty */
+    size_t n_peer_places, n_peers;
     uint64_t n_calls; /* numbers of calls given out */
     uint64_t n_packets, n_left_out, n_dropped_told, n_received, n_dropped;
     int64_t start_ns, now_ns, next_sample_ns, next_look_ns, last_event_ns;
@@ -71,6 +91,16 @@ static inline struct row *session_row(struct session *session, uint64_t conn)
 
 /* One call of our own: onto the time line. */
 void join_call(struct session *session, const struct program_call *call);
+/* session_peers.c: the socket with this peer, made when there is none; NULL: no memory. base: the socket itself. */
+struct own *peer_own(struct session *session, struct own *base, const struct program_call *call);
+/* A new one at the end of the table; NULL: too many, or no memory. Pointers to others are void then. */
+struct own *own_add(struct session *session, const struct program_call *call);
+
+/* session_messages.c: a handshake or message of ours, with the index of its socket. */
+void join_message(struct session *session, const struct program_call *call, struct own *own);
+/* ... whose end is known now. */
+void join_message_end(struct event *event, enum event_end end);
+
 /* An event that leaves the time line: its connection decided. False: it is not to be shown. */
 bool join_decide(struct session *session, struct event *event);
 /* Which sockets of ours its ends are. */

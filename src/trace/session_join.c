@@ -32,7 +32,7 @@ static void decide_own(struct session *session, struct own *own, int64_t t_ns);
  * are each loop's own. */
 static bool agrees(const struct own *own, const struct program_call *call)
 {
-    if (own->closed || own->fd != call->fd)
+    if (own->closed || own->fd != call->fd || own->peer_key != 0)
         return false;
     if (call->socket_cookie != 0 && own->cookie != 0)
         return own->cookie == call->socket_cookie;
@@ -70,7 +70,7 @@ static void remember_fd(struct session *session, int32_t fd)
     session->own_of_fd[fd] = (uint32_t)session->n_owns;
 }
 
-static struct own *add_own(struct session *session, const struct program_call *call)
+struct own *own_add(struct session *session, const struct program_call *call)
 {
     if (session->n_owns == session->owns_room) {
         size_t room = session->owns_room ? 2 * session->owns_room : 64;
@@ -88,9 +88,17 @@ static struct own *add_own(struct session *session, const struct program_call *c
         .cookie = call->socket_cookie,
         .netns_cookie = call->netns_cookie,
         .fd = call->fd,
+        .protocol = IPPROTO_TCP,
         .first_ns = start_ns != 0 ? start_ns : call->event->t_ns,
     };
-    remember_fd(session, call->fd);
+    return own;
+}
+
+static struct own *add_own(struct session *session, const struct program_call *call)
+{
+    struct own *own = own_add(session, call);
+    if (own)
+        remember_fd(session, call->fd);
     return own;
 }
 
@@ -100,6 +108,10 @@ static void learn(struct own *own, const struct program_call *call)
     const struct event_call *said = &call->event->call;
     if (call->stream != 0)
         own->stream = call->stream;
+    if (call->has_protocol) {
+        own->protocol = call->protocol;
+        own->is_datagram = call->is_datagram;
+    }
     if (call->is_unix)
         own->is_unix = true;
     if (call->has_addresses && !own->has_addresses) {
@@ -204,22 +216,37 @@ static void push_state(struct session *session, const struct program_call *call,
         timeline_push(session->line, &event);
 }
 
+/* What a socket of datagrams does for none of its peers. */
+static bool is_of_nobody(const struct own *own)
+{
+    return own->is_datagram && own->peer_key == 0 && !own->has_addresses && !own->has_target;
+}
+
 void join_call(struct session *session, const struct program_call *call)
 {
     struct event event = *call->event;
+    if (event.kind != EVENT_KIND_CALL) {
+        join_message(session, call, find_own(session, call));
+        return;
+    }
     bool makes = event.call.operation == SONDE_OP_SOCKET || event.call.operation == SONDE_OP_ACCEPT;
     struct own *own = NULL;
     if (makes)
         own = call->fd >= 0 ? add_own(session, call) : NULL;
     else
         own = find_own(session, call);
+    if (!own && call->peer_key != 0)
+        own = add_own(session, call); /* a socket that was handed over */
+    if (own && call->peer_key != 0 && !own->has_target)
+        own = peer_own(session, own, call);
     event.call.number = ++session->n_calls;
     if (!own) {
         timeline_push(session->line, &event);
         return;
     }
     learn(own, call);
-    if (!is_drawn(&event.call) || (event.call.operation == SONDE_OP_CLOSE && own->role == ROLE_UNKNOWN)) {
+    if (!is_drawn(&event.call) || is_of_nobody(own) ||
+        (event.call.operation == SONDE_OP_CLOSE && own->role == ROLE_UNKNOWN)) {
         timeline_push(session->line, &event);
         return;
     }
@@ -255,19 +282,27 @@ struct row *session_add_row(struct session *session, uint8_t protocol, const str
     *row = (struct row){.protocol = protocol, .has_segments = has_segments, .first_ns = t_ns};
     memcpy(row->address, address, sizeof row->address);
     *ret_conn = session->n_rows;
-    if (protocol != IPPROTO_TCP)
-        return row;
-    if (session->holders)
-        holders_find(session->holders, row->address, session->now_ns, row->holder);
-    if (session->kernel)
+    bool is_udp = protocol == IPPROTO_UDP && address[END_A].family != 0 && address[END_B].family != 0;
+    if (session->holders && (protocol == IPPROTO_TCP || is_udp))
+        holders_find(session->holders, protocol, row->address, session->now_ns, row->holder);
+    if (session->kernel && protocol == IPPROTO_TCP)
         kernel_watch(session->kernel, *ret_conn, row->address, has_segments);
     return row;
+}
+
+/* A socket of datagrams may be bound to any address. */
+static bool is_local(const struct sonde_address *address, const struct own *own)
+{
+    static const uint8_t any[sizeof own->local.u.ip];
+    if (own->is_datagram && memcmp(own->local.u.ip, any, sizeof any) == 0)
+        return address->family == own->local.family && address->port == own->local.port;
+    return same_address(address, &own->local);
 }
 
 /* The end of the row that this socket is; N_ENDS: it is none of its. */
 static enum event_end end_of(const struct row *row, const struct own *own)
 {
-    if (row->protocol != IPPROTO_TCP)
+    if (own->is_unix || row->protocol != own->protocol)
         return N_ENDS;
     if (!own->has_addresses)
         return own->has_target && own->role == ROLE_CLIENT && !row->in_calls &&
@@ -275,7 +310,7 @@ static enum event_end end_of(const struct row *row, const struct own *own)
                    ? END_A
                    : N_ENDS;
     for (int end = 0; end < N_ENDS; end++) {
-        if (same_address(&row->address[end], &own->local) && same_address(&row->address[other_end(end)], &own->peer))
+        if (is_local(&row->address[end], own) && same_address(&row->address[other_end(end)], &own->peer))
             return end;
     }
     return N_ENDS;
@@ -334,7 +369,7 @@ static uint64_t make_row(struct session *session, const struct own *own, int64_t
     } else if (!own->is_unix) {
         return 0;
     }
-    session_add_row(session, own->is_unix ? 0 : IPPROTO_TCP, address, t_ns, false, &conn);
+    session_add_row(session, own->is_unix ? 0 : own->protocol, address, t_ns, false, &conn);
     return conn;
 }
 
@@ -359,7 +394,7 @@ static bool may_be_ours(struct session *session, const struct row *row)
 {
     for (size_t i = session->n_owns; i-- > 0;) {
         const struct own *own = &session->owns[i];
-        if (own->conn != 0 || own->role == ROLE_SERVER || own->is_unix)
+        if (own->conn != 0 || own->role == ROLE_SERVER || own->is_unix || own->protocol != row->protocol)
             continue;
         if (own->first_ns > row->first_ns + CAUSE_SLACK_NS)
             continue;
@@ -395,9 +430,12 @@ static bool decide_call(struct session *session, struct event *event)
     if (own->conn == 0)
         decide_own(session, own, event->t_ns);
     event->conn = own->conn;
+    bool is_above = event->kind == EVENT_KIND_HANDSHAKE || event->kind == EVENT_KIND_MESSAGE;
     if (own->conn == 0)
-        return event->kind == EVENT_KIND_CALL;
-    if (event->kind == EVENT_KIND_CALL) {
+        return event->kind == EVENT_KIND_CALL || is_above;
+    if (is_above) {
+        join_message_end(event, own->end);
+    } else if (event->kind == EVENT_KIND_CALL) {
         event->call.end = own->end;
         conclude(session, own, event);
     } else if (event->kind == EVENT_KIND_STATE) {
@@ -435,6 +473,9 @@ bool join_decide(struct session *session, struct event *event)
 
 void join_free(struct session *session)
 {
+    for (size_t i = 0; i < session->n_owns; i++)
+        free(session->owns[i].pings);
+    free(session->own_of_peer);
     free(session->owns);
     free(session->own_of_fd);
     free(session->rows);

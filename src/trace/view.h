@@ -14,14 +14,17 @@
 
 #include <stdio.h>
 
+struct framing_codec;
+
 /* What all views of one run share. */
 struct view_settings {
     FILE *out;         /* of those that print */
     const char *title; /* where it comes from: "lo", "capture lunch.pcapng" */
     bool live, unicode, color, raw, compact, list, hex, json, all;
     unsigned width;
-    uint64_t only;           /* this connection; 0: all */
-    const char *svg, *write; /* paths */
+    uint64_t only;                     /* this connection; 0: all */
+    const char *svg, *write;           /* paths */
+    const struct framing_codec *frame; /* --frame; NULL: none */
 };
 
 struct holder;

@@ -120,8 +120,20 @@ static size_t bar(bool ascii, int64_t part, int64_t whole, unsigned n_cells, cha
     return n;
 }
 
+/* UDP has no timers; what was thrown away has its place there. */
+static size_t cell_drops(const struct row *row, char ret_text[CELL_MAX])
+{
+    char count[WORDS_MAX];
+    if (!row->has_drops || row->drops == 0)
+        return 0;
+    size_t n = words_narrow(row->drops, count);
+    return (size_t)snprintf(ret_text, CELL_MAX, _("%.*s dropped"), (int)n, count);
+}
+
 size_t cell_timer(const struct view *view, const struct row *row, bool with_word, bool plain, char ret_text[CELL_MAX])
 {
+    if (row->protocol == IPPROTO_UDP)
+        return with_word ? cell_drops(row, ret_text) : 0;
     int64_t left_ns = row->timer_ns - (view->now_ns - view->seen_ns);
     char left[WORDS_MAX], word[CELL_MAX];
     if (left_ns < 0)

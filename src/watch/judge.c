@@ -60,7 +60,7 @@ bool row_is_suspect(const struct row *row)
 {
     if (row->state == TCP_STATE_TIME_WAIT)
         return false; /* only their number can be trouble: judge_machine */
-    return row->receive_queue > 0 || row->send_queue > 0 ||
+    return row->receive_queue > 0 || row->send_queue > 0 || (row->protocol == IPPROTO_UDP && row->drops > 0) ||
            (row->timer != TIMER_NONE && row->timer != TIMER_KEEPALIVE) ||
            (row->protocol == IPPROTO_TCP && row->state != TCP_STATE_ESTABLISHED && row->state != TCP_STATE_CLOSED);
 }

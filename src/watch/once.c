@@ -16,10 +16,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define ONE_BY_ONE_MAX 4096
+#define DATAGRAMS_ONE_BY_ONE_MAX 16 /* to ask for one of those is to walk through all of them */
 #define SENTENCES_MAX 100
 #define WITH_ALL (SOCKETS_WITH_INFO | SOCKETS_WITH_MEMORY | SOCKETS_WITH_CONGESTION)
 
@@ -145,7 +147,7 @@ static void judge_many(struct once *once, size_t n_suspects)
 static void judge_all(struct once *once, const struct listeners *listeners)
 {
     struct model *model = &once->model;
-    size_t n_suspects = 0;
+    size_t n_suspects = 0, n_datagrams = 0;
     for (size_t i = 0; i < model->n_rows; i++) {
         struct row *row = &model->rows[i];
         if (row_is_listener(row)) {
@@ -159,8 +161,9 @@ static void judge_all(struct once *once, const struct listeners *listeners)
             .protocol = row->protocol, .state = row->state, .local = row->local, .peer = row->peer};
         row->direction = (uint8_t)census_direction(&model->census, &as_kernel);
         n_suspects += row_is_suspect(row);
+        n_datagrams += row->protocol == IPPROTO_UDP && row_is_suspect(row);
     }
-    if (n_suspects > ONE_BY_ONE_MAX) {
+    if (n_suspects > ONE_BY_ONE_MAX || n_datagrams > DATAGRAMS_ONE_BY_ONE_MAX) {
         judge_many(once, n_suspects);
         return;
     }

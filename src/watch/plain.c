@@ -6,6 +6,7 @@
  */
 #include "watch/plain.h"
 
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -84,8 +85,9 @@ void plain_row(const struct plain *plain, const struct view *view, const struct 
     at += cell_peer(row, at);
     at = pad(at, from, address_width(plain->peer_width));
     from = at;
-    size_t n =
-        row->timer == TIMER_NONE && row->state != TCP_STATE_FIN_WAIT_2 ? 0 : cell_timer(view, row, true, true, at);
+    size_t n = row->timer == TIMER_NONE && row->state != TCP_STATE_FIN_WAIT_2 && row->protocol != IPPROTO_UDP
+                   ? 0
+                   : cell_timer(view, row, true, true, at);
     if (n == 0)
         at[n++] = '-';
     at += n;

@@ -5,6 +5,7 @@
 #include "term/translate.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -145,10 +146,42 @@ void row_to_socket(const struct row *row, struct socket_info *ret_socket)
         memcpy(ret_socket->unix_name, row->unix_name, row->n_unix_name);
 }
 
+struct datagram_fetch {
+    uint64_t cookie;
+    struct socket_info *socket;
+    bool found;
+};
+
+static bool is_datagram_socket(const struct socket_info *socket, void *user)
+{
+    struct datagram_fetch *fetch = user;
+    if (socket->cookie != fetch->cookie)
+        return true;
+    *fetch->socket = *socket;
+    fetch->found = true;
+    return false;
+}
+
+/* The kernel finds those of UDP by their addresses only as it would for a datagram that arrives: many have no peer. */
+static bool fetch_datagram(struct source *source, const struct row *row, unsigned with, struct socket_info *ret_socket)
+{
+    struct datagram_fetch fetch = {.cookie = row->key, .socket = ret_socket};
+    struct sockets_filter *filter;
+    char text[32], why[192];
+    snprintf(text, sizeof text, "sport = :%u", row->local.port);
+    if (filter_parse(text, &filter, why) != 0)
+        return false;
+    sockets_dump(source->sockets, SOCKETS_UDP, with, filter, is_datagram_socket, &fetch);
+    filter_free(filter);
+    return fetch.found;
+}
+
 void source_fetch(struct source *source, const struct row *row, unsigned with, struct socket_info *ret_socket)
 {
     if (row->protocol == IPPROTO_TCP && row->state != TCP_STATE_TIME_WAIT && row->state != TCP_STATE_SYN_RECV &&
         sockets_find(source->sockets, &row->local, &row->peer, row->key, with, ret_socket) == 0)
+        return;
+    if (row->protocol == IPPROTO_UDP && row->local.port != 0 && fetch_datagram(source, row, with, ret_socket))
         return;
     row_to_socket(row, ret_socket);
 }

@@ -1,5 +1,5 @@
 /*
- * load: a closed-loop load generator for TCP echo servers.
+ * load: a closed-loop load generator for TCP, WebSocket and UDP echo servers.
  *
  * The generator decides what a benchmark sees: one that is slower than the server measures itself. This one uses
  * io_uring in its leanest form (multishot receives into provided buffers, sends without completion, registered files)
@@ -26,7 +26,7 @@
 
 enum { GRACE_SECONDS = 30 };
 
-static const struct load_mode *const modes[] = {&load_pingpong, &load_connect, &load_idle};
+static const struct load_mode *const modes[] = {&load_pingpong, &load_ws, &load_datagram, &load_connect, &load_idle};
 
 static void print_usage(void)
 {

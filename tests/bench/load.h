@@ -44,7 +44,7 @@ struct load_mode {
     int (*run)(const struct load_options *options);
 };
 
-extern const struct load_mode load_pingpong, load_connect, load_idle;
+extern const struct load_mode load_pingpong, load_ws, load_datagram, load_connect, load_idle;
 
 /* --- load_account.c: time, who used the processors, latencies -------------------------------------------------- */
 

@@ -127,7 +127,7 @@ def _wait_for_port(server, process, output):
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         output.seek(0)
-        said = re.search(r"tcp://127\.0\.0\.1:(\d+)", output.read())
+        said = re.search(r"\w+://127\.0\.0\.1:(\d+)", output.read())
         port = int(said.group(1)) if said else _listening_port(process.pid)
         if port:
             return port

@@ -27,9 +27,10 @@ import measure
 import report
 import see
 import see_report
+import transports
 
 PEERS = ("bare_uring", "bare_epoll", "uv", "event", "ev")
-EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct", "wire")
+EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct", "wire", "transports")
 
 
 def all_servers(options):
@@ -273,12 +274,16 @@ def main():
     direct = measure_direct(bench, options) if "direct" in options.only else None
     wire = across.take(bench, options.sonde, options.quick, say) if "wire" in options.only else None
 
+    over = transports.take(bench, options.sonde, options.quick, say) if "transports" in options.only else None
+
     names = [server.name for server in servers]
     peers = [name for name in names if name in PEERS]
     text = report.markdown(report.Results(samples), workloads, names, peers, idle, start,
                            conditions(options) + see_report.conditions(seen),
-                           see_report.verdicts(seen) + crowd.verdicts(direct, report.Verdict),
-                           see_report.sections(seen) + crowd.section(direct) + across.section(wire))  # fmt: skip
+                           see_report.verdicts(seen) + crowd.verdicts(direct, report.Verdict)
+                           + transports.verdicts(over, report.Verdict),
+                           see_report.sections(seen) + crowd.section(direct) + across.section(wire)
+                           + transports.section(over))  # fmt: skip
     if options.samples:
         with open(options.samples, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in samples)
@@ -289,7 +294,7 @@ def main():
         say(f"written: {options.write}")
     print(text, end="")
     dropped = any(sample.dropped in ("failed", "errors") for sample in samples)
-    return 1 if seen.failed() or crowd.failed(direct) or across.failed(wire) or dropped else 0
+    return 1 if seen.failed() or crowd.failed(direct) or across.failed(wire) or transports.failed(over) or dropped else 0
 
 
 if __name__ == "__main__":

@@ -653,14 +653,15 @@ static void faulty_trouble(struct sonde_listener *listener, int error, void *own
         close_faulty(faulty);
 }
 
-static void faulty_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner)
+static void faulty_refused(struct sonde_listener *listener, const struct sonde_address *peer,
+                           const struct sonde_why *why, void *owner)
 {
     struct faulty *faulty = owner;
 
     (void)listener;
     (void)peer;
     faulty->n_refused++;
-    faulty->error = error;
+    faulty->error = why->code;
     close_faulty(faulty);
 }
 

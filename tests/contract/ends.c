@@ -236,16 +236,17 @@ static void on_trouble(struct sonde_listener *listener, int error, void *owner)
     server->trouble = error;
 }
 
-static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner)
+static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, const struct sonde_why *why,
+                       void *owner)
 {
     struct server *server = owner;
 
     assert_int_equal(contract_calling, 0);
     assert_ptr_equal(server->listener, listener);
     assert_false(server->closed);
-    assert_true(error < 0);
+    assert_true(why->code < 0);
     server->n_refused++;
-    server->refusal = error;
+    server->refusal = why->code;
     server->refused_peer = *peer;
 }
 

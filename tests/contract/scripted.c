@@ -25,6 +25,15 @@ ssize_t recv(int fd, void *buffer, size_t n_bytes, int flags)
     return syscall(SYS_recvfrom, fd, buffer, n_bytes, flags, NULL, NULL);
 }
 
+/* Less room: the rest of a message is cut off. */
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+    for (unsigned i = 0; at_work != NULL && at_work->receive_bytes > 0 && i < n; i++)
+        if (messages[i].msg_hdr.msg_iov->iov_len > at_work->receive_bytes)
+            messages[i].msg_hdr.msg_iov->iov_len = at_work->receive_bytes;
+    return (int)syscall(SYS_recvmmsg, fd, messages, n, flags, timeout);
+}
+
 static struct script *script_of(const struct sonde_loop *loop)
 {
     return loop->script;
@@ -204,6 +213,8 @@ static int scripted_fault(struct sonde_loop *loop, enum sonde_operation operatio
     case SONDE_OP_SETSOCKOPT:
     case SONDE_OP_BIND:
     case SONDE_OP_LISTEN:
+    case SONDE_OP_SEND: /* those that lib/net makes itself: of messages */
+    case SONDE_OP_RECEIVE:
         return count(script_of(loop), sonde_operation_name(operation));
     default:
         return 0;

@@ -4,7 +4,8 @@
  * loop_create_on takes, together with the script, which must outlive the loop.
  *
  * Every such engine counts its turns. One that is made with `scripted` also does what the script says, and counts
- * operations, from 1, in the order in which they happen: sockets, options, binds and listens; the start of each
+ * operations, from 1, in the order in which they happen: sockets, options, binds and listens; calls that send and
+ * receive messages; the start of each
  * receive, send, accept, connect and poll; and each completion of one of those. The one whose number is fail_at fails
  * with fail_error instead of happening. A script of zeros changes nothing.
  */
@@ -13,7 +14,7 @@
 
 #include "loop/loop_internal.h"
 
-enum { SCRIPT_SHELLS = 8 };
+enum { SCRIPT_SHELLS = 12 };
 
 /* Stands in for an owner's handler, to see completions before the owner does. */
 struct script_shell {

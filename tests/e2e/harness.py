@@ -229,10 +229,13 @@ Result = collections.namedtuple("Result", "status out err process")
 
 CLOSED = re.compile(
     r"^closed (?P<connection>\d+) (?P<local>\S+) <- (?P<peer>pid \d+ \(uid \d+\)|\S+) (?P<reason>\S.*?),"
-    r" (?P<bytes_in>\d+) bytes? in, (?P<bytes_out>\d+) out(?:, (?P<unsent>\d+) unsent)?, (?P<seconds>\d+\.\d+) s$",
+    r" (?P<bytes_in>\d+) bytes? in, (?P<bytes_out>\d+) out(?:, (?P<unsent>\d+) unsent)?"
+    r"(?:, \d+ messages in, \d+ out(?:, \d+ [a-z][a-z ]+)*)?, (?P<seconds>\d+\.\d+) s$",
     re.M,
 )
-OPENED = re.compile(r"^opened (?P<connection>\d+) (?P<local>\S+) <- (?P<peer>pid \d+ \(uid \d+\)|\S+)$", re.M)
+OPENED = re.compile(
+    r"^opened (?P<connection>\d+) (?P<local>\S+) <- (?P<peer>pid \d+ \(uid \d+\)|[^\s,]+)(?P<spoken>, .*)?$", re.M
+)
 
 Closed = collections.namedtuple("Closed", "connection local peer reason bytes_in bytes_out unsent seconds")
 
@@ -245,8 +248,8 @@ class Server(Process):
         self.json = "--json" in self.argv
         self.urls = self.out.wait_for(lambda data: self._listening(data, sockets), f"{sockets} listening line(s)")
         self.url = self.urls[0]
-        found = re.search(r":(\d+)$", self.url)
-        self.port = int(found.group(1)) if self.url.startswith("tcp:") and found else None
+        found = re.search(r"://[^/]*:(\d+)(/|$)", self.url)
+        self.port = int(found.group(1)) if found else None
 
     def _listening(self, data, sockets):
         lines = data.decode("utf-8", "backslashreplace").split("\n")[:-1]

@@ -601,7 +601,7 @@ def test_v_tells_who_is_connected_and_how_it_ended(sonde, echo_peer):
 
 
 NOT_BUILT = [
-    ["-u"], ["-e", "/bin/cat"], ["-c", "cat"], ["-x", "127.0.0.1:1080"], ["-X", "5"], ["-P", "bob"], ["-t"], ["-b"],
+    ["-e", "/bin/cat"], ["-c", "cat"], ["-x", "127.0.0.1:1080"], ["-X", "5"], ["-P", "bob"], ["-t"], ["-b"],
 ]  # fmt: skip
 
 

@@ -346,6 +346,7 @@ def test_sequential_serves_one_after_another(sonde):
         round_trip(first, b"message %d" % number)
     assert harness.accept_queue(server.port) == 2, "the others do not wait in the accept queue"
     assert harness.nothing_to_read(second) and harness.nothing_to_read(third)
+    server.out.wait_match(r"^opened 1 ")
     assert len(harness.OPENED.findall(server.out.text)) == 1
     first.close()
     assert harness.receive_exactly(second, 6) == b"from 0"

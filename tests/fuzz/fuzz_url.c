@@ -82,7 +82,7 @@ static void check_understood(const struct sonde_url *url)
     struct sonde_url back;
     struct sonde_why why;
 
-    must(url->scheme == SONDE_SCHEME_TCP || url->scheme == SONDE_SCHEME_UNIX || url->scheme == SONDE_SCHEME_FD);
+    must(url->scheme >= SONDE_SCHEME_TCP && url->scheme <= SONDE_SCHEME_SCTP);
     must(url->path_bytes <= sizeof url->path);
     must_be_printable(url->host, sizeof url->host);
     size_t n = sonde_url_format(url, text, sizeof text);
@@ -99,6 +99,7 @@ static void check_understood(const struct sonde_url *url)
         must(error == 0);
     if (error == 0) {
         must(back.scheme == url->scheme && back.port == url->port && back.n_set == 0);
+        must(back.layers == url->layers && back.vsock_port == url->vsock_port && strcmp(back.target, url->target) == 0);
         must(strcmp(back.host, url->host) == 0);
         must(back.path_bytes == url->path_bytes && memcmp(back.path, url->path, sizeof url->path) == 0);
         must(sonde_url_format(&back, again, sizeof again) == n && memcmp(text, again, n) == 0);

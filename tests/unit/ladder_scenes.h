@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sonde/probe.h>
+#include <sonde/url.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sonde/url.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,15 +328,110 @@ static void nothing_that_a_terminal_obeys(void **state)
     }
 }
 
+static void datagrams(void **state)
+{
+    (void)state;
+    struct sonde_probe_event event = event_of(SONDE_OP_RECEIVE, 3, 5);
+    event.data = "hello";
+    event.n_bytes = 2048;
+    event.address = loopback(4000);
+    check(&event, "0.000 000 recv(3, \"hello\", 2048, 127.0.0.1:4000) = 5 4 us");
+    event.result = 0; /* an empty one is no end */
+    check(&event, "0.000 000 recv(3, \"\", 2048, 127.0.0.1:4000) = 0 4 us");
+    event.operation = SONDE_OP_SEND;
+    event.n_bytes = 2;
+    event.result = -EMSGSIZE;
+    check(&event, "0.000 000 send(3, \"he\", 2, 127.0.0.1:4000) = -1 EMSGSIZE (message too long) 4 us");
+    /* Longer than the room for it: what is not there is not shown. */
+    event.operation = SONDE_OP_RECEIVE;
+    event.result = 9000;
+    event.n_bytes = 5;
+    check(&event, "0.000 000 recv(3, \"hello\", 5, 127.0.0.1:4000) = 9000 4 us");
+    char arguments[CALLS_LINE_SIZE];
+    struct event made;
+    calls_event(&event, arguments, &made);
+    assert_int_equal(made.call.n_data, 5);
+    assert_true(made.call.datagram);
+}
+
+static void handshakes(void **state)
+{
+    (void)state;
+    static const char agreed[] = "TLSv1.3, CN=\033x";
+    struct sonde_probe_event event = event_of(SONDE_OP_HANDSHAKE, 3, 0);
+    event.args[0] = SONDE_LAYER_TLS;
+    event.data = agreed;
+    event.n_bytes = sizeof agreed - 1;
+    check(&event, "0.000 000 handshake(3, TLS, \"TLSv1.3, CN=\\x1bx\") = 0 4 us");
+    char arguments[CALLS_LINE_SIZE];
+    struct event made;
+    calls_event(&event, arguments, &made);
+    assert_int_equal(made.kind, EVENT_KIND_HANDSHAKE);
+    assert_int_equal(made.handshake.layer, SONDE_LAYER_TLS);
+    assert_int_equal(made.handshake.start_ns, event.start_ns);
+    assert_string_equal(made.handshake.agreed, agreed);
+    event.result = -ECONNRESET;
+    event.data = NULL;
+    event.n_bytes = 0;
+    check(&event, "0.000 000 handshake(3, TLS) = -1 ECONNRESET (connection reset by peer) 4 us");
+    calls_event(&event, arguments, &made);
+    assert_null(made.handshake.agreed);
+}
+
+static void messages(void **state)
+{
+    (void)state;
+    char arguments[CALLS_LINE_SIZE];
+    struct event made;
+    struct sonde_probe_event event = event_of(SONDE_OP_MESSAGE_OUT, 3, 5);
+    event.args[0] = 1;
+    event.args[1] = 1;
+    event.data = "he\"lo";
+    event.n_bytes = 5;
+    check(&event, "0.000 000 message out(3, text, \"he\\\"lo\", 5, compressed) 4 us");
+    calls_event(&event, arguments, &made);
+    assert_int_equal(made.kind, EVENT_KIND_MESSAGE);
+    assert_int_equal(made.message.kind, MESSAGE_TEXT);
+    assert_int_equal(made.message.from, END_A);
+    assert_int_equal(made.message.n_data, 5);
+    assert_true(made.message.compressed);
+    event.operation = SONDE_OP_MESSAGE_IN;
+    event.args[0] = 8;
+    event.args[1] = 0;
+    event.data = "\x03\xe8"
+                 "bye";
+    check(&event, "0.000 000 message in(3, close, 1000, \"bye\") 4 us");
+    calls_event(&event, arguments, &made);
+    assert_int_equal(made.message.from, END_B);
+    assert_int_equal(made.message.code, 1000);
+    assert_memory_equal(made.message.data, "bye", 3);
+    event.n_bytes = 0;
+    event.data = NULL;
+    calls_event(&event, arguments, &made);
+    assert_int_equal(made.message.code, 1005);
+    event.args[0] = 11;
+    calls_event(&event, arguments, &made);
+    assert_int_equal(made.message.kind, MESSAGE_OTHER);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(columns),        cmocka_unit_test(sockets),
-        cmocka_unit_test(socket_options), cmocka_unit_test(socket_options_that_are_no_number),
-        cmocka_unit_test(addresses),      cmocka_unit_test(paths),
-        cmocka_unit_test(data),           cmocka_unit_test(previews),
-        cmocka_unit_test(plain_numbers),  cmocka_unit_test(times),
-        cmocka_unit_test(any_room),       cmocka_unit_test(nothing_that_a_terminal_obeys),
+        cmocka_unit_test(datagrams),
+        cmocka_unit_test(handshakes),
+        cmocka_unit_test(messages),
+        cmocka_unit_test(columns),
+        cmocka_unit_test(sockets),
+        cmocka_unit_test(socket_options),
+        cmocka_unit_test(socket_options_that_are_no_number),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(paths),
+        cmocka_unit_test(data),
+        cmocka_unit_test(previews),
+        cmocka_unit_test(plain_numbers),
+        cmocka_unit_test(times),
+        cmocka_unit_test(any_room),
+        cmocka_unit_test(nothing_that_a_terminal_obeys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

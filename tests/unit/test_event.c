@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sonde/probe.h>
+#include <sonde/url.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static struct sonde_address v4(uint16_t port)
 {
@@ -124,6 +126,25 @@ static void every_kind_survives_json(void **state)
         {.kind = EVENT_KIND_SEGMENT, .segment = {.options.window_scale = -1}},
         {.kind = EVENT_KIND_DATAGRAM, .datagram = {.number = 1, .n_bytes = 5, .data = "hello", .n_data = 5}},
         {.kind = EVENT_KIND_ICMP, .icmp = {.version = 4, .type = 3, .code = 3, .words = "port unreachable"}},
+        {.kind = EVENT_KIND_HANDSHAKE,
+         .handshake = {.end = END_B,
+                       .layer = SONDE_LAYER_WS,
+                       .result = -ECONNRESET,
+                       .start_ns = 7,
+                       .agreed = "TLSv1.3, CN=\033[31m"}},
+        {.kind = EVENT_KIND_MESSAGE,
+         .message = {.kind = MESSAGE_CLOSE,
+                     .from = END_B,
+                     .end = END_A,
+                     .compressed = true,
+                     .joined = true,
+                     .code = 1000,
+                     .about = 4,
+                     .number = 9,
+                     .n_bytes = 5,
+                     .rtt_ns = 1200000,
+                     .data = "bye",
+                     .n_data = 3}},
         {.kind = EVENT_KIND_STATE, .state = {END_B, TCP_STATE_FIN_WAIT_2, TCP_STATE_TIME_WAIT, true}},
         {.kind = EVENT_KIND_VALUES,
          .values = {.present = 1u << VALUE_RTO | 1u << VALUE_CWND, .changed = 1u << VALUE_RTO, .value = {212000}}},
@@ -138,6 +159,62 @@ static void every_kind_survives_json(void **state)
         assert_null(strchr(line, '\033'));
         free(read);
     }
+}
+
+static void handshakes_and_messages(void **state)
+{
+    (void)state;
+    static char line[EVENT_JSON_MAX];
+    char why[128];
+    struct event event = {.kind = EVENT_KIND_HANDSHAKE, .source = EVENT_APP};
+    event.handshake = (struct event_handshake){.end = END_B, .layer = SONDE_LAYER_TLS, .agreed = "TLSv1.3"};
+    struct event *read = there_and_back(&event, line);
+    assert_int_equal(read->handshake.layer, SONDE_LAYER_TLS);
+    assert_int_equal(read->handshake.end, END_B);
+    assert_string_equal(read->handshake.agreed, "TLSv1.3");
+    free(read);
+    for (unsigned kind = 0; kind < N_MESSAGE_KINDS; kind++) {
+        event = (struct event){.kind = EVENT_KIND_MESSAGE, .source = EVENT_WIRE};
+        event.message = (struct event_message){.kind = (uint8_t)kind, .from = END_B, .end = N_ENDS, .n_bytes = 77};
+        event.message.words = kind == MESSAGE_MALFORMED ? "no comma" : NULL;
+        read = there_and_back(&event, line);
+        assert_int_equal(read->message.kind, kind);
+        assert_int_equal(read->message.from, END_B);
+        assert_int_equal(read->message.end, N_ENDS);
+        assert_int_equal(read->message.n_bytes, 77);
+        free(read);
+    }
+    static const char *const wrong[] = {
+        "{\"event\":\"message\",\"t_ns\":1,\"from\":\"a\"}",
+        "{\"event\":\"message\",\"t_ns\":1,\"kind\":\"text\"}",
+        "{\"event\":\"message\",\"t_ns\":1,\"kind\":\"telegram\",\"from\":\"a\"}",
+        "{\"event\":\"message\",\"t_ns\":1,\"kind\":\"text\",\"from\":\"a\",\"end\":\"c\"}",
+        "{\"event\":\"handshake\",\"t_ns\":1,\"end\":\"a\"}",
+        "{\"event\":\"handshake\",\"t_ns\":1,\"end\":\"a\",\"layer\":\"ssl\"}",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(event_json_read(wrong[i], strlen(wrong[i]), &read, why), -EINVAL);
+}
+
+/* Whatever an address is written as is read back. */
+static void addresses_of_every_family(void **state)
+{
+    (void)state;
+    static char line[EVENT_JSON_MAX];
+    struct event event = {.kind = EVENT_KIND_CONNECTION};
+    event.connection.protocol = EVENT_PROTOCOL_VSOCK;
+    event.connection.end[END_A].address = (struct sonde_address){.family = AF_VSOCK, .u.vsock = {3, 70000}};
+    event.connection.end[END_B].address = (struct sonde_address){.family = AF_UNIX, .u.peer = {0, 1000}};
+    struct event *read = there_and_back(&event, line);
+    assert_int_equal(read->connection.protocol, EVENT_PROTOCOL_VSOCK);
+    assert_int_equal(read->connection.end[END_A].address.u.vsock.cid, 3);
+    assert_int_equal(read->connection.end[END_A].address.u.vsock.port, 70000);
+    assert_int_equal(read->connection.end[END_B].address.u.peer.uid, 1000);
+    free(read);
+    event.connection.protocol = IPPROTO_SCTP;
+    read = there_and_back(&event, line);
+    assert_int_equal(read->connection.protocol, IPPROTO_SCTP);
+    free(read);
 }
 
 static void bad_lines_are_refused_with_a_reason(void **state)
@@ -324,6 +401,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_survive_json),
         cmocka_unit_test(every_kind_survives_json),
+        cmocka_unit_test(handshakes_and_messages),
+        cmocka_unit_test(addresses_of_every_family),
         cmocka_unit_test(bad_lines_are_refused_with_a_reason),
         cmocka_unit_test(clones_own_their_texts),
         cmocka_unit_test(flags_have_tcpdumps_letters),

@@ -187,6 +187,64 @@ static void datagrams(void **state)
     free(scene);
 }
 
+/* What is spoken above the segments, in the wire beside its end; and what a codec has cut out, under its segment. */
+static void above(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    scene_program(scene_begin(scene, "above", scene_ip(10, 0, 0, 1, 4000), scene_ip(10, 0, 0, 2, 443), "eth0"), END_A,
+                  "sonde", 7);
+    scene_add(scene, 3200, EVENT_KIND_HANDSHAKE)->handshake =
+        (struct event_handshake){.end = END_A,
+                                 .layer = SONDE_LAYER_TLS,
+                                 .start_ns = SCENE_ORIGIN_NS + 100 * NS_PER_US,
+                                 .agreed = "TLSv1.3, TLS_AES_128_GCM_SHA256, ALPN h2, CN=\033[31mx"};
+    scene_add(scene, 3300, EVENT_KIND_MESSAGE)->message = (struct event_message){
+        .kind = MESSAGE_TEXT, .from = END_A, .end = END_A, .number = 1, .n_bytes = 5, .data = "he\"lo", .n_data = 5};
+    scene_add(scene, 3400, EVENT_KIND_MESSAGE)->message =
+        (struct event_message){.kind = MESSAGE_PONG, .from = END_B, .end = END_A, .n_bytes = 0, .rtt_ns = 1200000};
+    scene_add(scene, 3500, EVENT_KIND_MESSAGE)->message = (struct event_message){
+        .kind = MESSAGE_CLOSE, .from = END_B, .end = END_B, .code = 1000, .n_bytes = 5, .data = "bye", .n_data = 3};
+    scene_add(scene, 3600, EVENT_KIND_HANDSHAKE)->handshake =
+        (struct event_handshake){.end = END_B, .layer = SONDE_LAYER_WS, .result = -ECONNRESET};
+    scene_segment(scene, 4000, END_A, SEGMENT_PSH | SEGMENT_ACK, 1, 12, 1, 100, 0, 0);
+    for (uint64_t number = 1; number <= 3; number++)
+        scene_add(scene, 4000, EVENT_KIND_MESSAGE)->message = (struct event_message){
+            .kind = MESSAGE_FRAMED, .from = END_A, .end = N_ENDS, .number = number, .n_bytes = 4, .about = 1};
+    scene_add(scene, 4000, EVENT_KIND_MESSAGE)->message = (struct event_message){
+        .kind = MESSAGE_MALFORMED, .from = END_A, .end = N_ENDS, .n_bytes = 12, .about = 1, .words = "no \033comma"};
+    check_text(scene, &(struct ladder_options){.width = 80, .unicode = true},
+               "tcp 10.0.0.1:4000 → 10.0.0.2:443   eth0\n"
+               "           client sonde[7]                       server (its calls are not seen)\n"
+               "           CLOSED                                                 LISTEN\n"
+               " 0.003 200                   TLS handshake, 3.1 ms\n"
+               "                              └ TLSv1.3,\n"
+               "                                TLS_AES_128_GCM_SHA256, ALPN\n"
+               "                                h2, CN=\\x1b[31mx\n"
+               " 0.003 300                   text 5 \"he\"lo\" »\n"
+               " 0.003 400                   « pong 0, rtt 1.2 ms\n"
+               " 0.003 500                                  « close 1000 \"bye\"\n"
+               " 0.003 600                     WebSocket handshake: ECONNRESET\n"
+               " 0.004 000                  ─1─ P. 1:13(12) ack 1 win 100 ────►\n"
+               "                              └ messages 1-3 end here, 12\n"
+               "                                bytes\n"
+               "                              └ no message from byte 12 on: no\n"
+               "                                \\x1bcomma\n");
+    check_text(scene, &(struct ladder_options){.width = 80, .list = true},
+               "tcp 10.0.0.1:4000 -> 10.0.0.2:443   eth0\n"
+               "client sonde[7] CLOSED, server (its calls are not seen) LISTEN\n"
+               " 0.003 200 client TLS handshake, 3.1 ms: TLSv1.3, TLS_AES_128_GCM_SHA256, ALPN\n"
+               "             h2, CN=\\x1b[31mx\n"
+               " 0.003 300 client > text 5 \"he\"lo\"\n"
+               " 0.003 400 client < pong 0, rtt 1.2 ms\n"
+               " 0.003 500 server < close 1000 \"bye\"\n"
+               " 0.003 600 server WebSocket handshake: ECONNRESET\n"
+               " 0.004 000 1 > P. 1:13(12) ack 1 win 100\n"
+               "           \\ messages 1-3 end here, 12 bytes\n"
+               "           \\ no message from byte 12 on: no \\x1bcomma\n");
+    free(scene);
+}
+
 static void local_stream(void **state)
 {
     (void)state;
@@ -390,12 +448,19 @@ int main(void)
     setenv("TZ", "UTC", 1);
     tzset();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scenes),      cmocka_unit_test(other_renderings),
-        cmocka_unit_test(times),       cmocka_unit_test(counts_and_tags),
-        cmocka_unit_test(datagrams),   cmocka_unit_test(local_stream),
-        cmocka_unit_test(tags),        cmocka_unit_test(live_holds_little),
-        cmocka_unit_test(one_ended),   cmocka_unit_test(began_before),
-        cmocka_unit_test(states_once), cmocka_unit_test(words_are_lent),
+        cmocka_unit_test(scenes),
+        cmocka_unit_test(other_renderings),
+        cmocka_unit_test(times),
+        cmocka_unit_test(counts_and_tags),
+        cmocka_unit_test(datagrams),
+        cmocka_unit_test(above),
+        cmocka_unit_test(local_stream),
+        cmocka_unit_test(tags),
+        cmocka_unit_test(live_holds_little),
+        cmocka_unit_test(one_ended),
+        cmocka_unit_test(began_before),
+        cmocka_unit_test(states_once),
+        cmocka_unit_test(words_are_lent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

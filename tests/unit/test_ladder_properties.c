@@ -72,7 +72,7 @@ static void random_call(struct scene *scene, int64_t us)
 
 static void random_event(struct scene *scene, int64_t us)
 {
-    switch (any(12)) {
+    switch (any(14)) {
     case 0: {
         struct event_values *values = scene_values(scene, us, any(2) ? END_A : END_B);
         for (unsigned i = 0; i < N_VALUES; i++)
@@ -109,6 +109,32 @@ static void random_event(struct scene *scene, int64_t us)
                                             .n_bytes = (uint32_t)any(70000),
                                             .data = hostile,
                                             .n_data = (uint32_t)any(sizeof hostile)};
+        break;
+    }
+    case 8: {
+        struct event_handshake *handshake = &scene_add(scene, us, EVENT_KIND_HANDSHAKE)->handshake;
+        *handshake = (struct event_handshake){.end = any(2) ? END_A : END_B,
+                                              .layer = (uint8_t)(1u << any(4)),
+                                              .result = any(2) ? 0 : -(int64_t)any(140),
+                                              .start_ns = any(2) ? SCENE_ORIGIN_NS : 0,
+                                              .agreed = any(4) ? hostile : NULL};
+        break;
+    }
+    case 9: {
+        struct event_message *message = &scene_add(scene, us, EVENT_KIND_MESSAGE)->message;
+        *message = (struct event_message){.kind = (uint8_t)any(N_MESSAGE_KINDS),
+                                          .from = any(2) ? END_A : END_B,
+                                          .end = (uint8_t)any(N_ENDS + 1),
+                                          .compressed = any(2),
+                                          .joined = any(2),
+                                          .code = (uint16_t)any(5000),
+                                          .about = (uint32_t)any(9),
+                                          .number = any_number(),
+                                          .n_bytes = any_number(),
+                                          .rtt_ns = (int64_t)any(1000000000),
+                                          .words = any(2) ? hostile : NULL,
+                                          .data = hostile,
+                                          .n_data = (uint32_t)any(sizeof hostile)};
         break;
     }
     case 6:

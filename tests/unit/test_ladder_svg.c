@@ -171,10 +171,43 @@ static void hostile_names(void **state)
     scene_sentence(scene, 30, '-', 1, bad);
     struct event_loss *loss = &scene_add(scene, 40, EVENT_KIND_LOSS)->loss;
     *loss = (struct event_loss){.what = "packets", .n = 3, .why = bad};
+    scene_add(scene, 50, EVENT_KIND_HANDSHAKE)->handshake =
+        (struct event_handshake){.end = END_A, .layer = SONDE_LAYER_TLS, .agreed = bad};
+    scene_add(scene, 60, EVENT_KIND_MESSAGE)->message = (struct event_message){
+        .kind = MESSAGE_TEXT, .from = END_B, .end = END_A, .n_bytes = 9, .data = bad, .n_data = sizeof bad - 1};
+    scene_add(scene, 70, EVENT_KIND_MESSAGE)->message =
+        (struct event_message){.kind = MESSAGE_MALFORMED, .from = END_B, .end = N_ENDS, .n_bytes = 9, .words = bad};
     struct written written = svg_of(scene, bad);
     check_svg(&written);
     assert_null(strstr(written.text, "<script"));
     assert_non_null(strstr(written.text, "&lt;script&gt;"));
+    free(written.text);
+    free(scene);
+}
+
+static void what_is_spoken_above(void **state)
+{
+    (void)state;
+    struct scene *scene = calloc(1, sizeof *scene);
+    assert_non_null(scene);
+    scene_begin(scene, "above", scene_ip(10, 0, 0, 1, 1), scene_ip(10, 0, 0, 2, 2), "lo");
+    scene_add(scene, 3200, EVENT_KIND_HANDSHAKE)->handshake =
+        (struct event_handshake){.end = END_A,
+                                 .layer = SONDE_LAYER_TLS,
+                                 .start_ns = SCENE_ORIGIN_NS + 100 * NS_PER_US,
+                                 .agreed = "TLSv1.3, ALPN h2"};
+    scene_add(scene, 3300, EVENT_KIND_MESSAGE)->message = (struct event_message){
+        .kind = MESSAGE_TEXT, .from = END_A, .end = END_A, .n_bytes = 5, .data = "hello", .n_data = 5};
+    scene_segment(scene, 4000, END_A, SEGMENT_PSH | SEGMENT_ACK, 1, 12, 1, 100, 0, 0);
+    for (uint64_t number = 1; number <= 3; number++)
+        scene_add(scene, 4000, EVENT_KIND_MESSAGE)->message = (struct event_message){
+            .kind = MESSAGE_FRAMED, .from = END_A, .end = N_ENDS, .number = number, .n_bytes = 4, .about = 1};
+    struct written written = svg_of(scene, NULL);
+    check_svg(&written);
+    assert_non_null(strstr(written.text, ">TLS handshake, 3.1 ms</text>"));
+    assert_non_null(strstr(written.text, "client: TLS handshake, 3.1 ms: TLSv1.3, ALPN h2"));
+    assert_non_null(strstr(written.text, ">text 5 &quot;hello&quot; »</text>"));
+    assert_non_null(strstr(written.text, ">messages 1-3 end here, 12 bytes</text>"));
     free(written.text);
     free(scene);
 }
@@ -228,7 +261,8 @@ static void very_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scenes),        cmocka_unit_test(shows_the_story), cmocka_unit_test(hostile_names),
+        cmocka_unit_test(scenes),        cmocka_unit_test(shows_the_story),
+        cmocka_unit_test(hostile_names), cmocka_unit_test(what_is_spoken_above),
         cmocka_unit_test(nothing_of_it), cmocka_unit_test(very_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,8 @@ static void table(void **state)
 {
     static const char *const names[] = {"backlog",      "nodelay",      "keepalive", "sndbuf", "rcvbuf", "bind",
                                         "linger",       "user_timeout", "ttl",       "dscp",   "cc",     "quickack",
-                                        "defer_accept", "fastopen",     "mptcp",     "device", "mark",   "proxy"};
+                                        "defer_accept", "fastopen",     "mptcp",     "device", "mark",   "proxy",
+                                        "join",         "loop",         "broadcast"};
     const struct sonde_option_description *options = sonde_url_options();
 
     (void)state;
@@ -106,7 +107,26 @@ static const struct value_row good[SONDE_N_OPTIONS][12] = {
                         {"mark=4294967295", 4294967295, 0},
                         {"mark=0xffffffff", 4294967295, 0}},
     [SONDE_OPT_PROXY] = {{"proxy=in", 0, 0}, {"proxy=v1", 1, 0}, {"proxy=v2", 2, 0}, {"proxy=%76%32", 2, "v2"}},
+    [SONDE_OPT_JOIN] = {{"join=1", 0, 0},
+                        {"join=239.1.2.3", 0, 0},
+                        {"join=224.0.0.1%eth0", 0, 0},
+                        {"join=239.1.2.3%25eth0", 0, "239.1.2.3%eth0"},
+                        {"join=ff02::1%2", 0, 0},
+                        {"join=ff15::5", 0, 0}},
+    [SONDE_OPT_LOOP] = {{"loop=0", 0, 0}, {"loop=1", 1, 0}, {"loop", 1, "1"}},
+    [SONDE_OPT_BROADCAST] = {{"broadcast=0", 0, 0}, {"broadcast=1", 1, 0}, {"broadcast", 1, "1"}},
 };
+
+/* An address that the option is for. */
+static enum sonde_scheme scheme_of(unsigned option)
+{
+    return sonde_url_options()[option].where & SONDE_NOT_TCP ? SONDE_SCHEME_UDP : SONDE_SCHEME_TCP;
+}
+
+static const char *address_of(unsigned option)
+{
+    return scheme_of(option) == SONDE_SCHEME_UDP ? "udp://:7007" : "tcp://:7007";
+}
 
 /* What every option refuses, and what this one refuses beside it. */
 static const char *const bad_for_all[] = {"",     "=",     "=-1", "=+1", "= 1",  "=1%20", "=%00", "=1%00",
@@ -132,6 +152,10 @@ static const char *const bad[SONDE_N_OPTIONS][12] = {
     [SONDE_OPT_DEVICE] = {"=1234567890123456", "=a/b", "=a:b", "=a%20b", "=.", "=..", "=%c2%9b"},
     [SONDE_OPT_MARK] = {"=4294967296", "=0x100000000", "=0x", "=x", "=1k"},
     [SONDE_OPT_PROXY] = {"=1", "=2", "=v3", "=V1", "=In", "=v1v2", "=out"},
+    [SONDE_OPT_JOIN] = {"=0", "=2", "=127.0.0.1", "=223.255.255.255", "=240.0.0.1", "=::1", "=239.1.2.3%", "=group",
+                        "=239.1.2", "=[ff02::1]"},
+    [SONDE_OPT_LOOP] = {"=2", "=x"},
+    [SONDE_OPT_BROADCAST] = {"=2", "=x"},
 };
 
 static void good_values(void **state)
@@ -140,7 +164,7 @@ static void good_values(void **state)
     for (unsigned option = 0; option < SONDE_N_OPTIONS; option++) {
         assert_non_null(good[option][0].text);
         for (const struct value_row *row = good[option]; row < good[option] + 12 && row->text != NULL; row++) {
-            struct sonde_url url = {.scheme = SONDE_SCHEME_TCP}, whole;
+            struct sonde_url url = {.scheme = scheme_of(option)}, whole;
             char text[256];
             struct sonde_why why;
             if (sockopt_parse(&url, row->text, strlen(row->text), &why) < 0)
@@ -150,7 +174,7 @@ static void good_values(void **state)
             const char *equals = strchr(row->text, '=');
             assert_string_equal(url.option[option].text, row->kept != NULL ? row->kept : equals + 1);
 
-            snprintf(text, sizeof text, "tcp://:7007?%s", row->text);
+            snprintf(text, sizeof text, "%s?%s", address_of(option), row->text);
             whole = parse(text);
             assert_int_equal(whole.n_set, 1u << option);
             assert_memory_equal(&whole.option[option], &url.option[option], sizeof url.option[option]);
@@ -158,9 +182,9 @@ static void good_values(void **state)
     }
 }
 
-static void check_refused(const char *text, const char *detail)
+static void check_refused_at(enum sonde_scheme scheme, const char *text, const char *detail)
 {
-    struct sonde_url url = {.scheme = SONDE_SCHEME_TCP}, before = url;
+    struct sonde_url url = {.scheme = scheme}, before = url;
     struct sonde_why why = {.code = 0};
 
     int error = sockopt_parse(&url, text, strlen(text), &why);
@@ -172,6 +196,11 @@ static void check_refused(const char *text, const char *detail)
         fail_msg("%s: %s", text, why.detail);
     assert_memory_equal(&url, &before, sizeof url);
     assert_int_equal(sockopt_parse(&url, text, strlen(text), NULL), -SONDE_EOPTION);
+}
+
+static void check_refused(const char *text, const char *detail)
+{
+    check_refused_at(SONDE_SCHEME_TCP, text, detail);
 }
 
 /* A flag may stand without a value, and a name may be made of almost anything. */
@@ -193,9 +222,9 @@ static void bad_values(void **state)
             snprintf(text, sizeof text, "%s%s", name, bad_for_all[i]);
             if (takes_it_all_the_same(option, bad_for_all[i]))
                 assert_int_equal(
-                    sockopt_parse(&(struct sonde_url){.scheme = SONDE_SCHEME_TCP}, text, strlen(text), NULL), 0);
+                    sockopt_parse(&(struct sonde_url){.scheme = scheme_of(option)}, text, strlen(text), NULL), 0);
             else
-                check_refused(text, "");
+                check_refused_at(scheme_of(option), text, "");
         }
         /* One sentence that begins with the option's name says what would be right. */
         assert_non_null(bad[option][0]);
@@ -203,7 +232,7 @@ static void bad_values(void **state)
             char takes[64];
             snprintf(text, sizeof text, "%s%s", name, bad[option][i]);
             snprintf(takes, sizeof takes, "%s takes ", name);
-            check_refused(text, takes);
+            check_refused_at(scheme_of(option), text, takes);
         }
     }
 }
@@ -288,9 +317,17 @@ static void where_options_fit(void **state)
         int error = sonde_url_parse(text, &url, &why);
         assert_int_equal(error, (description->where & SONDE_FOR_UNIX) != 0 ? 0 : -SONDE_EOPTION);
         if (error < 0)
-            assert_non_null(strstr(why.detail, "backlog, sndbuf and proxy"));
+            assert_non_null(
+                strstr(why.detail, scheme_of(option) == SONDE_SCHEME_UDP ? "udp://" : "backlog, sndbuf and proxy"));
 
-        snprintf(text, sizeof text, ":1?%s", good[option][0].text);
+        snprintf(text, sizeof text, "udp://:1?%s", good[option][0].text);
+        error = sonde_url_parse(text, &url, &why);
+        assert_int_equal(error, (description->where & SONDE_FOR_UDP) != 0 ? 0 : -SONDE_EOPTION);
+        snprintf(text, sizeof text, "tcp://:1?%s", good[option][0].text);
+        error = sonde_url_parse(text, &url, &why);
+        assert_int_equal(error, (description->where & SONDE_NOT_TCP) == 0 ? 0 : -SONDE_EOPTION);
+
+        snprintf(text, sizeof text, "%s?%s", address_of(option), good[option][0].text);
         url = parse(text);
         for (unsigned where = SONDE_FOR_LISTEN; where <= SONDE_FOR_CONNECT; where <<= 1) {
             if (option == SONDE_OPT_PROXY)

@@ -94,6 +94,9 @@ static void check_same(const struct sonde_url *one, const struct sonde_url *othe
     assert_string_equal(one->host, other->host);
     assert_int_equal(one->port, other->port);
     assert_int_equal(one->path_bytes, other->path_bytes);
+    assert_int_equal(one->layers, other->layers);
+    assert_int_equal(one->vsock_port, other->vsock_port);
+    assert_string_equal(one->target, other->target);
     assert_memory_equal(one->path, other->path, sizeof one->path);
 }
 
@@ -136,6 +139,9 @@ static void tcp_addresses(void **state)
 }
 
 #define LONG_50 "01234567890123456789012345678901234567890123456789"
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define LONG_681 HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN "0"
 #define LONG_107 LONG_50 LONG_50 "0123456"
 
 struct unix_row {
@@ -221,6 +227,68 @@ static void descriptors(void **state)
     }
 }
 
+/* --- what is spoken on top, and the other kinds of socket --------------------------------------------------------- */
+
+struct kind_row {
+    const char *text;
+    enum sonde_scheme scheme;
+    uint32_t layers;
+    const char *host;
+    uint32_t port;
+    const char *target;
+    const char *canonical; /* NULL: the text itself */
+};
+
+static const struct kind_row kind_rows[] = {
+    {"tls://localhost:443", SONDE_SCHEME_TCP, SONDE_LAYER_TLS, "localhost", 443, "", NULL},
+    {"TLS+TCP://localhost", SONDE_SCHEME_TCP, SONDE_LAYER_TLS, "localhost", 7007, "", "tls://localhost:7007"},
+    {"tls://[::1]:1?nodelay=0", SONDE_SCHEME_TCP, SONDE_LAYER_TLS, "::1", 1, "", "tls://[::1]:1"},
+    {"tls+unix:/x", SONDE_SCHEME_UNIX, SONDE_LAYER_TLS, "", 0, "", NULL},
+    {"tls+fd://3", SONDE_SCHEME_FD, SONDE_LAYER_TLS, "3", 0, "", NULL},
+    {"ws://h/", SONDE_SCHEME_TCP, SONDE_LAYER_WS, "h", 80, "/", "ws://h:80/"},
+    {"ws://h", SONDE_SCHEME_TCP, SONDE_LAYER_WS, "h", 80, "", "ws://h:80"},
+    {"wss://h/a?b=c&d#nodelay=0", SONDE_SCHEME_TCP, SONDE_LAYER_TLS | SONDE_LAYER_WS, "h", 443, "/a?b=c&d",
+     "wss://h:443/a?b=c&d"},
+    {"ws://:7007?x=/y", SONDE_SCHEME_TCP, SONDE_LAYER_WS, "", 7007, "/?x=/y", "ws://:7007/?x=/y"},
+    {"ws://", SONDE_SCHEME_TCP, SONDE_LAYER_WS, "", 7007, "", "ws://:7007"},
+    {"ws://*/a", SONDE_SCHEME_TCP, SONDE_LAYER_WS, "*", 7007, "/a", "ws://*:7007/a"},
+    {"ws://[::1]:8080/%20", SONDE_SCHEME_TCP, SONDE_LAYER_WS, "::1", 8080, "/%20", NULL},
+    {"ws+unix:/run/x.sock:/chat?a", SONDE_SCHEME_UNIX, SONDE_LAYER_WS, "", 0, "/chat?a", NULL},
+    {"ws+unix:/run/a%3Ab", SONDE_SCHEME_UNIX, SONDE_LAYER_WS, "", 0, "", NULL},
+    {"wss+unix:@n", SONDE_SCHEME_UNIX, SONDE_LAYER_TLS | SONDE_LAYER_WS, "", 0, "", NULL},
+    {"any://", SONDE_SCHEME_TCP, SONDE_LAYER_ANY, "", 7007, "", "any://:7007"},
+    {"any+unix:/x?backlog=1", SONDE_SCHEME_UNIX, SONDE_LAYER_ANY, "", 0, "", "any+unix:/x"},
+    {"udp://127.0.0.1:53", SONDE_SCHEME_UDP, 0, "127.0.0.1", 53, "", NULL},
+    {"UDP://[::1]", SONDE_SCHEME_UDP, 0, "::1", 7007, "", "udp://[::1]:7007"},
+    {"sctp://localhost:5", SONDE_SCHEME_SCTP, 0, "localhost", 5, "", NULL},
+    {"unixgram:@n", SONDE_SCHEME_UNIXGRAM, 0, "", 0, "", NULL},
+    {"seqpacket:/run/x", SONDE_SCHEME_SEQPACKET, 0, "", 0, "", NULL},
+    {"vsock://2:1024", SONDE_SCHEME_VSOCK, 0, "2", 1024, "", NULL},
+    {"vsock://host:4294967294", SONDE_SCHEME_VSOCK, 0, "2", 4294967294, "", "vsock://2:4294967294"},
+    {"vsock://local", SONDE_SCHEME_VSOCK, 0, "1", 7007, "", "vsock://1:7007"},
+    {"vsock://:0", SONDE_SCHEME_VSOCK, 0, "", UINT32_MAX, "", NULL},
+    {"vsock://*:9", SONDE_SCHEME_VSOCK, 0, "", 9, "", "vsock://:9"},
+    {"wss+vsock://3:9/x", SONDE_SCHEME_VSOCK, SONDE_LAYER_TLS | SONDE_LAYER_WS, "3", 9, "/x", NULL},
+};
+
+static void kinds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kind_rows / sizeof *kind_rows; i++) {
+        const struct kind_row *row = &kind_rows[i];
+        struct sonde_why why;
+        struct sonde_url url;
+        if (sonde_url_parse(row->text, &url, &why) < 0)
+            fail_msg("%s: %s", row->text, why.detail);
+        assert_int_equal(url.scheme, row->scheme);
+        assert_int_equal(url.layers, row->layers);
+        assert_string_equal(url.host, row->host);
+        assert_int_equal(row->scheme == SONDE_SCHEME_VSOCK ? url.vsock_port : url.port, row->port);
+        assert_string_equal(url.target, row->target);
+        check_round_trip(&url, row->canonical != NULL ? row->canonical : row->text);
+    }
+}
+
 /* --- texts that are not ----------------------------------------------------------------------------------------- */
 
 struct bad_row {
@@ -248,9 +316,9 @@ static const struct bad_row bad_rows[] = {
     {"tcp:", SONDE_EURL, "two slashes"},
     {"tcp:7007", SONDE_EURL, "two slashes"},
     {"tcp:/localhost", SONDE_EURL, "two slashes"},
-    {"tpc://localhost", SONDE_EURL, "tcp://, unix: and"},
-    {"ftp://localhost", SONDE_EURL, "tcp://, unix: and"},
-    {"tcp6://localhost", SONDE_EURL, "tcp://, unix: and"},
+    {"tpc://localhost", SONDE_EURL, "the kinds of address are"},
+    {"ftp://localhost", SONDE_EURL, "the kinds of address are"},
+    {"tcp6://localhost", SONDE_EURL, "the kinds of address are"},
 
     {"::1:7007", SONDE_EURL, "[::1]:7007"},
     {"::1", SONDE_EURL, "[::1]:7007"},
@@ -342,16 +410,28 @@ static const struct bad_row bad_rows[] = {
     {"unix:@x" LONG_107, SONDE_EURL, "107"},
 
     {"-", SONDE_ESCHEME, "is coming"},
-    {"udp://localhost:53", SONDE_ESCHEME, "udp:// is coming"},
-    {"UDP://localhost:53", SONDE_ESCHEME, "udp:// is coming"},
-    {"tls://localhost", SONDE_ESCHEME, "tls://"},
-    {"ws://localhost/chat", SONDE_ESCHEME, "ws://"},
-    {"wss://localhost/chat", SONDE_ESCHEME, "wss://"},
     {"http://localhost/", SONDE_ESCHEME, "http://"},
     {"https://localhost/", SONDE_ESCHEME, "https://"},
-    {"seqpacket:/x", SONDE_ESCHEME, "seqpacket:"},
-    {"unixgram:/x", SONDE_ESCHEME, "unixgram:"},
-    {"vsock://2:1024", SONDE_ESCHEME, "vsock://"},
+    {"tls+http://localhost/", SONDE_ESCHEME, "http://"},
+    {"tls+udp://localhost", SONDE_EURL, "on a stream"},
+    {"ws+seqpacket:/x", SONDE_EURL, "on a stream"},
+    {"any+unixgram:/x", SONDE_EURL, "on a stream"},
+    {"tls+tls://localhost", SONDE_EURL, "the kinds of address are"},
+    {"tls+://localhost", SONDE_EURL, "the kinds of address are"},
+    {"+tcp://localhost", SONDE_EURL, "ends with the port"},
+    {"tcp+tls://localhost", SONDE_EURL, "the kinds of address are"},
+    {"udp:localhost", SONDE_EURL, "two slashes"},
+    {"ws:localhost", SONDE_EURL, "two slashes"},
+    {"tls://localhost/x", SONDE_EURL, "ends with the port"},
+    {"ws://user@localhost/", SONDE_EURL, "user name"},
+    {"ws://localhost/\xc3\xa9", SONDE_EURL, "is ASCII"},
+    {"ws://localhost/" LONG_681, SONDE_EURL, "680"},
+    {"ws://localhost?" LONG_681, SONDE_EURL, "680"},
+    {"wss://localhost/#nodelay=2", SONDE_EOPTION, "0 or 1"},
+    {"vsock://2:x", SONDE_EURL, "vsock://2:1024"},
+    {"vsock://name:1", SONDE_EURL, "vsock://2:1024"},
+    {"vsock://2:4294967295", SONDE_EURL, "vsock://2:1024"},
+    {"vsock:2:1", SONDE_EURL, "two slashes"},
     {"fd:", SONDE_EURL, "fd://3"},
     {"fd://", SONDE_EURL, "fd://3"},
     {"fd:///3", SONDE_EURL, "fd://3"},
@@ -359,13 +439,13 @@ static const struct bad_row bad_rows[] = {
     {"fd:-1", SONDE_EURL, "fd://3"},
     {"fd://name", SONDE_EURL, "fd://3"},
     {"fd://3/", SONDE_EURL, "fd://3"},
-    {"fd://3#x", SONDE_EURL, "fd://3"},
+    {"fd://3#x", SONDE_EURL, "no #fragment"},
     {"fd://0x3", SONDE_EURL, "fd://3"},
     {"fd://2147483648", SONDE_EURL, "fd://3"},
     {"fd://3?bind=:5", SONDE_EOPTION, "when the socket was made"},
     {"fd://3?mptcp=1", SONDE_EOPTION, "when the socket was made"},
     {"fd://3?proxy=yes", SONDE_EOPTION, "in, to listen"},
-    {"any:", SONDE_ESCHEME, "any:"},
+    {"any:", SONDE_EURL, "two slashes"},
 
     {"tcp://:1?nodelay=2", SONDE_EOPTION, "0 or 1"},
     {"tcp://:1?&nodelay=1", SONDE_EOPTION, "name=value"},
@@ -708,17 +788,12 @@ static void addresses_as_text(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tcp_addresses),
-        cmocka_unit_test(unix_addresses),
-        cmocka_unit_test(descriptors),
-        cmocka_unit_test(bad_addresses),
-        cmocka_unit_test(long_addresses),
-        cmocka_unit_test(host_and_port_apart),
-        cmocka_unit_test(formats_in_little_room),
-        cmocka_unit_test(formats_anything),
-        cmocka_unit_test(numeric_addresses),
-        cmocka_unit_test(local_addresses),
-        cmocka_unit_test(kernel_addresses),
+        cmocka_unit_test(tcp_addresses),       cmocka_unit_test(unix_addresses),
+        cmocka_unit_test(descriptors),         cmocka_unit_test(kinds),
+        cmocka_unit_test(bad_addresses),       cmocka_unit_test(long_addresses),
+        cmocka_unit_test(host_and_port_apart), cmocka_unit_test(formats_in_little_room),
+        cmocka_unit_test(formats_anything),    cmocka_unit_test(numeric_addresses),
+        cmocka_unit_test(local_addresses),     cmocka_unit_test(kernel_addresses),
         cmocka_unit_test(addresses_as_text),
     };
 

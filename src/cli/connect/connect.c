@@ -77,7 +77,7 @@ static bool check_listening(const struct connect_settings *settings, int *ret_st
     return say_first(rows, sizeof rows / sizeof rows[0], ret_status);
 }
 
-static bool check_frame(const struct connect_settings *settings, int *ret_status)
+static bool check_frame(const struct connect_settings *settings, enum transport transport, int *ret_status)
 {
     bool frames = settings->frame != NULL;
     const struct contradiction rows[] = {
@@ -86,7 +86,7 @@ static bool check_frame(const struct connect_settings *settings, int *ret_status
         {frames && settings->crlf,
          N_("-C is about the ends of lines, which --frame does not send: --frame crlf ends each "
             "message with CR LF.")},
-        {frames && settings->verify_echo,
+        {frames && settings->verify_echo && transport == TRANSPORT_BYTES,
          N_("--verify-echo compares bytes, and --frame makes messages of them: give one of them.")},
     };
 
@@ -113,7 +113,7 @@ static bool check(struct connect_settings *settings, int *ret_status)
         {settings->scan && settings->proxy.n > 0, N_("-z asks the ports themselves, and not through a proxy.")},
     };
     return say_first(rows, sizeof rows / sizeof rows[0], ret_status) && check_listening(settings, ret_status) &&
-           check_sending(settings, ret_status) && check_frame(settings, ret_status);
+           check_sending(settings, ret_status);
 }
 
 /* Found out before anything is connected. The old content stays until a connection stands. */
@@ -165,6 +165,24 @@ static void begin_trace(struct attach *attach, const struct connect_target *targ
     attach_begin(attach, &proxy, &proxy.port, 1);
 }
 
+static uint64_t send_limit_of(const struct connect_job *job)
+{
+    return job->framing != NULL    ? framing_send_limit(job->framing)
+           : job->messages != NULL ? messages_send_limit(job->messages)
+                                   : 0;
+}
+
+static struct sonde_listen_options connect_listen_options(const struct connect_job *job)
+{
+    return (struct sonde_listen_options){
+        .size = sizeof(struct sonde_listen_options),
+        .family = connect_family(job->settings),
+        .send_limit_bytes = send_limit_of(job),
+        .tls = job->target->tls,
+        .web = &job->target->web,
+    };
+}
+
 /* The loop is there. */
 static int run_job(struct connect_job *job)
 {
@@ -180,14 +198,14 @@ static int run_job(struct connect_job *job)
     if (attach != NULL)
         attach_tap(attach, job->taps, job->loop);
     if (settings->listen) {
-        uint64_t send_limit = job->framing != NULL ? framing_send_limit(job->framing) : 0;
-        int error =
-            listening_open(&listening, job->loop, &job->target->url, connect_family(settings), send_limit, &why);
+        const struct sonde_listen_options options = connect_listen_options(job);
+        int error = listening_open(&listening, job->loop, &job->target->url, &options, &why);
         if (error < 0) {
             attach_end(attach);
             return (int)say_why(job->target->given, &why);
         }
         job->listening = &listening;
+        connect_tls_say_listening(job->target, &listening.urls[0]);
     }
     if (attach != NULL)
         begin_trace(attach, job->target, job->listening);
@@ -252,38 +270,66 @@ static bool make_expect(const char *pattern, struct expect *expect, int *ret_sta
     return misuse(ret_status);
 }
 
+/* What turns standard input into messages, and messages into what is printed. */
+static bool make_messages(struct connect_job *job, struct framing *framing, struct messages *messages, int *ret_status)
+{
+    const struct connect_settings *settings = job->settings;
+
+    if (job->target->transport != TRANSPORT_BYTES) {
+        const struct message_settings made = connect_message_settings(settings, job->target);
+        job->messages = messages;
+        return (messages_open(messages, &made) && messages_wrap_send(messages, job->send)) || misuse(ret_status);
+    }
+    if (settings->frame == NULL)
+        return true;
+    job->framing = framing;
+    return (framing_open(framing, settings->frame, settings->frame_max) && framing_wrap_send(framing, job->send)) ||
+           misuse(ret_status);
+}
+
+static bool make_verify(struct connect_job *job, struct verify *verify, struct echo_window *echo, int *ret_status)
+{
+    if (!job->settings->verify_echo)
+        return true;
+    if (job->messages != NULL) {
+        job->echo = echo;
+        return true;
+    }
+    job->verify = verify;
+    if (verify_open(verify))
+        return true;
+    say(_("memory is short."));
+    *ret_status = EXIT_NETWORK;
+    return false;
+}
+
 static int run_prepared(const struct connect_settings *settings, const struct connect_target *target)
 {
     struct send send = {.n_pieces = 0};
     /* A search that was given up reads it until the process is no more. */
     static struct expect expect;
     struct verify verify = {.ring = NULL};
+    struct echo_window echo = {.n = 0};
     struct framing framing = {.max_bytes = 0};
+    struct messages messages = {.room = NULL};
     struct connect_job job = {.settings = settings, .target = target, .send = &send, .file_fd = -1};
     int status = EXIT_NETWORK;
     bool ready = make_send(settings, &send, &status);
 
-    if (ready && settings->frame != NULL) {
-        ready = framing_open(&framing, settings->frame, settings->frame_max) && framing_wrap_send(&framing, &send);
-        status = EXIT_MISUSE;
-        job.framing = &framing;
-    }
+    ready = ready && make_messages(&job, &framing, &messages, &status);
     if (ready && settings->expect != NULL) {
         ready = make_expect(settings->expect, &expect, &status);
         job.expect = &expect;
     }
-    if (ready && settings->verify_echo) {
-        ready = verify_open(&verify);
-        job.verify = &verify;
-        if (!ready)
-            say(_("memory is short."));
-    }
+    ready = ready && make_verify(&job, &verify, &echo, &status);
     if (ready && open_file(settings->output, &job.file_fd, &status))
         status = run_on_loop(&job);
     send_free(&send);
     expect_free(&expect);
     verify_free(&verify);
-    framing_free(&framing);
+    echo_restart(&echo, false);
+    framing_close(&framing);
+    messages_free(&messages);
     return status;
 }
 
@@ -320,9 +366,13 @@ static int run(const struct verb *verb, int argc, char **argv)
     if (parsed != 0 || !tied)
         return parsed != 0 ? parsed - 1 : status;
 
-    if (!check(&settings, &status) || !connect_target_make(&settings, n_operands, argv + 1, &target, &status))
+    if (!check(&settings, &status))
         return status;
-    return run_prepared(&settings, &target);
+    if (connect_target_make(&settings, n_operands, argv + 1, &target, &status) &&
+        check_frame(&settings, target.transport, &status))
+        status = run_prepared(&settings, &target);
+    connect_target_free(&target);
+    return status;
 }
 
 const struct verb connect_verb = {
@@ -336,6 +386,9 @@ const struct verb connect_verb = {
            "(half-close), and the peer's answer is waited for: see --eof. When the peer ends its side, what "
            "standard input still offers without waiting is sent, and the command exits: see --peer-eof. What --send "
            "says takes the place of standard input in all of this.\n"
+           "\n"
+           "On ws:// and wss:// a line is a message of text, and each one received is a line; on udp://, unixgram: and "
+           "seqpacket: what one read brings is a message. See --binary, --base64 and --frame.\n"
            "\n"
            "Exit status 0 means that the peer ended its data in order, and that its kernel has acknowledged every "
            "byte that was sent; with -q, --eof close, --eof after: and --once, that the command ended as it was "

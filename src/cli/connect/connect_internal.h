@@ -7,14 +7,18 @@
 #include "cli/connect/edit.h"
 #include "cli/connect/expect.h"
 #include "cli/connect/frame.h"
+#include "cli/connect/headers.h"
 #include "cli/connect/input.h"
 #include "cli/connect/listen.h"
+#include "cli/connect/messages.h"
 #include "cli/connect/parts.h"
 #include "cli/connect/send.h"
 #include "cli/connect/talk.h"
+#include "cli/connect/transport.h"
 #include "cli/connect/verify.h"
 #include "cli/connect/view.h"
 #include "cli/option.h"
+#include "cli/tls_options.h"
 
 #include <sonde/sonde.h>
 
@@ -44,6 +48,13 @@ struct connect_settings {
     struct option_list proxy; /* one at most, or it is misuse; its password is gone once it has been parsed */
     const char *source_address, *source_port, *bind;
     const char *output, *trace_json;
+    bool udp; /* -u */
+    struct tls_settings tls;
+    /* Messages and WebSocket. */
+    bool binary, base64, commands, no_deflate, print_ping;
+    long long ping_ns, message_max; /* 0: not given */
+    const char *origin, *subprotocol;
+    struct option_list header; /* @FILE, or "Name: value", of which the values are gone once they have been taken */
 };
 
 extern const struct option_row connect_options[];
@@ -57,12 +68,20 @@ struct connect_target {
     const char *given;        /* the address as the user gave it; a host and a port apart: as a URL */
     char name[SONDE_URL_MAX]; /* the same, fit for a terminal */
     struct port_range ports;  /* -z; {0, 0}: the one of the URL */
+    enum transport transport;
+    struct headers headers;
+    struct sonde_ws_client ws; /* for ws:// and wss://; with -l: */
+    struct sonde_web_server web;
+    const char *origins[2];
+    struct sonde_tls *tls; /* NULL: the address speaks none */
 };
 
 /* Make the target of the operands; it must stay where it is, and so must they. False: the user has been told why, and
  * *ret_status is the exit status. */
 bool connect_target_make(const struct connect_settings *settings, int n_operands, char **operands,
                          struct connect_target *ret_target, int *ret_status);
+
+void connect_target_free(struct connect_target *target);
 
 /* The options that each connection of this run is made with; they point into the target. */
 struct sonde_connect_options connect_options_of(const struct connect_settings *settings,
@@ -78,6 +97,21 @@ bool connect_proxy_make(const struct connect_settings *settings, struct connect_
  * for the proxy's sake, and nothing was said. */
 bool connect_proxy_say(const struct connect_target *target, const struct talk *talk);
 
+/* Do the options about messages go with the address? The same answer as above. */
+bool connect_messages_check(const struct connect_settings *settings, const struct connect_target *target,
+                            int *ret_status);
+
+/* What they ask for, where the transport has messages. */
+struct message_settings connect_message_settings(const struct connect_settings *settings,
+                                                 const struct connect_target *target);
+
+/* The WebSocket's part of the target. The same answer as above. */
+bool connect_websocket_make(const struct connect_settings *settings, struct connect_target *target, int *ret_status);
+
+/* The same for its TLS; and with -l, how to trust the certificate that was made for it. */
+bool connect_tls_make(const struct connect_settings *settings, struct connect_target *target, int *ret_status);
+void connect_tls_say_listening(const struct connect_target *target, const struct sonde_url *url);
+
 /* What a run needs besides; made before anything is connected. */
 struct connect_job {
     struct sonde_loop *loop;
@@ -89,6 +123,8 @@ struct connect_job {
     struct expect *expect;       /* NULL: nothing is expected */
     struct verify *verify;       /* NULL: not asked for */
     struct framing *framing;     /* NULL: bytes are sent and received, not messages */
+    struct messages *messages;   /* NULL: the transport has none */
+    struct echo_window *echo;    /* --verify-echo of those; NULL: not asked for */
     int file_fd;                 /* of --output, or -1; taken over */
 };
 

@@ -47,7 +47,7 @@ bool framing_open(struct framing *framing, const char *codec, long long max_byte
     return error == 0;
 }
 
-void framing_free(struct framing *framing)
+void framing_close(struct framing *framing)
 {
     sonde_frame_decoder_free(framing->received);
     sonde_frame_decoder_free(framing->sent);
@@ -69,6 +69,8 @@ uint64_t framing_send_limit(const struct framing *framing)
 /* Why a message cannot be sent, as part of a sentence. */
 static const char *why_not(const struct framing *framing, int error, size_t n_bytes)
 {
+    if (n_bytes > framing->max_bytes && framing->is_transport)
+        return _("it is longer than one can be here");
     if (n_bytes > framing->max_bytes)
         return _("it is longer than --frame-max allows");
     if (error == -ENOMEM)
@@ -134,9 +136,8 @@ static bool wrap_piece(const struct framing *framing, struct send_piece *piece, 
     int error = 0;
 
     if (bytes == NULL && piece->is_stream) {
-        say(_("--send %u: with --frame it is one message, and of a pipe or a terminal it cannot be known beforehand "
-              "what "
-              "that is. Without --send, each line of standard input is one."),
+        say(_("--send %u: here it is one message, and of a pipe or a terminal it cannot be known beforehand what that "
+              "is. Without --send, each line of standard input is one."),
             number);
         return false;
     }

@@ -18,6 +18,7 @@ struct framing {
     struct sonde_frame frame;
     char name[SONDE_FRAME_TEXT];
     uint64_t max_bytes;
+    bool is_transport; /* only for --send, on a transport that has messages of its own */
     struct talk *talk;
     struct sonde_frame_decoder *received, *sent; /* of this connection */
     struct sonde_frame_decoder *lines;           /* standard input */
@@ -30,7 +31,7 @@ struct framing {
 /* What is wrong has been said, where these return false. max_bytes: 0 is the default. */
 bool framing_open(struct framing *framing, const char *codec, long long max_bytes);
 bool framing_wrap_send(const struct framing *framing, struct send *send);
-void framing_free(struct framing *framing);
+void framing_close(struct framing *framing);
 
 /* The send queue that a stream needs, so that one message is never too long for it. */
 uint64_t framing_send_limit(const struct framing *framing);

@@ -93,7 +93,8 @@ bool input_is_delayed(const struct input *input)
 static void read_once(struct input *input)
 {
     input->wait = (struct input_wait){.fd = -1, .due_ns = 0};
-    ssize_t n_bytes = input->source->read(input->source_user, input->draining, input->text, INPUT_CHUNK, &input->wait);
+    size_t most = input->options.most_bytes, room = most > 0 && most < INPUT_CHUNK ? most : INPUT_CHUNK;
+    ssize_t n_bytes = input->source->read(input->source_user, input->draining, input->text, room, &input->wait);
 
     if (n_bytes > 0) {
         input->begin = 0;

@@ -63,6 +63,7 @@ struct input_options {
     bool crlf;
     bool each_line;
     int64_t line_delay_ns; /* between lines; 0: none */
+    size_t most_bytes;     /* of one read; 0, or more than it: INPUT_CHUNK */
 };
 
 struct input {

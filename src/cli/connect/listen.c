@@ -2,6 +2,9 @@
 #include "cli/connect/listen.h"
 
 #include "cli/say.h"
+#include "term/escape.h"
+
+#include <string.h>
 
 static void on_accepted(struct sonde_listener *listener, struct sonde_stream *stream, void *owner)
 {
@@ -18,32 +21,45 @@ static void on_trouble(struct sonde_listener *listener, int error, void *owner)
         say(_("no connection can be accepted: %s. It is tried again."), sonde_strerror(error));
 }
 
-static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner)
+static void on_refused(struct sonde_listener *listener, const struct sonde_address *peer, const struct sonde_why *why,
+                       void *owner)
 {
-    char shown[SONDE_ADDRESS_TEXT];
+    char shown[SONDE_ADDRESS_TEXT], detail[256];
 
     (void)listener, (void)owner;
     sonde_address_format(peer, shown, sizeof shown);
-    say(_("%s was refused: %s."), shown, sonde_strerror(error));
+    escape_short(why->detail, strlen(why->detail), detail, sizeof detail);
+    if (detail[0] != '\0')
+        say(_("%s was refused: %s (%s)."), shown, sonde_strerror(why->code), detail);
+    else
+        say(_("%s was refused: %s."), shown, sonde_strerror(why->code));
+}
+
+static void on_lost(struct sonde_listener *listener, uint64_t n_dropped, uint64_t n_peerless, void *owner)
+{
+    unsigned long long n = n_dropped;
+
+    (void)listener, (void)owner, (void)n_peerless; /* others that have no place here are no news */
+    if (n > 0)
+        say(ngettext("%llu datagram was dropped by this machine's kernel, for want of room.",
+                     "%llu datagrams were dropped by this machine's kernel, for want of room.", n),
+            n);
 }
 
 static const struct sonde_listener_handler handler = {
     .accepted = on_accepted,
     .trouble = on_trouble,
     .refused = on_refused,
+    .lost = on_lost,
 };
 
-int listening_open(struct listening *listening, struct sonde_loop *loop, const struct sonde_url *url, int family,
-                   uint64_t send_limit_bytes, struct sonde_why *ret_why)
+int listening_open(struct listening *listening, struct sonde_loop *loop, const struct sonde_url *url,
+                   const struct sonde_listen_options *options, struct sonde_why *ret_why)
 {
-    const struct sonde_listen_options options = {
-        .size = sizeof options,
-        .flags = SONDE_LISTEN_PAUSED | SONDE_LISTEN_ONE_BY_ONE,
-        .family = family,
-        .send_limit_bytes = send_limit_bytes,
-    };
+    struct sonde_listen_options all = *options;
 
-    int error = sonde_listen(loop, url, &options, &handler, listening, &listening->listener, ret_why);
+    all.flags = SONDE_LISTEN_PAUSED | SONDE_LISTEN_ONE_BY_ONE;
+    int error = sonde_listen(loop, url, &all, &handler, listening, &listening->listener, ret_why);
     if (error < 0)
         return error;
     listening->n_urls = sonde_listener_count(listening->listener);

@@ -17,9 +17,10 @@ struct listening {
     void *user;
 };
 
-/* Listen, but let nobody in before listening_next. Errors: those of sonde_listen. */
-int listening_open(struct listening *listening, struct sonde_loop *loop, const struct sonde_url *url, int family,
-                   uint64_t send_limit_bytes, struct sonde_why *ret_why);
+/* Listen, but let nobody in before listening_next; of the options the flags are chosen here. Errors: those of
+ * sonde_listen. */
+int listening_open(struct listening *listening, struct sonde_loop *loop, const struct sonde_url *url,
+                   const struct sonde_listen_options *options, struct sonde_why *ret_why);
 
 /* Let the next one in: came follows, from the loop. */
 void listening_next(struct listening *listening);

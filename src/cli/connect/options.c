@@ -30,19 +30,25 @@ const struct option_row connect_options[] = {
      N_("Connect through a proxy: socks5://HOST:PORT (names are looked up here), socks5h://HOST:PORT (they are looked up "
         "there), http://HOST:PORT. User and password stand before the host, USER:PASSWORD@, or better, as ps does not "
         "show it, in the environment: SONDE_PROXY_USER=USER:PASSWORD.")},
+    {'u', "udp", NULL, OPTION_FLAG, MEMBER(udp), N_("UDP: sonde connect -u HOST PORT is sonde connect udp://HOST:PORT."),
+     .brief = true},
     {'w', NULL, "SECS", OPTION_DURATION, MEMBER(wait_ns),
      N_("Give up when connecting takes so long, or when nothing has come or gone for so long."), .brief = true},
     {0, "retry", "[N]", OPTION_COUNT, MEMBER(n_retries),
      N_("When connecting fails because the peer refuses, cannot be reached or does not answer, try again, N times or "
         "for ever."), .without = LLONG_MAX},
     {'z', NULL, NULL, OPTION_FLAG, MEMBER(scan),
-     N_("Only connect: exit with 0 when all the ports that were asked for accept. With -v each one is a line."),
+     N_("Only connect: exit with 0 when all the ports that were asked for accept. With -v each one is a line. On udp:// "
+        "an empty datagram asks, and no answer (in the time of -w, or 2 s) is not open."),
      .brief = true},
     {0, "eof", "wait|close|after:SECS|ignore", OPTION_TEXT, MEMBER(eof),
      N_("At the end of standard input: end this side and wait for the peer's end (the default); or close once "
         "everything is acknowledged; or end this side, wait so long at most, and close; or do nothing and wait for the "
-        "peer's end."), .brief = true},
-    {'N', NULL, NULL, OPTION_FLAG, MEMBER(half_close), N_("The same as --eof wait.")},
+        "peer's end. By default a WebSocket is closed when a ping has been answered and nothing has come for 500 ms, and "
+        "datagrams are over when nothing has come for 1 s."), .brief = true},
+    {'N', NULL, NULL, OPTION_FLAG, MEMBER(half_close),
+     N_("The same as --eof wait; on a WebSocket, which has one end for both sides: close at once, and take what comes "
+        "until the peer has closed.")},
     {'q', NULL, "SECS", OPTION_TEXT, MEMBER(eof),
      N_("At the end of standard input end this side, and quit so long after it; -1 waits. Of -N, -q and --eof the last "
         "one counts.")},
@@ -71,19 +77,46 @@ const struct option_row connect_options[] = {
     {0, "verify-echo", NULL, OPTION_FLAG, MEMBER(verify_echo),
      N_("What comes back must be what was sent, in order: exit with 1 at the first difference, and say where it is. What "
         "is received is not printed, unless --output, --hex or --json say so.")},
-    {0, "once", NULL, OPTION_FLAG, MEMBER(once), N_("Exit after the first bytes that are received were printed.")},
+    {0, "once", NULL, OPTION_FLAG, MEMBER(once), N_("Exit after the first bytes, or the first message, that are received were printed.")},
     {0, "frame", "CODEC", OPTION_TEXT, MEMBER(frame),
      N_("Send and receive messages: each line of standard input is one, each --send is one, each one received is printed "
         "as a line. They are framed as none, line, crlf, nul, fixed:N, u8, u16be, u16le, u32be, u32le, varint, "
-        "netstring, slip, cobs, delim:HEX or len:OFFSET,WIDTH,ORDER,ADJUST.")},
+        "netstring, slip, cobs, delim:HEX or len:OFFSET,WIDTH,ORDER,ADJUST. Where the transport has messages (ws://, wss://, "
+        "udp://, unixgram:, seqpacket:), standard input and output are framed so, and what is sent is not.")},
     {0, "frame-max", "SIZE", OPTION_SIZE, MEMBER(frame_max),
      N_("With --frame: the longest message (default 1M), to be sent or received."), .minimum = 1, .maximum = 1 << 30},
+    {0, "binary", NULL, OPTION_FLAG, MEMBER(binary),
+     N_("WebSocket: send binary messages. What one read of standard input brings is one (or see --frame), and what is "
+        "received is written as it is."), .brief = true},
+    {0, "base64", NULL, OPTION_FLAG, MEMBER(base64),
+     N_("Messages: each line of standard input is base64 of a binary one, and each binary one received becomes such a "
+        "line.")},
+    {0, "header", "HEADER", OPTION_LIST, MEMBER(header),
+     N_("WebSocket: send this header, \"Name: value\", with the request; @FILE: those in FILE, one a line, which ps does "
+        "not show. May be given again.")},
+    {0, "origin", "URL", OPTION_TEXT, MEMBER(origin),
+     N_("WebSocket: send this Origin; with -l: let pages of this origin in.")},
+    {0, "subprotocol", "NAME[,NAME]", OPTION_TEXT, MEMBER(subprotocol),
+     N_("WebSocket: offer these subprotocols; one has to be agreed on.")},
+    {0, "no-deflate", NULL, OPTION_FLAG, MEMBER(no_deflate), N_("WebSocket: no compression (permessage-deflate).")},
+    {0, "ping", "SECS", OPTION_DURATION, MEMBER(ping_ns),
+     N_("WebSocket: ping so often, and give up when one has not been answered by the next."), .minimum = 1000000},
+    {0, "print-ping", NULL, OPTION_FLAG, MEMBER(print_ping),
+     N_("WebSocket: say on standard error how long each pong took, and when the peer pings. -v does, too.")},
+    {0, "message-max", "SIZE", OPTION_SIZE, MEMBER(message_max),
+     N_("WebSocket: the longest message (default 16M), to be sent or received."), .minimum = 1, .maximum = 1 << 30},
+    {0, "commands", NULL, OPTION_FLAG, MEMBER(commands),
+     N_("WebSocket: lines that begin with a slash are commands: /ping [TEXT], /close [CODE [REASON]], /binary HEX, /help; "
+        "//... is a message that begins with a slash. On a terminal they are in any case.")},
+    TLS_OWN_ROWS(struct connect_settings),
+    TLS_CONNECT_ROWS(struct connect_settings),
     {0, "output", "FILE", OPTION_TEXT, MEMBER(output),
      N_("Write what is received to FILE, as it comes, rather than to standard output.")},
     {0, "hex", NULL, OPTION_FLAG, MEMBER(hex),
      N_("Print both directions as a hex dump: > was sent, < was received."), .brief = true},
     {0, "json", NULL, OPTION_FLAG, MEMBER(json),
-     N_("Print JSON Lines: opened, data (with its direction, in or out), closed; listening, matched."), .brief = true},
+     N_("Print JSON Lines: opened, data or message (with its direction, in or out), closed; listening, matched, ping, pong, "
+        "close, icmp, lost."), .brief = true},
     {'v', NULL, NULL, OPTION_FLAG, MEMBER(verbose),
      N_("Say on standard error when the connection stands and how it ended, and each address that was tried in vain."),
      .brief = true},
@@ -103,13 +136,12 @@ const struct option_row connect_options[] = {
     {0, "engine", NULL, OPTION_CHOICE, MEMBER(engine),
      N_("How to wait: io_uring, epoll, or the better one that works here (the default)."), engine_choices},
 
-    {'u', "udp", NULL, OPTION_REFUSED, 0, N_("UDP is coming; for now connect speaks tcp:// and unix:.")},
     {'U', "unixsock", NULL, OPTION_REFUSED, 0, N_("say it in the address: sonde connect unix:/run/x.sock")},
     {'e', "exec", NULL, OPTION_REFUSED, 0,
      N_("to run a program for each client is a service: sonde serve exec -- PROGRAM ARGUMENT...")},
     {'c', "sh-exec", NULL, OPTION_REFUSED, 0,
-     N_("to run a command for each client is a service (sonde serve exec --sh 'COMMAND'); TLS is coming as tls://")},
-    {0, "ssl", NULL, OPTION_REFUSED, 0, N_("TLS is coming as tls://HOST:PORT; for now connect speaks tcp:// and unix:.")},
+     N_("to run a command for each client is a service (sonde serve exec --sh 'COMMAND'); TLS is in the address: tls://HOST:PORT")},
+    {0, "ssl", NULL, OPTION_REFUSED, 0, N_("TLS is in the address: sonde connect tls://HOST:PORT")},
     {'x', NULL, NULL, OPTION_REFUSED, 0,
      N_("-x is a proxy in one tool and a hex dump in another: --proxy http://HOST:PORT, and --hex.")},
     {'X', NULL, NULL, OPTION_REFUSED, 0,
@@ -119,7 +151,7 @@ const struct option_row connect_options[] = {
         "SONDE_PROXY_USER=USER:PASSWORD")},
     {'t', "telnet", NULL, OPTION_REFUSED, 0,
      N_("telnet negotiation is not built: bytes go as they are, and --hex shows them.")},
-    {'b', NULL, NULL, OPTION_REFUSED, 0, N_("broadcast belongs to UDP, which is coming.")},
+    {'b', NULL, NULL, OPTION_REFUSED, 0, N_("broadcast is not built; multicast is in the address: udp://239.1.2.3:5000")},
     {'d', NULL, NULL, OPTION_REFUSED, 0,
      N_("to read nothing from standard input: sonde connect --eof ignore ADDRESS </dev/null")},
     {'D', NULL, NULL, OPTION_REFUSED, 0, N_("SO_DEBUG does nothing on Linux; --calls shows what happens.")},
@@ -135,7 +167,7 @@ const struct option_row connect_options[] = {
      N_("a routing table is chosen with a mark: sonde connect 'tcp://HOST:PORT?mark=1'; the version: sonde --version")},
     {'F', NULL, NULL, OPTION_REFUSED, 0, N_("passing the descriptor on is not built.")},
     {'W', NULL, NULL, OPTION_REFUSED, 0, N_("to end after the first bytes that come: --once")},
-    {'Z', NULL, NULL, OPTION_REFUSED, 0, N_("TLS is coming as tls://HOST:PORT; for now connect speaks tcp:// and unix:.")},
+    {'Z', NULL, NULL, OPTION_REFUSED, 0, N_("TLS is in the address: sonde connect tls://HOST:PORT")},
     {'o', NULL, NULL, OPTION_REFUSED, 0, N_("to write what is received to a file: --output FILE")},
     {0, "no-shutdown", NULL, OPTION_REFUSED, 0, N_("to leave this side open at the end of standard input: --eof ignore")},
     {0, "send-only", NULL, OPTION_REFUSED, 0,
@@ -151,6 +183,9 @@ const struct example connect_examples[] = {
     {"sonde connect -v -z 127.0.0.1 20-30", N_("Which of these ports answer?")},
     {"sonde connect --retry --once :7007 </dev/null", N_("Wait for a server to come up, print its greeting.")},
     {"sonde connect --send 'PING\\r\\n' --expect '^.PONG' --within 2s :6379", N_("Is a server in good health?")},
+    {"sonde connect wss://echo.example/chat", N_("Talk to a WebSocket: a line is a message; /ping and /close too.")},
+    {"echo hello | sonde connect udp://127.0.0.1:7007", N_("Send a datagram, print the answers.")},
+    {"sonde connect -v tls://example.org:443", N_("Shake hands, and see what was agreed on and with whom.")},
     {"sonde connect -l 5188 >file", N_("Take what one client sends.")},
     {"sonde connect --calls unix:/run/x.sock", N_("See every call on the socket, with its result.")},
     {NULL, NULL},

@@ -129,7 +129,7 @@ bool half_close_is_last(int argc, char *const *argv, const char *eof)
         const char *end = argv[i] + strlen(argv[i]);
         if ((uintptr_t)eof >= (uintptr_t)argv[i] && (uintptr_t)eof <= (uintptr_t)end)
             is_last = false;
-        else if (argv[i][0] == '-' && argv[i][1] != '-' && argv[i][1 + strspn(argv[i] + 1, "46Cklnvz")] == 'N')
+        else if (argv[i][0] == '-' && argv[i][1] != '-' && argv[i][1 + strspn(argv[i] + 1, "46Cklnuvz")] == 'N')
             is_last = true;
     }
     return is_last;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/connect/report.h"
 
+#include "cli/connect/report_messages.h"
+#include "cli/connect/tls.h"
 #include "cli/say.h"
 #include "cli/typing.h"
 #include "term/escape.h"
@@ -10,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_SIZE (2 * END_ADDRESS_TEXT + 256)
+#define LINE_SIZE (2 * END_ADDRESS_TEXT + 256 + REPORT_MESSAGES_TEXT)
 
 static void print_line(const char *line, int length)
 {
@@ -45,15 +47,18 @@ void report_connected(const struct connection_end *end, bool accepted)
 
 void report_closed(const struct connection_end *end, bool accepted)
 {
-    char local[END_ADDRESS_TEXT], peer[END_ADDRESS_TEXT], unsent[32] = "", line[LINE_SIZE];
+    char local[END_ADDRESS_TEXT], peer[END_ADDRESS_TEXT], unsent[32] = "", messages[REPORT_MESSAGES_TEXT],
+                                                          line[LINE_SIZE];
 
     end_format_local(end, local, sizeof local);
     end_format_peer(end, peer, sizeof peer);
     if (end->n_unsent > 0)
         snprintf(unsent, sizeof unsent, ", %llu unsent", (unsigned long long)end->n_unsent);
-    print_line(line, snprintf(line, sizeof line, "closed %s %s %s %s, %llu bytes in, %llu out%s, %.6f s\n", local,
-                              arrow(accepted), peer, end_reason_text(end), (unsigned long long)end->n_received,
-                              (unsigned long long)end->n_sent, unsent, (double)end->duration_ns / NS_PER_SECOND));
+    report_format_messages(end, messages, sizeof messages);
+    print_line(line,
+               snprintf(line, sizeof line, "closed %s %s %s %s, %llu bytes in, %llu out%s%s, %.6f s\n", local,
+                        arrow(accepted), peer, end_reason_text(end), (unsigned long long)end->n_received,
+                        (unsigned long long)end->n_sent, unsent, messages, (double)end->duration_ns / NS_PER_SECOND));
 }
 
 static void say_reset(const char *name, const struct connection_end *end)
@@ -169,6 +174,8 @@ static int report_verdict(const char *name, const struct talk *talk, bool verbos
         say_no_match(name, talk);
         return EXIT_NETWORK;
     }
+    if (rules->messages != NULL)
+        return report_messages(name, talk, verbose);
     return rules->verify != NULL ? report_verify(name, rules->verify, verbose) : EXIT_DONE;
 }
 
@@ -181,6 +188,9 @@ int report_end(const char *given, const char *name, const char *file, const stru
 
     if (end->n_partial > 0)
         say_partial(name, talk);
+    if (!end->opened && end->error < 0 &&
+        (report_handshake(given, &talk->why) || connect_tls_say(given, &talk->why, talk->fingerprint)))
+        return EXIT_NETWORK;
     if (!end->opened && end->error < 0)
         return attempts_say(&talk->attempts, given, &talk->why) ? EXIT_NETWORK : (int)say_why(given, &talk->why);
     switch (end->reason) {
@@ -197,6 +207,8 @@ int report_end(const char *given, const char *name, const char *file, const stru
         say_bad_message(name, talk);
         break;
     case END_DIFFERS:
+        if (talk->rules->echo != NULL)
+            return report_messages(name, talk, verbose);
         say_difference(name, talk->rules->verify);
         break;
     case END_IDLE:
@@ -208,6 +220,8 @@ int report_end(const char *given, const char *name, const char *file, const stru
         say_reset(name, end);
         break;
     case END_TIMEOUT:
+        if (report_broken(name, talk))
+            break;
         say(_("%s timed out: it no longer acknowledges what is sent, after %llu bytes received, %llu sent. "
               "The network to it may be down."),
             name, n_received, n_sent);
@@ -218,7 +232,11 @@ int report_end(const char *given, const char *name, const char *file, const stru
             say_output(is_file ? file : NULL, output_error);
         break;
     case END_OTHER:
+    case END_NO_CLOSE:
+    case END_NO_SUBPROTOCOL:
     case N_END_REASONS:
+        if (report_broken(name, talk))
+            break;
         say(_("the connection to %s broke: %s, after %llu bytes received, %llu sent."), name,
             sonde_strerror(end->error), n_received, n_sent);
         break;

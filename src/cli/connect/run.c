@@ -5,6 +5,8 @@
  */
 #include "cli/connect/connect_internal.h"
 #include "cli/connect/report.h"
+#include "cli/connect/report_messages.h"
+#include "cli/connect/tls.h"
 #include "cli/say.h"
 #include "cli/taps.h"
 #include "term/escape.h"
@@ -39,7 +41,8 @@ struct run {
 
 static void stop(struct run *run, int status)
 {
-    if (run->rules.framing != NULL && run->rules.framing->n_refused > 0)
+    if ((run->rules.framing != NULL && run->rules.framing->n_refused > 0) ||
+        (run->rules.messages != NULL && run->rules.messages->n_refused > 0))
         run->input_status = EXIT_NETWORK;
     run->status = run->interrupted ? EXIT_INTERRUPTED : status != EXIT_DONE ? status : run->input_status;
     run->over = true;
@@ -131,7 +134,9 @@ static void attempt(struct run *run)
 {
     if (run->n_failed == 0)
         run->began_ns = sonde_loop_now_ns(run->loop);
-    run->job->taps->hides_sent = run->target->has_proxy && run->target->proxy.user[0] != '\0';
+    /* A password may be among the headers, too. */
+    run->job->taps->hides_sent =
+        (run->target->has_proxy && run->target->proxy.user[0] != '\0') || run->target->headers.n > 0;
     if (talk_start(&run->talk, &run->target->url, &run->options) < 0)
         after_talk(run);
 }
@@ -172,6 +177,10 @@ static void on_opened(struct talk *talk)
         view_empty_file(&run->view);
     if (run->settings->verbose || (isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
         report_connected(&talk->end, run->settings->listen);
+    if (run->settings->verbose) {
+        connect_tls_report(talk->stream);
+        report_agreed(talk);
+    }
 }
 
 static void on_done(struct talk *talk)
@@ -219,6 +228,8 @@ static void end_input(struct run *run)
         run->talk.input_ended = true; /* the last line wishes for no more of them */
         framing_lines_end(run->rules.framing);
     }
+    if (run->rules.messages != NULL)
+        messages_input_end(run->rules.messages);
     talk_input_end(&run->talk);
 }
 
@@ -226,7 +237,9 @@ static void on_bytes(const void *data, size_t n_bytes, void *user)
 {
     struct run *run = user;
 
-    if (takes_lines(run))
+    if (run->rules.messages != NULL)
+        messages_input(run->rules.messages, data, n_bytes);
+    else if (takes_lines(run))
         framing_lines(run->rules.framing, data, n_bytes);
     else
         talk_bytes(&run->talk, data, n_bytes);
@@ -280,6 +293,14 @@ static bool edits(struct run *run)
            edit_open(&run->edit, run->loop, &run->input, &run->view.out);
 }
 
+/* Where a read is a message, it is no longer than one may be. */
+static size_t input_max_of(const struct messages *messages)
+{
+    uint64_t most = messages->settings.max_bytes;
+
+    return messages->is_cut || most >= INPUT_CHUNK ? 0 : (size_t)most;
+}
+
 static int open_input(struct run *run)
 {
     struct send *send = run->job->send;
@@ -288,6 +309,7 @@ static int open_input(struct run *run)
         .crlf = run->settings->crlf && !sends, /* what is text among them is converted already */
         .each_line = run->settings->each_line >= 0,
         .line_delay_ns = run->settings->delay_ns,
+        .most_bytes = run->rules.messages != NULL ? input_max_of(run->rules.messages) : 0,
     };
 
     send->loop = run->loop;
@@ -310,9 +332,16 @@ static int open_parts(struct run *run)
     run->rules.within_ns = settings->within_ns;
     run->rules.verify = run->job->verify;
     run->rules.framing = run->job->framing;
+    run->rules.messages = run->job->messages;
+    run->rules.echo = run->job->echo;
+    run->rules.half_close = settings->half_close && settings->eof == NULL;
+    run->rules.wants_subprotocol = settings->subprotocol != NULL && !settings->listen;
+    run->rules.tells_pings = settings->print_ping || settings->verbose;
     run->options = connect_options_of(settings, run->target);
     if (run->rules.framing != NULL)
         run->options.send_limit_bytes = framing_send_limit(run->rules.framing);
+    if (run->rules.messages != NULL)
+        run->options.send_limit_bytes = messages_send_limit(run->rules.messages);
 
     sonde_timer_init(&run->again, run->loop, on_again, run);
     int error =
@@ -327,10 +356,11 @@ static int open_parts(struct run *run)
     run->talk.opened = on_opened;
     run->talk.done = on_done;
     run->talk.user = run;
-    /* A UNIX socket's clients have no local address, and what is behind a proxy may be known by its name alone. */
+    /* A UNIX socket's clients have no local address, and what is behind a proxy may be known by its name alone, as is
+     * what gets UNIX datagrams. */
     if (settings->listen)
         run->talk.local_name = run->target->name;
-    else if (run->target->has_proxy)
+    else if (run->target->has_proxy || run->target->transport == TRANSPORT_DATAGRAMS)
         run->talk.peer_name = run->target->name;
     return error;
 }

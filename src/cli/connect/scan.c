@@ -5,6 +5,9 @@
  *
  * A port that does not answer is a result here, not a failure of ours: without -v nothing is said about it. What keeps
  * us from asking at all, a name that does not resolve, is said once and ends the scan.
+ *
+ * On UDP nothing accepts. An empty datagram asks, twice, as one may get lost: an answer of any kind means open, ICMP's
+ * "port unreachable" closed; silence means nothing at all, and is told as that.
  */
 #include "cli/connect/connect_internal.h"
 #include "cli/say.h"
@@ -22,12 +25,17 @@
 #define FILES_KEPT 16u /* descriptors that are not for connections */
 #define FILES_EACH 4u  /* for a connection: addresses side by side, or a name server */
 
+#define DATAGRAM_WAIT_NS (2 * NS_PER_SECOND) /* for an answer, without -w */
+#define NO_ANSWER (-ENODATA)                 /* to a datagram: the port's error that says so */
+
 static const struct attempts nothing_tried = {.n = 0};
 
 struct port {
     struct scan *scan;
     struct sonde_stream *stream; /* NULL: not asked, or closed */
-    int error;                   /* 0: it accepted */
+    struct sonde_timer answer;   /* datagrams: the second question, and the end of the wait */
+    unsigned n_asked;
+    int error; /* 0: it accepted */
     bool known;
     char *tried; /* the addresses, each with its failure, when there were several; else NULL */
     int64_t took_ns;
@@ -52,6 +60,23 @@ static void url_of(const struct scan *scan, unsigned index, struct sonde_url *re
         ret_url->port = (uint16_t)(scan->target->ports.first + index);
 }
 
+/* Refused is an answer too; silence is not. */
+static const char *word_for(int error)
+{
+    switch (-error) {
+    case 0:
+        return "open";
+    case ECONNREFUSED:
+        return "closed";
+    case ETIMEDOUT:
+        return "silent";
+    case -NO_ANSWER:
+        return "unknown";
+    default:
+        return "failed";
+    }
+}
+
 static void tell_json(const char *name, const struct port *port)
 {
     char line[JSON_ROOM(SONDE_URL_MAX)];
@@ -66,26 +91,12 @@ static void tell_json(const char *name, const struct port *port)
     json_number(&json, "mono_ns", mono.tv_sec * NS_PER_SECOND + mono.tv_nsec);
     json_string(&json, "url", name);
     json_boolean(&json, "open", port->error == 0);
-    json_string(&json, "error", port->error == 0 ? NULL : sonde_error_name(port->error));
+    json_string(&json, "state", port->error == NO_ANSWER ? "no_answer" : word_for(port->error));
+    json_string(&json, "error", port->error == 0 || port->error == NO_ANSWER ? NULL : sonde_error_name(port->error));
     json_number(&json, "duration_ns", port->took_ns);
     size_t n_bytes = json_end(&json);
     if (write(STDOUT_FILENO, line, n_bytes) < 0)
         return; /* nobody reads it; the exit status still tells */
-}
-
-/* Refused is an answer too; silence is not. */
-static const char *word_for(int error)
-{
-    switch (-error) {
-    case 0:
-        return "open";
-    case ECONNREFUSED:
-        return "closed";
-    case ETIMEDOUT:
-        return "silent";
-    default:
-        return "failed";
-    }
 }
 
 static void tell(const struct scan *scan, unsigned index)
@@ -100,8 +111,12 @@ static void tell(const struct scan *scan, unsigned index)
         tell_json(name, port);
     if (!scan->settings->verbose)
         return;
-    const char *how = port->tried != NULL ? port->tried : sonde_strerror(port->error);
-    dprintf(STDERR_FILENO, "%s %s %s, %.6f s\n", word_for(port->error), name, port->error == 0 ? "accepted" : how,
+    const char *how = port->tried != NULL        ? port->tried
+                      : port->error == NO_ANSWER ? "no answer: open, filtered or lost"
+                      : port->error != 0         ? sonde_strerror(port->error)
+                      : port->n_asked > 0        ? "answered"
+                                                 : "accepted";
+    dprintf(STDERR_FILENO, "%s %s %s, %.6f s\n", word_for(port->error), name, how,
             (double)port->took_ns / NS_PER_SECOND);
 }
 
@@ -109,6 +124,7 @@ static void stop(struct scan *scan)
 {
     scan->stopping = true;
     for (unsigned i = 0; i < scan->n_asked; i++) {
+        sonde_timer_stop(&scan->ports[i].answer);
         if (scan->ports[i].stream != NULL)
             sonde_stream_close(scan->ports[i].stream);
     }
@@ -162,15 +178,78 @@ static void found(struct port *port, int error, const struct sonde_why *why, con
 
 static void ask_more(struct scan *scan);
 
+/* ---- datagrams */
+
+static int64_t answer_wait_ns(const struct scan *scan)
+{
+    return scan->settings->wait_ns > 0 ? scan->settings->wait_ns : DATAGRAM_WAIT_NS;
+}
+
+static bool is_datagrams(const struct port *port)
+{
+    return port->scan->target->transport == TRANSPORT_DATAGRAMS;
+}
+
+static void ask_datagram(struct port *port)
+{
+    int error = sonde_stream_write(port->stream, "", 0);
+
+    if (error < 0) {
+        found(port, error, NULL, &nothing_tried);
+        sonde_stream_close(port->stream);
+        return;
+    }
+    port->n_asked++;
+    sonde_timer_start_in(&port->answer, answer_wait_ns(port->scan) / 2);
+}
+
+static void on_no_answer(struct sonde_timer *timer)
+{
+    struct port *port = timer->user;
+
+    if (port->stream == NULL || port->known)
+        return;
+    if (port->n_asked < 2) {
+        ask_datagram(port);
+        return;
+    }
+    found(port, NO_ANSWER, NULL, &nothing_tried);
+    sonde_stream_close(port->stream);
+}
+
+/* ICMP. What is said of the way, and not of the port, may be said of one datagram alone. */
+static void on_notice(struct sonde_stream *stream, const struct sonde_notice *notice)
+{
+    struct port *port = sonde_stream_owner(stream);
+    int error = notice->code < 0 ? notice->code : -notice->code;
+
+    if (notice->kind != SONDE_NOTICE_ICMP || port->known)
+        return;
+    found(port, error, NULL, &nothing_tried);
+    sonde_stream_close(stream);
+}
+
+/* ---- */
+
 static void on_opened(struct sonde_stream *stream)
 {
+    if (is_datagrams(sonde_stream_owner(stream))) {
+        ask_datagram(sonde_stream_owner(stream));
+        return;
+    }
     found(sonde_stream_owner(stream), 0, NULL, &nothing_tried);
     sonde_stream_close(stream);
 }
 
 static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
 {
-    (void)stream, (void)bytes; /* a greeting that nobody asked for */
+    struct port *port = sonde_stream_owner(stream);
+
+    (void)bytes; /* a greeting that nobody asked for */
+    if (!is_datagrams(port) || port->known)
+        return;
+    found(port, 0, NULL, &nothing_tried);
+    sonde_stream_close(stream);
 }
 
 static void on_end(struct sonde_stream *stream)
@@ -198,6 +277,7 @@ static void on_closed(struct sonde_stream *stream)
     struct port *port = sonde_stream_owner(stream);
 
     port->stream = NULL;
+    sonde_timer_stop(&port->answer);
     port->scan->n_running--;
     ask_more(port->scan);
 }
@@ -208,6 +288,7 @@ static const struct sonde_stream_handler handler = {
     .end = on_end,
     .failed = on_failed,
     .closed = on_closed,
+    .notice = on_notice,
 };
 
 static void ask_more(struct scan *scan)
@@ -219,6 +300,7 @@ static void ask_more(struct scan *scan)
 
         url_of(scan, scan->n_asked++, &url);
         port->scan = scan;
+        sonde_timer_init(&port->answer, scan->loop, on_no_answer, port);
         int error = sonde_connect(scan->loop, &url, &scan->options, &handler, port, &port->stream, &why);
         if (error == 0)
             scan->n_running++;

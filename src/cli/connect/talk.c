@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/connect/talk.h"
+#include "cli/connect/talk_internal.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -24,7 +24,7 @@ static void conclude(struct talk *talk)
 }
 
 /* The stream is to close now, for this reason. */
-static void leave(struct talk *talk, enum end_reason reason, int error)
+void talk_leave(struct talk *talk, enum end_reason reason, int error)
 {
     if (talk->state >= TALK_CLOSING)
         return;
@@ -32,10 +32,11 @@ static void leave(struct talk *talk, enum end_reason reason, int error)
     talk->end.reason = reason;
     talk->end.error = error;
     input_wish(talk->input, INPUT_NOTHING);
-    sonde_stream_close(talk->stream);
+    if (!talk_says_goodbye(talk))
+        sonde_stream_close(talk->stream);
 }
 
-static void finish(struct talk *talk, int64_t deadline_ns)
+void talk_finish(struct talk *talk, int64_t deadline_ns)
 {
     talk->state = TALK_ENDING;
     sonde_stream_finish(talk->stream, deadline_ns);
@@ -45,7 +46,7 @@ static void finish(struct talk *talk, int64_t deadline_ns)
 static void finish_by_clock(struct talk *talk)
 {
     talk->deadline_ns = sonde_loop_now_ns(talk->loop) + talk->rules->eof.patience_ns;
-    finish(talk, talk->deadline_ns);
+    talk_finish(talk, talk->deadline_ns);
 }
 
 /* Bytes that the peer's kernel has not acknowledged. */
@@ -66,7 +67,7 @@ static void check_acks(struct talk *talk)
     if (talk->state != TALK_ENDING || sonde_stream_queued_bytes(talk->stream) > 0)
         return; /* drained comes back here */
     if (unacknowledged(talk) == 0) {
-        leave(talk, END_HERE, 0);
+        talk_leave(talk, END_HERE, 0);
         return;
     }
     /* The kernel has no event for it. */
@@ -81,7 +82,7 @@ static void on_acks(struct sonde_timer *timer)
 }
 
 /* Let each side go on or wait, as things stand. */
-static void regulate(struct talk *talk)
+void talk_regulate(struct talk *talk)
 {
     bool is_file;
     int error = view_error(talk->view, &is_file);
@@ -89,7 +90,7 @@ static void regulate(struct talk *talk)
     if (talk->state != TALK_OPEN && talk->state != TALK_ENDING)
         return;
     if (error < 0) {
-        leave(talk, END_OUTPUT, error);
+        talk_leave(talk, END_OUTPUT, error);
         return;
     }
     bool stuck = view_is_stuck(talk->view);
@@ -100,6 +101,11 @@ static void regulate(struct talk *talk)
             sonde_stream_resume(talk->stream);
     }
 
+    if (talk->rules->echo != NULL && talk->state == TALK_OPEN && talk_echo_has_room(talk))
+        messages_go_on(talk->rules->messages);
+    if (talk->state != TALK_OPEN && talk->state != TALK_ENDING)
+        return;
+
     size_t n_queued = sonde_stream_queued_bytes(talk->stream);
     if (n_queued > TALK_QUEUE_HIGH)
         talk->queue_is_full = true;
@@ -108,15 +114,16 @@ static void regulate(struct talk *talk)
     if (talk->state != TALK_OPEN || talk->input_ended)
         return;
     bool waits = talk->queue_is_full || (stuck && view_shows_sent(talk->view)) ||
-                 (talk->rules->verify != NULL && verify_room(talk->rules->verify) < 2 * INPUT_CHUNK);
+                 (talk->rules->verify != NULL && verify_room(talk->rules->verify) < 2 * INPUT_CHUNK) ||
+                 (talk->rules->echo != NULL && (messages_wait(talk->rules->messages) || !talk_echo_has_room(talk)));
     error = input_wish(talk->input, waits ? INPUT_NOTHING : INPUT_GIVE);
     if (error < 0)
-        leave(talk, END_OTHER, error);
+        talk_leave(talk, END_OTHER, error);
 }
 
 /* ---- the stream */
 
-static void something_moved(struct talk *talk)
+void talk_moved(struct talk *talk)
 {
     talk->active_ns = sonde_loop_now_ns(talk->loop);
     talk->n_sent_seen = sonde_stream_sent_bytes(talk->stream);
@@ -132,9 +139,9 @@ static void on_idle(struct sonde_timer *timer)
     /* Silence that we make ourselves is not the peer's. */
     if (sonde_stream_sent_bytes(talk->stream) != talk->n_sent_seen || view_is_stuck(talk->view) ||
         input_is_delayed(talk->input))
-        something_moved(talk);
+        talk_moved(talk);
     if (now_ns - talk->active_ns >= talk->rules->idle_ns)
-        leave(talk, END_IDLE, 0);
+        talk_leave(talk, END_IDLE, 0);
     else
         sonde_timer_start(timer, talk->active_ns + talk->rules->idle_ns);
 }
@@ -144,7 +151,7 @@ static void on_within(struct sonde_timer *timer)
     struct talk *talk = timer->user;
 
     if (talk->state == TALK_OPEN || talk->state == TALK_ENDING)
-        leave(talk, END_LATE, 0);
+        talk_leave(talk, END_LATE, 0);
 }
 
 /* The expression has matched, and that is all that was waited for. */
@@ -156,7 +163,7 @@ static void has_matched(struct talk *talk)
         expect_where(talk->rules->expect, &offset, &n_bytes);
         view_matched(talk->view, offset, n_bytes);
     }
-    leave(talk, END_HERE, 0);
+    talk_leave(talk, END_HERE, 0);
 }
 
 static void on_quiet(struct sonde_timer *timer)
@@ -170,7 +177,8 @@ static void on_quiet(struct sonde_timer *timer)
 /* The peer has ended, and what it still owes will never come back. */
 static bool is_cut_short(const struct talk *talk)
 {
-    return talk->peer_ended && talk->rules->verify != NULL && talk->rules->verify->n_bytes > 0;
+    return talk->peer_ended && ((talk->rules->verify != NULL && talk->rules->verify->n_bytes > 0) ||
+                                (talk->rules->echo != NULL && echo_missing(talk->rules->echo) > 0));
 }
 
 /* No more will come: is that a line's end that was waited for? */
@@ -183,12 +191,12 @@ static bool look_at_end(struct talk *talk)
 }
 
 /* Is what has come what it should be? It may be the last that is wanted. */
-static void judge(struct talk *talk, const void *data, size_t n_bytes)
+void talk_judge(struct talk *talk, const void *data, size_t n_bytes)
 {
     const struct talk_rules *rules = talk->rules;
 
     if (rules->verify != NULL && verify_received(rules->verify, data, n_bytes) != VERIFY_SAME) {
-        leave(talk, END_DIFFERS, 0);
+        talk_leave(talk, END_DIFFERS, 0);
         return;
     }
     if (rules->expect == NULL)
@@ -207,6 +215,8 @@ static void start_judging(struct talk *talk)
         expect_restart(rules->expect);
     if (rules->verify != NULL)
         verify_restart(rules->verify);
+    if (rules->echo != NULL)
+        echo_restart(rules->echo, talk_transport(talk) != TRANSPORT_DATAGRAMS);
     if (rules->within_ns > 0)
         sonde_timer_start_in(&talk->within, rules->within_ns);
     if (rules->within_ns > 0 && rules->expect != NULL)
@@ -230,14 +240,16 @@ static void on_opened(struct sonde_stream *stream)
     talk->opened(talk);
     int error = talk->rules->framing != NULL ? framing_begin(talk->rules->framing, talk) : 0;
     if (error < 0) {
-        leave(talk, END_OTHER, error);
+        talk_leave(talk, END_OTHER, error);
         return;
     }
+    if (talk->rules->messages != NULL && !talk_messages_begin(talk))
+        return;
 
-    something_moved(talk);
+    talk_moved(talk);
     if (talk->rules->idle_ns > 0)
         sonde_timer_start_in(&talk->idle, talk->rules->idle_ns);
-    regulate(talk);
+    talk_regulate(talk);
 }
 
 /* Nothing behind the last one that is wanted is shown. */
@@ -245,11 +257,11 @@ bool talk_message(struct talk *talk, const void *data, size_t n_bytes)
 {
     view_message(talk->view, false, data, n_bytes);
     /* As it would be printed. */
-    judge(talk, data, n_bytes);
+    talk_judge(talk, data, n_bytes);
     if (talk->state < TALK_CLOSING)
-        judge(talk, "\n", 1);
+        talk_judge(talk, "\n", 1);
     if (talk->rules->once)
-        leave(talk, END_HERE, 0);
+        talk_leave(talk, END_HERE, 0);
     return talk->state < TALK_CLOSING;
 }
 
@@ -258,8 +270,8 @@ static void receive_messages(struct talk *talk, const struct sonde_lent *bytes)
     int error = framing_received(talk->rules->framing, bytes->data, bytes->n_bytes, &talk->end.at_byte);
 
     if (error < 0)
-        leave(talk, error == -ENOMEM ? END_OTHER : END_BAD_MESSAGE, error);
-    regulate(talk);
+        talk_leave(talk, error == -ENOMEM ? END_OTHER : END_BAD_MESSAGE, error);
+    talk_regulate(talk);
 }
 
 static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
@@ -268,16 +280,20 @@ static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)
 
     if (talk->state >= TALK_CLOSING)
         return;
-    something_moved(talk);
+    talk_moved(talk);
+    if (talk->rules->messages != NULL) {
+        talk_message_came(talk, bytes);
+        return;
+    }
     if (talk->rules->framing != NULL) {
         receive_messages(talk, bytes);
         return;
     }
     view_received(talk->view, bytes->data, bytes->n_bytes);
-    judge(talk, bytes->data, bytes->n_bytes);
-    regulate(talk);
+    talk_judge(talk, bytes->data, bytes->n_bytes);
+    talk_regulate(talk);
     if (talk->rules->once)
-        leave(talk, END_HERE, 0);
+        talk_leave(talk, END_HERE, 0);
 }
 
 /* Nothing more will come. */
@@ -291,31 +307,40 @@ static void on_end(struct sonde_stream *stream)
 {
     struct talk *talk = sonde_stream_owner(stream);
 
-    something_moved(talk);
+    talk_moved(talk);
     talk->peer_ended = true;
     note_partial(talk);
-    if (look_at_end(talk) || talk->state != TALK_OPEN)
+    if (look_at_end(talk) || talk->state >= TALK_CLOSING)
+        return;
+    if (talk_transport(talk) == TRANSPORT_WEBSOCKET) {
+        talk_websocket_ended(talk);
+        return;
+    }
+    if (talk->state != TALK_OPEN)
         return;
     if (is_cut_short(talk)) {
-        leave(talk, END_OF_DATA, 0);
+        talk_leave(talk, END_OF_DATA, 0);
         return;
     }
     if (talk->input_ended)
-        finish(talk, INT64_MAX);
+        talk_finish(talk, INT64_MAX);
     else if (talk->rules->quit_at_peer_end && input_drain(talk->input) < 0)
-        leave(talk, END_OTHER, -ENOMEM);
+        talk_leave(talk, END_OTHER, -ENOMEM);
 }
 
 static void on_drained(struct sonde_stream *stream)
 {
     struct talk *talk = sonde_stream_owner(stream);
 
-    something_moved(talk);
+    talk_moved(talk);
+    talk_all_sent(talk);
+    if (talk->state >= TALK_CLOSING)
+        return;
     if (talk->waits_for_acks)
         check_acks(talk);
     else if (talk->ends_by_clock && talk->deadline_ns == 0 && talk->state == TALK_ENDING)
         finish_by_clock(talk);
-    regulate(talk);
+    talk_regulate(talk);
 }
 
 static enum end_reason reason_of(int error)
@@ -336,15 +361,36 @@ static void on_failed(struct sonde_stream *stream, int error)
     struct talk *talk = sonde_stream_owner(stream);
 
     sonde_stream_why(stream, &talk->why);
+    connect_tls_keep(stream, talk->fingerprint);
     attempts_take(&talk->attempts, stream);
     if (talk->end.opened)
         note_partial(talk);
     if (talk->end.opened && look_at_end(talk))
         return;
     if (talk->deadline_ns != 0 && error == -ETIMEDOUT && sonde_loop_now_ns(talk->loop) >= talk->deadline_ns)
-        leave(talk, END_HERE, 0);
+        talk_leave(talk, END_HERE, 0);
+    else if (talk->may_break && (error == -SONDE_EWSEND || error == -ECONNRESET || error == -EPIPE))
+        talk_leave(talk, END_HERE, 0);
     else
-        leave(talk, reason_of(error), error);
+        talk_leave(talk, reason_of(error), error);
+}
+
+static void note_transport(struct talk *talk)
+{
+    struct connection_end *end = &talk->end;
+    const struct messages *messages = talk->rules->messages;
+
+    end->has_layers = sonde_stream_layers(talk->stream) != 0;
+    end->n_wire_in = sonde_stream_wire_received_bytes(talk->stream);
+    end->n_wire_out = sonde_stream_wire_sent_bytes(talk->stream);
+    end->has_messages = messages != NULL;
+    if (messages == NULL)
+        return;
+    end->n_messages_in = sonde_stream_received_messages(talk->stream);
+    end->n_messages_out = sonde_stream_sent_messages(talk->stream);
+    end->n_cut = messages->n_cut;
+    end->n_lost = messages->n_lost;
+    end->n_undelivered = messages->n_undelivered;
 }
 
 static void on_closed(struct sonde_stream *stream)
@@ -356,12 +402,15 @@ static void on_closed(struct sonde_stream *stream)
     talk->end.n_sent = sonde_stream_sent_bytes(stream);
     talk->end.n_unsent = sonde_stream_unsent_bytes(stream) + talk->n_refused;
     talk->end.duration_ns = sonde_loop_now_ns(talk->loop) - sonde_stream_since_ns(stream);
+    note_transport(talk);
     talk->stream = NULL;
     talk->state = TALK_CLOSED;
     sonde_timer_stop(&talk->idle);
     sonde_timer_stop(&talk->acks);
     sonde_timer_stop(&talk->within);
     sonde_timer_stop(&talk->quiet);
+    sonde_timer_stop(&talk->ending_timer);
+    sonde_timer_stop(&talk->echo_timer);
     input_wish(talk->input, INPUT_NOTHING);
     view_closed(talk->view, &talk->end);
     if (stopped || !view_is_stuck(talk->view))
@@ -375,6 +424,7 @@ static const struct sonde_stream_handler stream_handler = {
     .drained = on_drained,
     .failed = on_failed,
     .closed = on_closed,
+    .notice = talk_notice_came,
 };
 
 void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, struct view *view,
@@ -385,13 +435,16 @@ void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, 
     sonde_timer_init(&talk->acks, loop, on_acks, talk);
     sonde_timer_init(&talk->within, loop, on_within, talk);
     sonde_timer_init(&talk->quiet, loop, on_quiet, talk);
+    talk_messages_init(talk);
 }
 
 static void start_afresh(struct talk *talk)
 {
     talk->state = TALK_CONNECTING;
     talk->input_ended = talk->peer_ended = talk->queue_is_full = false;
-    talk->ends_by_clock = talk->waits_for_acks = false;
+    talk->ends_by_clock = talk->waits_for_acks = talk->close_sent = talk->may_break = false;
+    talk->ending = ENDING_NOT;
+    talk->closing_for_lack = END_OF_DATA;
     talk->deadline_ns = 0;
     talk->acks_delay_ns = ACKS_FIRST_NS;
     talk->n_sent_seen = talk->n_refused = 0;
@@ -401,6 +454,7 @@ static void start_afresh(struct talk *talk)
         .peer_name = talk->peer_name,
     };
     talk->why = (struct sonde_why){.call = "connect"};
+    talk->fingerprint[0] = '\0';
     talk->attempts.n = 0;
 }
 
@@ -433,29 +487,37 @@ void talk_stop(struct talk *talk)
     } else if (talk->state == TALK_CLOSING) {
         talk->end.reason = END_STOPPED;
     } else if (talk->state != TALK_NONE) {
-        leave(talk, END_STOPPED, 0);
+        talk_leave(talk, END_STOPPED, 0);
     }
 }
 
 /* ---- input and view */
 
+/* 0: it is sent, or never can be, which ends the talk; else the message alone cannot be. */
+static int give(struct talk *talk, const void *data, size_t n_bytes, unsigned flags)
+{
+    int error = sonde_stream_send(talk->stream, data, n_bytes, flags);
+
+    if (error == 0)
+        return 1;
+    if (error == -EILSEQ || error == -EMSGSIZE)
+        return error;
+    if (error == -ENOMEM || error == -ENOBUFS) {
+        talk_leave(talk, END_OTHER, error);
+        return 0;
+    }
+    /* The connection is gone. failed() follows, once everything that had arrived was shown. */
+    talk->n_refused += n_bytes;
+    talk->input_ended = true;
+    input_wish(talk->input, INPUT_NOTHING);
+    return 0;
+}
+
 void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
 {
-    if (talk->state != TALK_OPEN)
+    if (talk->state != TALK_OPEN || give(talk, data, n_bytes, 0) <= 0)
         return;
-    int error = sonde_stream_write(talk->stream, data, n_bytes);
-    if (error == -ENOMEM || error == -ENOBUFS) {
-        leave(talk, END_OTHER, error);
-        return;
-    }
-    if (error < 0) {
-        /* The connection is gone. failed() follows, once everything that had arrived was shown. */
-        talk->n_refused += n_bytes;
-        talk->input_ended = true;
-        input_wish(talk->input, INPUT_NOTHING);
-        return;
-    }
-    something_moved(talk);
+    talk_moved(talk);
     if (talk->rules->verify != NULL)
         verify_sent(talk->rules->verify, data, n_bytes);
     if (talk->rules->framing != NULL)
@@ -463,8 +525,23 @@ void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
     else
         view_sent(talk->view, data, n_bytes);
     if (is_cut_short(talk))
-        leave(talk, END_OF_DATA, 0);
-    regulate(talk);
+        talk_leave(talk, END_OF_DATA, 0);
+    talk_regulate(talk);
+}
+
+int talk_send_message(struct talk *talk, const void *data, size_t n_bytes, unsigned flags)
+{
+    if (talk->state != TALK_OPEN)
+        return 0;
+    int sent = give(talk, data, n_bytes, flags);
+    if (sent <= 0)
+        return sent;
+    talk_moved(talk);
+    talk_message_went(talk, data, n_bytes, flags);
+    if (is_cut_short(talk))
+        talk_leave(talk, END_OF_DATA, 0);
+    talk_regulate(talk);
+    return 0;
 }
 
 void talk_input_end(struct talk *talk)
@@ -472,14 +549,18 @@ void talk_input_end(struct talk *talk)
     talk->input_ended = true;
     if (talk->state != TALK_OPEN)
         return;
-    something_moved(talk);
+    talk_moved(talk);
     if (talk->peer_ended) {
-        finish(talk, INT64_MAX);
+        talk_finish(talk, INT64_MAX);
+        return;
+    }
+    if (talk_has_no_half_close(talk)) {
+        talk_end_messages(talk);
         return;
     }
     switch (talk->rules->eof.action) {
     case EOF_WAIT:
-        finish(talk, INT64_MAX);
+        talk_finish(talk, INT64_MAX);
         break;
     case EOF_CLOSE:
         talk->state = TALK_ENDING;
@@ -504,7 +585,7 @@ void talk_view_unstuck(struct talk *talk)
     if (talk->state == TALK_CLOSED) {
         conclude(talk);
     } else if (talk->state == TALK_OPEN || talk->state == TALK_ENDING) {
-        something_moved(talk);
-        regulate(talk);
+        talk_moved(talk);
+        talk_regulate(talk);
     }
 }

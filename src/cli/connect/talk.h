@@ -15,10 +15,13 @@
 #define CLI_CONNECT_TALK_H
 
 #include "cli/connect/attempts.h"
+#include "cli/connect/echo_window.h"
 #include "cli/connect/expect.h"
 #include "cli/connect/frame.h"
 #include "cli/connect/input.h"
+#include "cli/connect/messages.h"
 #include "cli/connect/parts.h"
+#include "cli/connect/tls.h"
 #include "cli/connect/verify.h"
 #include "cli/connect/view.h"
 
@@ -35,15 +38,30 @@ enum talk_state {
     TALK_CLOSED,  /* it has; the view is still stuck */
 };
 
+/* How a talk ends that has no half-close: what is waited for now (talk_messages.c). */
+enum talk_ending {
+    ENDING_NOT,
+    ENDING_SENT,  /* until everything has been sent */
+    ENDING_PONG,  /* the pong to the ping that followed the last message */
+    ENDING_QUIET, /* that nothing more comes */
+    ENDING_CLOCK, /* the time of --eof after: */
+    ENDING_CLOSE, /* the end of a WebSocket that has been closed on our side */
+};
+
 struct talk_rules {
     struct eof_rule eof;
+    bool half_close;       /* -N was said, and not only meant */
     bool quit_at_peer_end; /* --peer-eof quit */
     bool once;
-    int64_t idle_ns;         /* 0: for ever */
-    struct expect *expect;   /* what is received is to match; NULL: it is not */
-    int64_t within_ns;       /* so long after the connection stands at most; 0: until its end */
-    struct verify *verify;   /* what is received is to be what was sent; NULL: it is not */
-    struct framing *framing; /* messages are received; NULL: bytes */
+    int64_t idle_ns;           /* 0: for ever */
+    struct expect *expect;     /* what is received is to match; NULL: it is not */
+    int64_t within_ns;         /* so long after the connection stands at most; 0: until its end */
+    struct verify *verify;     /* what is received is to be what was sent; NULL: it is not */
+    struct framing *framing;   /* messages are received; NULL: bytes */
+    struct messages *messages; /* the transport has messages of its own; NULL: it has not */
+    struct echo_window *echo;  /* --verify-echo of those; NULL: not asked for */
+    bool wants_subprotocol;    /* without one the WebSocket is of no use */
+    bool tells_pings;          /* on standard error */
 };
 
 struct talk {
@@ -65,14 +83,20 @@ struct talk {
     bool waits_for_acks; /* EOF_CLOSE */
     bool ends_by_clock;  /* EOF_AFTER */
     int64_t deadline_ns; /* of EOF_AFTER, once everything is sent: being cut then is as good as the peer's end */
-    struct sonde_timer idle, acks, within, quiet;
+    enum talk_ending ending;
+    bool close_sent;                  /* WebSocket: our Close frame went, or was queued */
+    bool may_break;                   /* WebSocket: after our Close nothing that the peer does is an error */
+    enum end_reason closing_for_lack; /* ENDING_CLOSE: what it is when the end does not come in time */
+    int64_t echo_ns;                  /* --verify-echo on datagrams: when an answer last came */
+    struct sonde_timer idle, acks, within, quiet, ending_timer, echo_timer;
     int64_t acks_delay_ns;
     int64_t active_ns;    /* when something last moved */
     uint64_t n_sent_seen; /* what sonde_stream_sent_bytes last said to the idle timer */
     uint64_t n_refused;   /* bytes of input that came when nothing could be sent any more */
     struct connection_end end;
     struct sonde_why why;
-    struct attempts attempts; /* what was tried on the way there */
+    char fingerprint[CONNECT_FINGERPRINT_TEXT]; /* of a certificate that was refused; "" none */
+    struct attempts attempts;                   /* what was tried on the way there */
 };
 
 /* Set it up, once. */
@@ -91,6 +115,16 @@ void talk_stop(struct talk *talk);
 /* From the input's handler. */
 void talk_bytes(struct talk *talk, const void *data, size_t n_bytes);
 void talk_input_end(struct talk *talk);
+
+/* From the messages: one that is to be sent. 0, or it cannot be: -EILSEQ, -EMSGSIZE. */
+int talk_send_message(struct talk *talk, const void *data, size_t n_bytes, unsigned flags);
+
+/* May another message be sent now? If not, messages_go_on is called in time. */
+bool talk_wants_more(struct talk *talk);
+
+/* From a command: a ping, and our Close. */
+void talk_ping(struct talk *talk, const void *data, size_t n_bytes);
+void talk_close(struct talk *talk, unsigned code, const void *reason, size_t n_bytes);
 
 /* From the framing: a message was received. False: no more of them is wanted. */
 bool talk_message(struct talk *talk, const void *data, size_t n_bytes);

@@ -39,7 +39,8 @@ static bool set_source(const struct connect_settings *settings, struct sonde_url
         say(_("--bind says what -s and -p say together: give the one or the others."));
         return refuse(ret_status);
     }
-    if (url->scheme == SONDE_SCHEME_UNIX) {
+    if (url->scheme == SONDE_SCHEME_UNIX || url->scheme == SONDE_SCHEME_UNIXGRAM ||
+        url->scheme == SONDE_SCHEME_SEQPACKET) {
         say(_("a UNIX socket has no local address to choose: leave out --bind, -s and -p."));
         return refuse(ret_status);
     }
@@ -114,12 +115,17 @@ static bool make_listening(const struct connect_settings *settings, int n_operan
     return parse_two(settings, host != NULL ? host : "", port != NULL ? port : LISTEN_DEFAULT_PORT, target, ret_status);
 }
 
+static bool has_host_and_port(const struct sonde_url *url)
+{
+    return url->scheme == SONDE_SCHEME_TCP || url->scheme == SONDE_SCHEME_UDP || url->scheme == SONDE_SCHEME_SCTP;
+}
+
 /* -n: a name would be looked up, and that is not wanted. */
 static bool is_number(const struct sonde_url *url)
 {
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST}, *found;
 
-    if (url->scheme != SONDE_SCHEME_TCP || url->host[0] == '\0' || strcmp(url->host, "*") == 0)
+    if (!has_host_and_port(url) || url->host[0] == '\0' || strcmp(url->host, "*") == 0)
         return true;
     if (getaddrinfo(url->host, NULL, &hints, &found) != 0)
         return false;
@@ -145,11 +151,26 @@ static bool make_either(const struct connect_settings *settings, int n_operands,
     if (n_operands == 1 ? !parse_one(operands[0], target, ret_status)
                         : !parse_two(settings, operands[0], operands[1], target, ret_status))
         return false;
-    if (target->url.scheme == SONDE_SCHEME_TCP && target->url.port == 0) {
+    if (has_host_and_port(&target->url) && target->url.port == 0) {
         say(_("%s has port 0, which lets a server take any: give the port that it has got."), target->name);
         return refuse(ret_status);
     }
     return set_source(settings, &target->url, ret_status);
+}
+
+/* -u: host and port are those of UDP. */
+static bool make_udp(const struct connect_settings *settings, struct connect_target *target, int *ret_status)
+{
+    if (!settings->udp || target->url.scheme == SONDE_SCHEME_UDP)
+        return true;
+    if (target->url.scheme != SONDE_SCHEME_TCP || target->url.layers != 0) {
+        say(_("-u is for a host and a port; %s says already what it is."), target->name);
+        return refuse(ret_status);
+    }
+    target->url.scheme = SONDE_SCHEME_UDP;
+    sonde_url_format(&target->url, target->name, sizeof target->name);
+    target->given = target->name;
+    return true;
 }
 
 bool connect_target_make(const struct connect_settings *settings, int n_operands, char **operands,
@@ -164,8 +185,20 @@ bool connect_target_make(const struct connect_settings *settings, int n_operands
         say(_("-4 and -6 together leave no address: give one of them, or none."));
         return refuse(ret_status);
     }
-    return make_either(settings, n_operands, operands, ret_target, ret_status) &&
-           connect_proxy_make(settings, ret_target, ret_status);
+    if (!make_either(settings, n_operands, operands, ret_target, ret_status) ||
+        !make_udp(settings, ret_target, ret_status))
+        return false;
+    ret_target->transport = transport_of(&ret_target->url);
+    return connect_proxy_make(settings, ret_target, ret_status) &&
+           connect_messages_check(settings, ret_target, ret_status) &&
+           connect_websocket_make(settings, ret_target, ret_status) &&
+           connect_tls_make(settings, ret_target, ret_status);
+}
+
+void connect_target_free(struct connect_target *target)
+{
+    header_list_free(&target->headers);
+    sonde_tls_free(target->tls);
 }
 
 int connect_family(const struct connect_settings *settings)
@@ -182,5 +215,7 @@ struct sonde_connect_options connect_options_of(const struct connect_settings *s
         .family = connect_family(settings),
         .numeric = settings->numeric,
         .proxy = target->has_proxy ? &target->proxy : NULL,
+        .tls = target->tls,
+        .ws = &target->ws,
     };
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/connect/view.h"
+#include "cli/connect/view_internal.h"
 
 #include "cli/connect/parts.h"
 #include "term/hex.h"
@@ -16,7 +16,7 @@
 #define TEXT_ROOM 16384u /* what is rendered at a time */
 
 /* To standard output: above the line that is being typed, if there is one. */
-static void put(struct view *view, const char *text, size_t n_bytes)
+void view_put(struct view *view, const char *text, size_t n_bytes)
 {
     if (view->edit != NULL)
         edit_put(view->edit, text, n_bytes);
@@ -93,6 +93,10 @@ const char *end_reason_text(const struct connection_end *end)
         return "bad message";
     case END_DIFFERS:
         return "not what was sent";
+    case END_NO_CLOSE:
+        return "no answer to Close";
+    case END_NO_SUBPROTOCOL:
+        return "no subprotocol";
     case END_RESET:
         return "reset by peer";
     case END_TIMEOUT:
@@ -118,6 +122,8 @@ static const char *const reason_names[N_END_REASONS] = {
     [END_OUTPUT] = "error",
     [END_OTHER] = "error",
     [END_BAD_MESSAGE] = "bad_message",
+    [END_NO_CLOSE] = "no_close",
+    [END_NO_SUBPROTOCOL] = "no_subprotocol",
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -128,7 +134,7 @@ static int64_t clock_ns(clockid_t clock)
     return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
-static void event_begin(struct json *json, char *line, size_t size_bytes, const char *name)
+void view_event_begin(struct json *json, char *line, size_t size_bytes, const char *name)
 {
     json_begin(json, line, size_bytes);
     json_string(json, "event", name);
@@ -138,7 +144,7 @@ static void event_begin(struct json *json, char *line, size_t size_bytes, const 
 
 static void format(const struct sonde_address *address, const char *name, char *ret_text, size_t size_bytes)
 {
-    bool is_nobody = address->family == AF_UNIX && address->u.peer.pid == 0 && address->u.peer.uid == UINT32_MAX;
+    bool is_nobody = address->family == AF_UNIX && address->u.peer.pid == 0;
 
     if ((address->family == 0 || is_nobody) && name != NULL)
         snprintf(ret_text, size_bytes, "%s", name);
@@ -156,6 +162,18 @@ void end_format_peer(const struct connection_end *end, char *ret_text, size_t si
     format(&end->peer, end->peer_name, ret_text, size_bytes);
 }
 
+bool end_format_reporter(const struct connection_end *end, char *ret_text, size_t size_bytes)
+{
+    size_t n = 0;
+
+    if (end->undelivered_by.family == 0)
+        return false;
+    n = sonde_address_format(&end->undelivered_by, ret_text, size_bytes);
+    if (n > 2 && ret_text[n - 2] == ':' && ret_text[n - 1] == '0')
+        ret_text[n - 2] = '\0';
+    return true;
+}
+
 static void add_addresses(struct json *json, const struct connection_end *end)
 {
     char text[END_ADDRESS_TEXT];
@@ -168,7 +186,7 @@ static void add_addresses(struct json *json, const struct connection_end *end)
 
 void view_opened(struct view *view, uint64_t number, const struct connection_end *end)
 {
-    char line[JSON_ROOM(2 * END_ADDRESS_TEXT)];
+    char line[JSON_ROOM(2 * END_ADDRESS_TEXT + 256)];
     struct json json;
 
     view->connection = number;
@@ -176,24 +194,24 @@ void view_opened(struct view *view, uint64_t number, const struct connection_end
     escape_init(&view->escape, ESCAPE_TEXT);
     if (view->kind != VIEW_JSON)
         return;
-    event_begin(&json, line, sizeof line, "opened");
+    view_event_begin(&json, line, sizeof line, "opened");
     json_number(&json, "connection", (int64_t)number);
     add_addresses(&json, end);
-    put(view, line, json_end(&json));
+    view_put(view, line, json_end(&json));
 }
 
 void view_closed(struct view *view, const struct connection_end *end)
 {
-    char line[JSON_ROOM(2 * END_ADDRESS_TEXT)];
+    char line[JSON_ROOM(2 * END_ADDRESS_TEXT + 256)];
     struct json json;
 
     if (view->kind == VIEW_TEXT)
-        put(view, line, escape_finish(&view->escape, line, sizeof line));
+        view_put(view, line, escape_finish(&view->escape, line, sizeof line));
     if (view->edit != NULL)
         edit_end_line(view->edit);
     if (view->kind != VIEW_JSON)
         return;
-    event_begin(&json, line, sizeof line, "closed");
+    view_event_begin(&json, line, sizeof line, "closed");
     if (end->opened) {
         json_number(&json, "connection", (int64_t)view->connection);
         add_addresses(&json, end);
@@ -206,12 +224,13 @@ void view_closed(struct view *view, const struct connection_end *end)
     json_number(&json, "bytes_in", (int64_t)end->n_received);
     json_number(&json, "bytes_out", (int64_t)end->n_sent);
     json_number(&json, "unsent", (int64_t)end->n_unsent);
+    view_add_transport(&json, end);
     if (end->reason == END_BAD_MESSAGE)
         json_unsigned(&json, "at_byte", end->at_byte);
     if (end->n_partial > 0)
         json_unsigned(&json, "partial", end->n_partial);
     json_number(&json, "duration_ns", end->duration_ns);
-    put(view, line, json_end(&json));
+    view_put(view, line, json_end(&json));
 }
 
 void view_matched(struct view *view, uint64_t offset, uint64_t n_bytes)
@@ -221,11 +240,11 @@ void view_matched(struct view *view, uint64_t offset, uint64_t n_bytes)
 
     if (view->kind != VIEW_JSON)
         return;
-    event_begin(&json, line, sizeof line, "matched");
+    view_event_begin(&json, line, sizeof line, "matched");
     json_number(&json, "connection", (int64_t)view->connection);
     json_unsigned(&json, "offset", offset);
     json_unsigned(&json, "length", n_bytes);
-    put(view, line, json_end(&json));
+    view_put(view, line, json_end(&json));
 }
 
 void view_listening(struct view *view, const char *url)
@@ -235,13 +254,12 @@ void view_listening(struct view *view, const char *url)
 
     if (view->kind != VIEW_JSON)
         return;
-    event_begin(&json, line, sizeof line, "listening");
+    view_event_begin(&json, line, sizeof line, "listening");
     json_string(&json, "url", url);
-    put(view, line, json_end(&json));
+    view_put(view, line, json_end(&json));
 }
 
-/* number: of a message, from 1; 0: it is only data. */
-static void show_json(struct view *view, const char *direction, uint64_t number, const void *data, size_t n_bytes)
+static void show_json(struct view *view, const char *direction, const void *data, size_t n_bytes)
 {
     struct json json;
     char *line = malloc(JSON_ROOM(n_bytes));
@@ -250,18 +268,16 @@ static void show_json(struct view *view, const char *direction, uint64_t number,
         view->error = -ENOMEM;
         return;
     }
-    event_begin(&json, line, JSON_ROOM(n_bytes), number > 0 ? "message" : "data");
+    view_event_begin(&json, line, JSON_ROOM(n_bytes), "data");
     json_number(&json, "connection", (int64_t)view->connection);
     json_string(&json, "direction", direction);
-    if (number > 0)
-        json_unsigned(&json, "message", number);
     json_number(&json, "bytes", (int64_t)n_bytes);
     json_bytes(&json, data, n_bytes);
-    put(view, line, json_end(&json));
+    view_put(view, line, json_end(&json));
     free(line);
 }
 
-static void show_hex(struct view *view, const char *prefix, uint64_t offset, const void *data, size_t n_bytes)
+void view_show_hex(struct view *view, const char *prefix, uint64_t offset, const void *data, size_t n_bytes)
 {
     const unsigned char *bytes = data;
     char text[TEXT_ROOM];
@@ -270,12 +286,12 @@ static void show_hex(struct view *view, const char *prefix, uint64_t offset, con
     for (size_t i = 0; i < n_bytes; i += HEX_PER_LINE) {
         size_t n_line = n_bytes - i < HEX_PER_LINE ? n_bytes - i : HEX_PER_LINE;
         if (sizeof text - n_text < HEX_LINE_SIZE) {
-            put(view, text, n_text);
+            view_put(view, text, n_text);
             n_text = 0;
         }
         n_text += hex_line(prefix, offset + i, bytes + i, n_line, text + n_text, sizeof text - n_text);
     }
-    put(view, text, n_text);
+    view_put(view, text, n_text);
 }
 
 static void show_text(struct view *view, struct escape *escape, const void *data, size_t n_bytes)
@@ -286,7 +302,7 @@ static void show_text(struct view *view, struct escape *escape, const void *data
     while (n_bytes > 0) {
         size_t n_taken = 0;
         size_t n_text = escape_bytes(escape, bytes, n_bytes, text, sizeof text, &n_taken);
-        put(view, text, n_text);
+        view_put(view, text, n_text);
         bytes += n_taken;
         n_bytes -= n_taken;
     }
@@ -298,74 +314,23 @@ void view_received(struct view *view, const void *data, size_t n_bytes)
         output_write(&view->file, data, n_bytes);
 
     if (view->kind == VIEW_JSON)
-        show_json(view, "in", 0, data, n_bytes);
+        show_json(view, "in", data, n_bytes);
     else if (view->kind == VIEW_HEX)
-        show_hex(view, "< ", view->n_received, data, n_bytes);
+        view_show_hex(view, "< ", view->n_received, data, n_bytes);
     else if (view->has_file || view->kind == VIEW_NOTHING)
         ; /* it goes to the file instead, or nowhere */
     else if (view->kind == VIEW_TEXT)
         show_text(view, &view->escape, data, n_bytes);
     else
-        put(view, data, n_bytes);
+        view_put(view, data, n_bytes);
     view->n_received += n_bytes;
 }
 
 void view_sent(struct view *view, const void *data, size_t n_bytes)
 {
     if (view->kind == VIEW_JSON)
-        show_json(view, "out", 0, data, n_bytes);
+        show_json(view, "out", data, n_bytes);
     else if (view->kind == VIEW_HEX)
-        show_hex(view, "> ", view->n_sent, data, n_bytes);
+        view_show_hex(view, "> ", view->n_sent, data, n_bytes);
     view->n_sent += n_bytes;
-}
-
-/* ---- messages: each is a line, or a dump, or an event of its own */
-
-static void show_line(struct view *view, const void *data, size_t n_bytes)
-{
-    struct escape escape;
-    char text[64];
-
-    /* What would end the line is written as an escape. */
-    escape_init(&escape, ESCAPE_LINE);
-    show_text(view, &escape, data, n_bytes);
-    put(view, text, escape_finish(&escape, text, sizeof text));
-    put(view, "\n", 1);
-}
-
-static void show_dump(struct view *view, const char *prefix, const void *data, size_t n_bytes)
-{
-    char line[64];
-    int length = snprintf(line, sizeof line, "%s%zu bytes\n", prefix, n_bytes);
-
-    put(view, line, (size_t)length);
-    show_hex(view, prefix, 0, data, n_bytes);
-}
-
-static void show_received(struct view *view, const void *data, size_t n_bytes)
-{
-    if (view->has_file || view->kind == VIEW_NOTHING)
-        return;
-    if (view->kind == VIEW_TEXT) {
-        show_line(view, data, n_bytes);
-        return;
-    }
-    put(view, data, n_bytes);
-    put(view, "\n", 1);
-}
-
-void view_message(struct view *view, bool sent, const void *data, size_t n_bytes)
-{
-    uint64_t number = sent ? ++view->n_sent : ++view->n_received;
-
-    if (!sent && view->has_file) {
-        output_write(&view->file, data, n_bytes);
-        output_write(&view->file, "\n", 1);
-    }
-    if (view->kind == VIEW_JSON)
-        show_json(view, sent ? "out" : "in", number, data, n_bytes);
-    else if (view->kind == VIEW_HEX)
-        show_dump(view, sent ? "> " : "< ", data, n_bytes);
-    else if (!sent)
-        show_received(view, data, n_bytes);
 }

@@ -16,11 +16,17 @@ static void *own_of(const struct sonde_stream *stream)
 
 /* --- accepting -------------------------------------------------------------------------------------------------- */
 
+/* Those that come with datagrams are no connections that could wait: what brings one peer brings them all. */
+static bool can_wait(const struct place *place)
+{
+    return place->listener != NULL && !serve_url_is_datagrams(&place->worker->serve->urls[place->url]);
+}
+
 void serve_pause_listeners(struct worker *worker)
 {
     worker->paused = true;
     for (unsigned i = 0; i < worker->n_places; i++)
-        if (worker->places[i].listener != NULL)
+        if (can_wait(&worker->places[i]))
             sonde_listener_pause(worker->places[i].listener);
 }
 
@@ -28,7 +34,7 @@ static void resume_listeners(struct worker *worker)
 {
     worker->paused = false;
     for (unsigned i = 0; i < worker->n_places; i++)
-        if (worker->places[i].listener != NULL)
+        if (can_wait(&worker->places[i]))
             sonde_listener_resume(worker->places[i].listener);
 }
 
@@ -46,7 +52,14 @@ static void refuse(struct worker *worker, struct sonde_stream *stream, enum serv
 
 void serve_say_limit(const struct serve *serve)
 {
-    say(_("%lld clients are connected, no more are let in: the others wait in the accept queue."),
+    for (unsigned i = 0; i < serve->n_urls; i++) {
+        if (serve_url_is_datagrams(&serve->urls[i]))
+            continue;
+        say(_("%lld clients are connected, no more are let in: the others wait in the accept queue."),
+            serve->settings->max_clients);
+        return;
+    }
+    say(_("%lld peers are served, no more are: what others send is dropped, and counted."),
         serve->settings->max_clients);
 }
 
@@ -60,6 +73,38 @@ static void full(struct worker *worker)
         serve_say_limit(serve);
 }
 
+static enum serve_handling handling_of(const struct worker *worker, const struct sonde_stream *stream)
+{
+    if (!sonde_stream_has_messages(stream))
+        return SERVE_HANDLES_BYTES;
+    return serve_is_muted(worker, stream) ? SERVE_HANDLES_MUTED : SERVE_HANDLES_MESSAGES;
+}
+
+/* One more than may be is refused when nobody can wait: --when-full refuse, and datagrams. */
+static bool is_too_many(const struct serve_settings *settings, const struct sonde_stream *stream, long long n)
+{
+    bool datagrams = !sonde_stream_has_end(stream);
+
+    if (settings->once && datagrams && n > 1)
+        return true;
+    return (settings->when_full == WHEN_FULL_REFUSE || datagrams) && settings->max_clients > 0 &&
+           n > settings->max_clients;
+}
+
+/* --once: this was the one. Where it has come with datagrams the socket stays, for it is what brings them. */
+static void accept_no_more(struct worker *worker, struct place *place, const struct sonde_stream *stream)
+{
+    if (sonde_stream_has_end(stream)) {
+        serve_stop_listening(worker);
+        return;
+    }
+    for (unsigned i = 0; i < worker->n_places; i++)
+        if (&worker->places[i] != place && worker->places[i].listener != NULL)
+            sonde_listener_close(worker->places[i].listener);
+}
+
+static const struct sonde_stream_handler facts_handler;
+
 static void accepted(struct sonde_listener *listener, struct sonde_stream *stream, void *owner)
 {
     struct place *place = owner;
@@ -70,7 +115,7 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
     (void)listener;
     worker->n_streams++;
     connection->local = serve_local_take(worker, stream, place);
-    sonde_stream_set_handler(stream, worker->handler, worker);
+    sonde_stream_set_handler(stream, worker->handlers[handling_of(worker, stream)], worker);
     if (worker->listeners_closed) {
         refuse(worker, stream, SERVE_STOPPED);
         return;
@@ -81,22 +126,27 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
         return;
     }
     long long n = atomic_fetch_add(&worker->serve->n_clients, 1) + 1;
-    if (settings->when_full == WHEN_FULL_REFUSE && settings->max_clients > 0 && n > settings->max_clients) {
+    if (is_too_many(settings, stream, n)) {
         atomic_fetch_sub(&worker->serve->n_clients, 1);
         refuse(worker, stream, SERVE_LIMIT);
         return;
     }
     connection->flags |= CONNECTION_COUNTED;
     if (settings->once)
-        serve_stop_listening(worker);
+        accept_no_more(worker, place, stream);
     else if (settings->when_full == WHEN_FULL_WAIT &&
              (settings->sequential || (settings->max_clients > 0 && n >= settings->max_clients)))
         full(worker);
     if (settings->idle_ns > 0)
         serve_idle_opened(worker, connection);
     serve_show_connection(worker, stream, SERVE_OPENED);
-    if (worker->service->opened != NULL)
+    if (serve_facts_wanted(worker, stream)) {
+        connection->flags |= CONNECTION_FACTS;
+        sonde_stream_set_handler(stream, &facts_handler, worker);
+        serve_facts_answer(worker, stream);
+    } else if (worker->service->opened != NULL) {
         worker->service->opened(&worker->run, stream, own_of(stream));
+    }
 }
 
 static void say_trouble(const struct serve *serve, int error)
@@ -169,6 +219,8 @@ const struct sonde_listener_handler serve_listener_handler = {
     .trouble = trouble,
     .refused = serve_guard_refused,
     .closed = listener_closed,
+    .lost = serve_lost,
+    .came = serve_guard_came,
 };
 
 /* --- a connection ----------------------------------------------------------------------------------------------- */
@@ -186,6 +238,48 @@ static void on_shown_data(struct sonde_stream *stream, const struct sonde_lent *
 {
     serve_show_data(sonde_stream_owner(stream), stream, bytes);
     on_data(stream, bytes);
+}
+
+/* A whole message. */
+static void on_message(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    if (__builtin_expect(bytes->flags & SONDE_CUT, 0))
+        serve_message_cut(sonde_stream_owner(stream), stream, bytes);
+    on_data(stream, bytes);
+}
+
+static void on_shown_message(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    serve_show_whole(sonde_stream_owner(stream), stream, bytes);
+    on_message(stream, bytes);
+}
+
+static void on_muted(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    (void)bytes;
+    serve_notes_of(sonde_stream_owner(stream), stream)->n_muted++;
+}
+
+static void on_shown_muted(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    serve_show_whole(sonde_stream_owner(stream), stream, bytes);
+    on_muted(stream, bytes);
+}
+
+/* A datagram of ours that found nobody: the peer has gone, and whatever else comes from there is somebody new. */
+static void on_notice(struct sonde_stream *stream, const struct sonde_notice *notice)
+{
+    struct worker *worker = sonde_stream_owner(stream);
+    struct connection *connection = connection_of(stream);
+
+    if (notice->kind != SONDE_NOTICE_ICMP)
+        return;
+    serve_show_icmp(worker, stream, notice);
+    if ((notice->code != -ECONNREFUSED && notice->code != ECONNREFUSED) || connection->reason != SERVE_OPEN)
+        return;
+    connection->reason = SERVE_UNREACHABLE;
+    connection->error = -ECONNREFUSED;
+    sonde_stream_close(stream);
 }
 
 static void on_end(struct sonde_stream *stream)
@@ -217,15 +311,32 @@ static bool all_arrived(const struct sonde_stream *stream)
 
 static enum serve_reason reason_of(const struct sonde_stream *stream, enum serve_reason reason, int error)
 {
-    if (reason == SERVE_BAD_MESSAGE)
+    bool leaving = reason == SERVE_STOPPED || reason == SERVE_KICKED || reason == SERVE_SERVED;
+
+    if (reason == SERVE_BAD_MESSAGE || reason == SERVE_IDLE)
         return reason; /* whatever it does when it is closed for that */
-    if (error == -ETIMEDOUT) {
+    if (reason == SERVE_END && sonde_stream_unsent_bytes(stream) == 0)
+        return reason; /* it had ended, and no more than our good-bye was under way */
+    switch (error) {
+    case -ETIMEDOUT:
         /* The deadline of a polite close: what was to be done is done, if only the peer's end is missing. */
-        bool over =
-            reason == SERVE_STOPPED || reason == SERVE_KICKED || (reason == SERVE_SERVED && all_arrived(stream));
-        return over ? reason : SERVE_TIMEOUT;
+        if (leaving && (reason != SERVE_SERVED || all_arrived(stream)))
+            return reason;
+        return sonde_stream_has_end(stream) ? SERVE_TIMEOUT : SERVE_SILENT;
+    case -ECONNRESET:
+    case -EPIPE:
+        return SERVE_RESET;
+    case -SONDE_ETRUNCATED: /* when we have left, that it does not say good-bye cuts nothing off */
+        return leaving ? reason : SERVE_TRUNCATED;
+    case -SONDE_EWSEND:
+        return leaving ? reason : SERVE_NO_CLOSE;
+    case -SONDE_EWS:
+        return SERVE_RULES;
+    case -SONDE_ETOOBIG:
+        return SERVE_TOO_BIG;
+    default:
+        return error == -ECONNREFUSED && !sonde_stream_has_end(stream) ? SERVE_UNREACHABLE : SERVE_ERROR;
     }
-    return error == -ECONNRESET || error == -EPIPE ? SERVE_RESET : SERVE_ERROR;
 }
 
 static void on_failed(struct sonde_stream *stream, int error)
@@ -240,7 +351,7 @@ static void on_failed(struct sonde_stream *stream, int error)
         connection->flags |= CONNECTION_CUT;
         worker->n_cut++;
     }
-    if (worker->service->failed != NULL)
+    if (worker->service->failed != NULL && !(connection->flags & CONNECTION_FACTS))
         worker->service->failed(&worker->run, stream, own_of(stream), error);
     sonde_stream_close(stream);
 }
@@ -251,9 +362,10 @@ static void on_closed(struct sonde_stream *stream)
     const struct connection *connection = connection_of(stream);
     bool counted = connection->flags & CONNECTION_COUNTED;
 
-    if (counted && worker->service->closed != NULL)
+    if (counted && !(connection->flags & CONNECTION_FACTS) && worker->service->closed != NULL)
         worker->service->closed(&worker->run, stream, own_of(stream));
     serve_show_connection(worker, stream, SERVE_CLOSED);
+    serve_messages_closed(worker, stream);
     if (worker->serve->has_frame)
         serve_frame_closed(worker, stream);
     serve_local_release(worker, connection->local);
@@ -261,48 +373,53 @@ static void on_closed(struct sonde_stream *stream)
     worker->n_streams--;
     if (counted)
         atomic_fetch_sub(&worker->serve->n_clients, 1);
+    if (counted && worker->serve->settings->once)
+        serve_stop_listening(worker);
     /* One that was refused makes no room. */
     if (counted && worker->paused && !worker->held && !worker->listeners_closed)
         resume_listeners(worker);
     serve_worker_check(worker);
 }
 
-const struct sonde_stream_handler *serve_stream_handler(const struct serve *serve)
+static const struct sonde_stream_handler facts_handler = {.failed = on_failed, .closed = on_closed};
+
+/* clang-format off */
+#define REST .end = on_end, .drained = on_drained, .failed = on_failed, .closed = on_closed
+static const struct sonde_stream_handler plain[SERVE_N_HANDLERS] = {
+    [SERVE_HANDLES_BYTES] = {.data = on_data, REST},
+    [SERVE_HANDLES_MESSAGES] = {.data = on_message, .notice = on_notice, REST},
+    [SERVE_HANDLES_MUTED] = {.data = on_muted, .notice = on_notice, REST},
+};
+static const struct sonde_stream_handler shown[SERVE_N_HANDLERS] = {
+    [SERVE_HANDLES_BYTES] = {.data = on_shown_data, REST},
+    [SERVE_HANDLES_MESSAGES] = {.data = on_shown_message, .notice = on_notice, REST},
+    [SERVE_HANDLES_MUTED] = {.data = on_shown_muted, .notice = on_notice, REST},
+};
+static const struct sonde_stream_handler framed[SERVE_N_HANDLERS] = {
+    [SERVE_HANDLES_BYTES] = {.data = serve_frame_data, REST},
+    [SERVE_HANDLES_MESSAGES] = {.data = serve_frame_message, .notice = on_notice, REST},
+    [SERVE_HANDLES_MUTED] = {.data = on_muted, .notice = on_notice, REST},
+};
+static const struct sonde_stream_handler shown_framed[SERVE_N_HANDLERS] = {
+    [SERVE_HANDLES_BYTES] = {.data = serve_frame_shown_data, REST},
+    [SERVE_HANDLES_MESSAGES] = {.data = serve_frame_shown_message, .notice = on_notice, REST},
+    [SERVE_HANDLES_MUTED] = {.data = on_shown_muted, .notice = on_notice, REST},
+};
+#undef REST
+/* clang-format on */
+
+void serve_stream_handlers(const struct serve *serve, const struct sonde_stream_handler **ret_handlers)
 {
-    static const struct sonde_stream_handler plain = {
-        .data = on_data,
-        .end = on_end,
-        .drained = on_drained,
-        .failed = on_failed,
-        .closed = on_closed,
-    };
-    static const struct sonde_stream_handler shown = {
-        .data = on_shown_data,
-        .end = on_end,
-        .drained = on_drained,
-        .failed = on_failed,
-        .closed = on_closed,
-    };
-    static const struct sonde_stream_handler framed = {
-        .data = serve_frame_data,
-        .end = on_end,
-        .drained = on_drained,
-        .failed = on_failed,
-        .closed = on_closed,
-    };
-    static const struct sonde_stream_handler shown_framed = {
-        .data = serve_frame_shown_data,
-        .end = on_end,
-        .drained = on_drained,
-        .failed = on_failed,
-        .closed = on_closed,
-    };
     bool talks = serve->service->flags & SERVICE_TAKES_LINES; /* which is not to be had without being told */
     bool show = (!serve->settings->quiet || talks) && (serve->settings->json || serve->print != SERVE_PRINT_NONE);
+    const struct sonde_stream_handler *handlers;
 
     if (serve->has_frame)
-        return show ? &shown_framed : &framed;
-    return show ? &shown : &plain;
+        handlers = show ? shown_framed : framed;
+    else
+        handlers = show ? shown : plain;
+    for (unsigned i = 0; i < SERVE_N_HANDLERS; i++)
+        ret_handlers[i] = &handlers[i];
 }
 
 /* --- what services tell ----------------------------------------------------------------------------------------- */
@@ -382,6 +499,15 @@ static void queue(struct service_run *run, struct sonde_listener *listener, unsi
     serve_show_queue(run->host_data, url, length, limit);
 }
 
+static void buffer(struct service_run *run, struct sonde_listener *listener, unsigned index, unsigned n_bytes,
+                   unsigned limit, unsigned n_dropped)
+{
+    char url[SONDE_URL_MAX];
+
+    serve_url_text(listener, index, url);
+    serve_show_buffer(run->host_data, url, n_bytes, limit, n_dropped);
+}
+
 static void queue_unknown(struct service_run *run, struct sonde_listener *listener, unsigned index, int error)
 {
     char url[SONDE_URL_MAX];
@@ -393,6 +519,7 @@ static void queue_unknown(struct service_run *run, struct sonde_listener *listen
 
 const struct service_host serve_service_host = {
     .unanswered = unanswered,
+    .withheld = serve_message_withheld,
     .done = done,
     .broken = broken,
     .wants_lines = serve_lines_wanted,
@@ -407,5 +534,6 @@ const struct service_host serve_service_host = {
     .ended = ended,
     .quit = serve_lines_quit,
     .queue = queue,
+    .buffer = buffer,
     .queue_unknown = queue_unknown,
 };

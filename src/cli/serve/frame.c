@@ -6,12 +6,17 @@
  *
  * The decoder of a connection stands in the stream's room behind what is the service's own. It is made when the first
  * bytes come.
+ *
+ * Where the stream has messages itself, each is taken apart by itself: it holds whole frames, and what is left behind
+ * the last one is wrong. The frames of one are answered in one. A datagram that is wrong ends nothing: the frames
+ * before that place are answered, the rest is counted, and the next datagram is as good as any.
  */
 #include "cli/serve/serve_internal.h"
 #include "term/escape.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sonde/ws.h>
 #include <string.h>
 
 enum {
@@ -30,7 +35,7 @@ static size_t own_bytes(const struct worker *worker)
     return (worker->service->connection_bytes + 7) / 8 * 8;
 }
 
-size_t serve_frame_user_bytes(const struct worker *worker)
+size_t serve_user_bytes(const struct worker *worker)
 {
     if (!worker->serve->has_frame)
         return sizeof(struct connection) + worker->service->connection_bytes;
@@ -173,7 +178,10 @@ static int on_shown_message(const void *data, size_t n_bytes, void *user)
     struct sonde_stream *stream = user;
     struct worker *worker = sonde_stream_owner(stream);
 
-    serve_show_message(worker, stream, data, n_bytes, sonde_frame_decoder_messages(*decoder_of(worker, stream)));
+    uint64_t n = sonde_frame_decoder_messages(*decoder_of(worker, stream));
+    if (sonde_stream_has_messages(stream))
+        n += serve_notes_of(worker, stream)->n_frames;
+    serve_show_message(worker, stream, data, n_bytes, n);
     return on_message(data, n_bytes, user);
 }
 
@@ -207,6 +215,97 @@ static void take(struct sonde_stream *stream, const struct sonde_lent *bytes, so
         note_fault(worker, stream);
         sonde_stream_finish(stream, sonde_loop_now_ns(worker->loop) + FINISH_NS);
     }
+}
+
+/* What is wrong with a message, by its own bytes. */
+static void say_message_fault(struct worker *worker, struct sonde_stream *stream, const struct sonde_frame_fault *fault,
+                              uint64_t begin)
+{
+    uint64_t number = serve_number_of(worker, sonde_stream_id(stream));
+    char peer[SONDE_ADDRESS_TEXT], codec[SONDE_FRAME_TEXT];
+    struct sonde_address address;
+
+    if (worker->serve->settings->quiet || !serve_may_tell(worker))
+        return;
+    serve_output_flush(worker); /* what has happened before is told before */
+    sonde_stream_peer(stream, &address);
+    sonde_address_format(&address, peer, sizeof(peer));
+    sonde_frame_format(&worker->serve->frame, codec, sizeof(codec));
+    if (sonde_stream_has_end(stream))
+        say(_("[%" PRIu64 "] %s is closed: byte %" PRIu64 " of a message is wrong for %s: %s."), number, peer,
+            fault->at_byte - begin, codec, fault->what);
+    else
+        say(_("[%" PRIu64 "] %s: byte %" PRIu64 " of a datagram is wrong for %s: %s. Such datagrams are counted."),
+            number, peer, fault->at_byte - begin, codec, fault->what);
+}
+
+static void close_for_fault(struct worker *worker, struct sonde_stream *stream, int error)
+{
+    struct connection *connection = connection_of(stream);
+
+    connection->reason = SERVE_BAD_MESSAGE;
+    connection->error = error;
+    if (sonde_stream_layers(stream) & SONDE_LAYER_WS)
+        sonde_ws_close(stream, error == -EMSGSIZE ? 1009 : 1007, "", 0);
+    sonde_stream_finish(stream, sonde_loop_now_ns(worker->loop) + FINISH_NS);
+}
+
+static void note_message_fault(struct worker *worker, struct sonde_stream *stream, uint64_t begin)
+{
+    struct sonde_frame_decoder **decoder = decoder_of(worker, stream);
+    struct message_notes *notes = serve_notes_of(worker, stream);
+    struct sonde_frame_fault fault;
+
+    if (connection_of(stream)->reason != SERVE_OPEN)
+        return;
+    sonde_frame_decoder_fault(*decoder, &fault);
+    if (notes->n_bad++ == 0)
+        say_message_fault(worker, stream, &fault, begin);
+    if (sonde_stream_has_end(stream)) {
+        close_for_fault(worker, stream, fault.error);
+        return;
+    }
+    notes->n_frames += sonde_frame_decoder_messages(*decoder);
+    sonde_frame_decoder_free(*decoder);
+    *decoder = NULL;
+}
+
+static void take_message(struct sonde_stream *stream, const struct sonde_lent *bytes, sonde_frame_message message)
+{
+    struct worker *worker = sonde_stream_owner(stream);
+    struct sonde_frame_fault fault = {.error = -ENOMEM};
+    struct sonde_frame_decoder *decoder = find_decoder(worker, stream, message);
+
+    if (bytes->flags & SONDE_CUT) {
+        serve_message_cut(worker, stream, bytes);
+        return;
+    }
+    if (decoder != NULL)
+        sonde_frame_decoder_fault(decoder, &fault);
+    if (fault.error < 0)
+        return; /* it is being closed */
+    uint64_t begin = sonde_frame_decoder_taken_bytes(decoder);
+    worker->run.message_flags = bytes->flags;
+    int error = sonde_frame_decoder_feed(decoder, bytes->data, bytes->n_bytes, NULL);
+    if (error == 0)
+        error = sonde_frame_decoder_end(decoder);
+    if (worker->service->messages_end != NULL)
+        worker->service->messages_end(&worker->run, stream, connection_of(stream) + 1);
+    worker->run.message_flags = 0;
+    if (error == -ENOMEM)
+        give_up(stream, error);
+    else if (error < 0)
+        note_message_fault(worker, stream, begin);
+}
+
+void serve_frame_message(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    take_message(stream, bytes, on_message);
+}
+
+void serve_frame_shown_message(struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    take_message(stream, bytes, on_shown_message);
 }
 
 void serve_frame_data(struct sonde_stream *stream, const struct sonde_lent *bytes)

@@ -4,7 +4,8 @@
  * How fast it may be: --rate.
  *
  * A connection is looked at when it has been accepted, before anything else is done with it, and is reset when it may
- * not be: the service never hears of it and it is no client. Its peer is who the stream says it is, which with
+ * not be: the service never hears of it and it is no client. With TLS, WebSocket and any:// that is when its handshakes
+ * are done; but who may not be a client at all is refused before. Its peer is who the stream says it is, which with
  * ?proxy=in is whom the header names. The lists are read by all threads and change no more; the counts of peers have a
  * lock of their own.
  */
@@ -76,6 +77,22 @@ static bool is_known(const struct sonde_address *address)
     return address->family == AF_UNIX || (address->family != 0 && memcmp(address->u.ip, none, sizeof(none)) != 0);
 }
 
+static bool is_allowed(const struct guard *guard, const struct sonde_address *peer)
+{
+    return is_known(peer) && !prefix_list_contains(&guard->deny, peer) &&
+           (guard->allow.n == 0 || prefix_list_contains(&guard->allow, peer));
+}
+
+/* Before a handshake is spent on it. */
+int serve_guard_came(struct sonde_listener *listener, const struct sonde_address *peer, void *owner)
+{
+    const struct place *place = owner;
+    const struct guard *guard = &place->worker->serve->guard;
+
+    (void)listener;
+    return (guard->allow.n == 0 && guard->deny.n == 0) || is_allowed(guard, peer) ? 0 : -EPERM;
+}
+
 static enum serve_reason look_at(struct guard *guard, const struct sonde_stream *stream)
 {
     struct connection *connection = connection_of(stream);
@@ -84,8 +101,7 @@ static enum serve_reason look_at(struct guard *guard, const struct sonde_stream 
     if (guard->allow.n == 0 && guard->deny.n == 0 && guard->peers == NULL)
         return SERVE_OPEN;
     sonde_stream_peer(stream, &peer);
-    if (!is_known(&peer) || prefix_list_contains(&guard->deny, &peer) ||
-        (guard->allow.n > 0 && !prefix_list_contains(&guard->allow, &peer)))
+    if (!is_allowed(guard, &peer))
         return SERVE_NOT_ALLOWED;
     if (guard->peers == NULL)
         return SERVE_OPEN;
@@ -127,9 +143,10 @@ void serve_guard_listen(const struct serve *serve, struct sonde_listen_options *
     options->n_trusted = serve->guard.trusted.n;
 }
 
-void serve_guard_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner)
+void serve_guard_refused(struct sonde_listener *listener, const struct sonde_address *peer, const struct sonde_why *why,
+                         void *owner)
 {
     struct place *place = owner;
 
-    serve_show_refused(place->worker, listener, peer, error);
+    serve_show_refused(place->worker, listener, peer, why);
 }

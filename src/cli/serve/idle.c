@@ -7,6 +7,7 @@
 #include "cli/serve/serve_internal.h"
 
 #define NS_PER_MS INT64_C(1000000)
+#define GOOD_BYE_NS (1000 * NS_PER_MS)
 
 /* Milliseconds, which go round after 49 days: only differences are used. */
 static uint32_t now_ms(struct worker *worker)
@@ -27,6 +28,8 @@ static int64_t interval_ns(const struct worker *worker)
 static void look(struct worker *worker, struct sonde_stream *stream, uint32_t now)
 {
     struct connection *connection = connection_of(stream);
+    if (!sonde_stream_has_end(stream))
+        return; /* the library closes peers that are silent */
     uint32_t bytes = (uint32_t)(sonde_stream_received_bytes(stream) + sonde_stream_sent_bytes(stream));
 
     if (bytes != connection->seen_bytes) {
@@ -38,7 +41,11 @@ static void look(struct worker *worker, struct sonde_stream *stream, uint32_t no
     if (connection->reason != SERVE_OPEN || now - connection->seen_ms < worker->serve->settings->idle_ns / NS_PER_MS)
         return;
     connection->reason = SERVE_IDLE;
-    sonde_stream_close(stream);
+    /* What is spoken on top has an end of its own to tell, but nobody may be there. */
+    if (sonde_stream_layers(stream) & (SONDE_LAYER_TLS | SONDE_LAYER_WS | SONDE_LAYER_HTTP))
+        sonde_stream_finish(stream, sonde_loop_now_ns(worker->loop) + GOOD_BYE_NS);
+    else
+        sonde_stream_close(stream);
 }
 
 static void sweep(struct sonde_timer *timer)

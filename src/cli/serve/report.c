@@ -58,46 +58,104 @@ static void text_outcome(const struct service_outcome *outcome, char *ret_text, 
         line(ret_text + n, size_bytes - n, ", %" PRIu64 " not read", outcome->n_unread_bytes);
 }
 
-static size_t text_closed(const struct serve_view *view, char *ret_text, size_t size_bytes)
+/* What the reason's words and the peer's Close frame do not say by themselves. */
+static void add_detail(const struct serve_view *view, char *text, size_t size_bytes)
 {
-    char reason[128], unsent[48] = "", outcome[64];
+    size_t n = strlen(text);
+    char shown[256];
 
-    text_outcome(view->outcome, outcome, sizeof(outcome));
-
-    if (view->reason == SERVE_LIMIT)
-        line(reason, sizeof(reason), "refused: %lld clients are connected already", view->limit);
-    else if (view->reason == SERVE_PEER_LIMIT)
-        line(reason, sizeof(reason), "refused: too many from this address: %lld are connected already", view->limit);
-    else
-        line(reason, sizeof(reason), "%s",
-             view->reason == SERVE_ERROR ? sonde_strerror(view->error) : reason_words[view->reason]);
-    if (view->unsent_bytes > 0)
-        line(unsent, sizeof(unsent), ", %" PRIu64 " unsent", view->unsent_bytes);
-    return line(ret_text, size_bytes,
-                "closed %" PRIu64 " %s <- %s %s%s%s, %" PRIu64 " bytes in, %" PRIu64 " out%s, %.6f s\n", view->number,
-                view->local, view->peer, reason, outcome[0] != '\0' ? ", " : "", outcome, view->in_bytes,
-                view->out_bytes, unsent, seconds(view->age_ns));
+    n += serve_close_text(view->spoken, text + n, size_bytes - n);
+    if (view->detail == NULL || view->detail[0] == '\0')
+        return;
+    escape_short(view->detail, strlen(view->detail), shown, sizeof(shown));
+    line(text + n, size_bytes - n, ": %s", shown);
 }
 
-/* Why the other end's PROXY protocol header was not taken. */
+static void text_reason(const struct serve_view *view, char *ret_text, size_t size_bytes)
+{
+    switch (view->reason) {
+    case SERVE_LIMIT:
+        line(ret_text, size_bytes, "refused: %lld clients are connected already", view->limit);
+        return;
+    case SERVE_PEER_LIMIT:
+        line(ret_text, size_bytes, "refused: too many from this address: %lld are connected already", view->limit);
+        return;
+    case SERVE_SILENT:
+        line(ret_text, size_bytes, "silent for %.10g s", seconds(view->silent_ns));
+        return;
+    default:
+        line(ret_text, size_bytes, "%s",
+             view->reason == SERVE_ERROR ? sonde_strerror(view->error) : reason_words[view->reason]);
+        add_detail(view, ret_text, size_bytes);
+        return;
+    }
+}
+
+static size_t text_closed(const struct serve_view *view, char *ret_text, size_t size_bytes)
+{
+    char reason[512], unsent[48] = "", outcome[64], messages[192];
+
+    text_outcome(view->outcome, outcome, sizeof(outcome));
+    text_reason(view, reason, sizeof(reason));
+    if (view->unsent_bytes > 0)
+        line(unsent, sizeof(unsent), ", %" PRIu64 " unsent", view->unsent_bytes);
+    serve_messages_text(view->messages, messages, sizeof(messages));
+    return line(ret_text, size_bytes,
+                "closed %" PRIu64 " %s <- %s %s%s%s, %" PRIu64 " bytes in, %" PRIu64 " out%s%s, %.6f s\n", view->number,
+                view->local, view->peer, reason, outcome[0] != '\0' ? ", " : "", outcome, view->in_bytes,
+                view->out_bytes, unsent, messages, seconds(view->age_ns));
+}
+
+/* Why the other end never became a connection: its PROXY protocol header was not taken, or ... */
 static const struct refusal {
     int error;
     const char *name, *text;
-} refusals[] = {
-    {-EPERM, "not_trusted", "not trusted to send a PROXY header"},
-    {-SONDE_EPROXYHEAD, "no_header", "no PROXY header came first"},
-    {-ETIMEDOUT, "timeout", "no PROXY header came in time"},
-    {-ENOBUFS, "too_many", "too many have not sent their PROXY header yet"},
-    {0, "gone", "gone before its PROXY header"},
+} proxy_refusals[] =
+    {
+        {-EPERM, "not_trusted", "not trusted to send a PROXY header"},
+        {-SONDE_EPROXYHEAD, "no_header", "no PROXY header came first"},
+        {-ETIMEDOUT, "timeout", "no PROXY header came in time"},
+        {-ENOBUFS, "too_many", "too many have not sent their PROXY header yet"},
+        {0, "gone", "gone before its PROXY header"},
+},
+  refusals[] = {
+      {-EPERM, "not_allowed", "not allowed"},
+      {-SONDE_ETLS, "tls", "the TLS handshake failed"},
+      {-SONDE_ECERT, "certificate", "its certificate is not trusted"},
+      {-SONDE_EHTTP, "http", "not the HTTP that was expected"},
+      {-SONDE_EWS, "websocket", "not the WebSocket that was expected"},
+      {-SONDE_EORIGIN, "origin", "its Origin is not allowed (--allow-origin)"},
+      {-SONDE_EHOST, "host", "its Host is not allowed (--allow-host)"},
+      {-SONDE_EKIND, "kind", "this kind of client is not let in (--any-order)"},
+      {-ETIMEDOUT, "timeout", "it had not said what it had to in time"},
+      {-ENOBUFS, "too_many", "too many are not done with their handshakes yet"},
+      {-ENODATA, "gone", "gone before the handshake was done"},
+      {-ECONNRESET, "gone", "gone before the handshake was done"},
+      {-EPIPE, "gone", "gone before the handshake was done"},
+      {-SONDE_ETRUNCATED, "gone", "gone before the handshake was done"},
+      {0, "error", NULL},
 };
 
-static const struct refusal *refusal_of(int error)
+static const struct refusal *refusal_of(const struct serve_event *event)
 {
-    const struct refusal *refusal = refusals;
+    const struct refusal *refusal =
+        event->call == NULL || strcmp(event->call, "proxy") == 0 ? proxy_refusals : refusals;
 
-    while (refusal->error != 0 && refusal->error != error)
+    while (refusal->error != 0 && refusal->error != event->error)
         refusal++;
     return refusal;
+}
+
+static size_t text_refused(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const struct refusal *refusal = refusal_of(event);
+    char shown[320] = "";
+
+    if (event->view.detail != NULL && event->view.detail[0] != '\0')
+        escape_short(event->view.detail, strlen(event->view.detail), shown, sizeof(shown));
+    return line(ret_text, size_bytes, "refused %s <- %s %s%s%s\n", event->url, event->view.peer,
+                refusal->text != NULL ? refusal->text : sonde_strerror(event->error), shown[0] != '\0' ? ": " : "",
+                shown);
 }
 
 static size_t text_escaped(const struct serve_view *view, const char *length, const unsigned char *data, size_t n_bytes,
@@ -165,17 +223,45 @@ static size_t text_data(const struct serve_event *event, char *ret_text, size_t 
     return 0;
 }
 
+static void text_length(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    const char *kind = "";
+
+    if (event->flags & SONDE_TEXT)
+        kind = "text, ";
+    else if (event->view.spoken != NULL && event->view.spoken->layers & SONDE_LAYER_WS)
+        kind = "binary, ";
+    if (event->flags & SONDE_CUT)
+        line(ret_text, size_bytes, "%scut, %zu of %zu bytes", kind, event->n_bytes, event->n_whole_bytes);
+    else
+        line(ret_text, size_bytes, "%s%zu bytes", kind, event->n_bytes);
+}
+
 /* The same with its length, since a message may be empty; offsets are those in the message. */
 static size_t text_message(const struct serve_event *event, char *ret_text, size_t size_bytes)
 {
     bool hex = event->print == SERVE_PRINT_HEX;
-    char length[48];
+    char length[96], kind[96];
 
-    line(length, sizeof(length), hex ? " %zu bytes" : "%zu bytes: ", event->n_bytes);
     if (event->print == SERVE_PRINT_NONE)
         return 0;
+    text_length(event, kind, sizeof(kind));
+    line(length, sizeof(length), hex ? " %s" : "%s: ", kind);
     return hex ? text_hex(&event->view, length, 0, event->data, event->n_bytes, ret_text, size_bytes)
                : text_escaped(&event->view, length, event->data, event->n_bytes, ret_text, size_bytes);
+}
+
+/* Datagrams that nobody was given. */
+static const char *text_dropped(const struct serve_event *event, char *ret_text, size_t size_bytes)
+{
+    size_t n = 0;
+
+    ret_text[0] = '\0';
+    if (event->n_dropped > 0)
+        n = line(ret_text, size_bytes, ", %" PRIu64 " datagrams dropped", event->n_dropped);
+    if (event->n_peerless > 0)
+        line(ret_text + n, size_bytes - n, ", %" PRIu64 " from too many peers", event->n_peerless);
+    return ret_text;
 }
 
 /* The peer stands last: its name may hold spaces ("pid 4121 (uid 1000)"), so that counting columns works for others. */
@@ -183,14 +269,34 @@ static size_t text_table(const struct serve_event *event, char *ret_text, size_t
 {
     const struct serve_view *view = &event->view;
 
-    if (event->happening == SERVE_TABLE_HEAD)
-        return line(ret_text, size_bytes, "%-10s %12s %14s %14s %10s %6s  %-21s %s\n", "CONNECTION", "SECONDS", "IN",
-                    "OUT", "QUEUED", "PAUSED", "LOCAL", "PEER");
+    char messages[64] = "", dropped[96], spoken[512];
+
+    if (event->happening == SERVE_TABLE_HEAD) {
+        if (event->with_messages)
+            line(messages, sizeof(messages), " %12s %12s", "MESSAGES-IN", "MESSAGES-OUT");
+        return line(ret_text, size_bytes, "%-10s %12s %14s %14s%s %10s %6s  %-21s %s\n", "CONNECTION", "SECONDS", "IN",
+                    "OUT", messages, "QUEUED", "PAUSED", "LOCAL", "PEER");
+    }
     if (event->happening == SERVE_TABLE_FOOT)
-        return line(ret_text, size_bytes, "%" PRIu64 " connections\n", event->n_connections);
-    return line(ret_text, size_bytes, "%-10" PRIu64 " %12.3f %14" PRIu64 " %14" PRIu64 " %10zu %6s  %-21s %s\n",
-                view->number, seconds(view->age_ns), view->in_bytes, view->out_bytes, view->queued_bytes,
-                view->paused ? "yes" : "no", view->local, view->peer);
+        return line(ret_text, size_bytes, "%" PRIu64 " connections%s\n", event->n_connections,
+                    text_dropped(event, dropped, sizeof(dropped)));
+    if (view->messages != NULL)
+        line(messages, sizeof(messages), " %12" PRIu64 " %12" PRIu64, view->messages->n_in, view->messages->n_out);
+    else if (event->with_messages)
+        line(messages, sizeof(messages), " %12s %12s", "-", "-");
+    serve_spoken_text(view->spoken, spoken, sizeof(spoken));
+    return line(ret_text, size_bytes, "%-10" PRIu64 " %12.3f %14" PRIu64 " %14" PRIu64 "%s %10zu %6s  %-21s %s%s\n",
+                view->number, seconds(view->age_ns), view->in_bytes, view->out_bytes, messages, view->queued_bytes,
+                view->paused ? "yes" : "no", view->local, view->peer, spoken);
+}
+
+static size_t text_opened(const struct serve_view *view, char *ret_text, size_t size_bytes)
+{
+    char spoken[512];
+
+    serve_spoken_text(view->spoken, spoken, sizeof(spoken));
+    return line(ret_text, size_bytes, "opened %" PRIu64 " %s <- %s%s%s\n", view->number, view->local, view->peer,
+                spoken, view->muted ? ", not answered: a service of the kind may be there, and answer back" : "");
 }
 
 static size_t text_ended(const struct serve_view *view, char *ret_text, size_t size_bytes)
@@ -204,12 +310,13 @@ static size_t text_ended(const struct serve_view *view, char *ret_text, size_t s
 size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t size_bytes)
 {
     const struct serve_view *view = &event->view;
+    char dropped[96];
 
     switch (event->happening) {
     case SERVE_LISTENING:
         return line(ret_text, size_bytes, "listening %s\n", event->url);
     case SERVE_OPENED:
-        return line(ret_text, size_bytes, "opened %" PRIu64 " %s <- %s\n", view->number, view->local, view->peer);
+        return text_opened(view, ret_text, size_bytes);
     case SERVE_DATA:
         return text_data(event, ret_text, size_bytes);
     case SERVE_MESSAGE:
@@ -230,8 +337,18 @@ size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t
     case SERVE_MORE_WAITING:
         return line(ret_text, size_bytes, "waiting: %u more\n", event->length);
     case SERVE_REFUSED:
-        return line(ret_text, size_bytes, "refused %s <- %s %s\n", event->url, view->peer,
-                    refusal_of(event->error)->text);
+        return text_refused(event, ret_text, size_bytes);
+    case SERVE_MORE_REFUSED:
+        return line(ret_text, size_bytes, "refused: %u more\n", event->length);
+    case SERVE_BUFFER:
+        return line(ret_text, size_bytes, "buffer %u of %u bytes %s%s\n", event->length, event->limit, event->url,
+                    text_dropped(event, dropped, sizeof(dropped)));
+    case SERVE_ICMP:
+        return line(ret_text, size_bytes, "icmp %" PRIu64 " %s <- %s %s%s%s\n", view->number, view->local, view->peer,
+                    sonde_strerror(event->error), event->from != NULL ? ", says " : "",
+                    event->from != NULL ? event->from : "");
+    case SERVE_LOST: /* said on standard error, for people */
+        break;
     case SERVE_ENDED:
         return text_ended(view, ret_text, size_bytes);
     case SERVE_TROUBLE: /* said on standard error, for people */
@@ -269,6 +386,10 @@ static const char *const event_names[] = {
     [SERVE_TABLE_ROW] = "connection",
     [SERVE_TABLE_FOOT] = NULL,
     [SERVE_REFUSED] = "refused",
+    [SERVE_MORE_REFUSED] = "more_refused",
+    [SERVE_BUFFER] = "buffer",
+    [SERVE_ICMP] = "icmp",
+    [SERVE_LOST] = "lost",
     [SERVE_ENDED] = "ended",
 };
 
@@ -292,13 +413,33 @@ static void json_outcome(struct json *json, const struct service_outcome *outcom
     json_number(json, "unread", (int64_t)outcome->n_unread_bytes);
 }
 
+static bool has_error(enum serve_reason reason)
+{
+    switch (reason) {
+    case SERVE_RESET:
+    case SERVE_TIMEOUT:
+    case SERVE_ERROR:
+    case SERVE_BAD_MESSAGE:
+    case SERVE_SILENT:
+    case SERVE_UNREACHABLE:
+    case SERVE_TRUNCATED:
+    case SERVE_RULES:
+    case SERVE_TOO_BIG:
+    case SERVE_NO_CLOSE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void json_closed(struct json *json, const struct serve_view *view)
 {
     json_ends(json, view);
     json_string(json, "reason", reason_names[view->reason]);
-    if (view->reason == SERVE_RESET || view->reason == SERVE_TIMEOUT || view->reason == SERVE_ERROR ||
-        view->reason == SERVE_BAD_MESSAGE)
+    if (has_error(view->reason))
         json_string(json, "error", sonde_error_name(view->error));
+    if (view->detail != NULL && view->detail[0] != '\0')
+        json_string(json, "detail", view->detail);
     if (view->reason == SERVE_BAD_MESSAGE)
         json_unsigned(json, "at_byte", view->at_byte);
     if (view->reason == SERVE_LIMIT || view->reason == SERVE_PEER_LIMIT)
@@ -306,6 +447,8 @@ static void json_closed(struct json *json, const struct serve_view *view)
     json_number(json, "bytes_in", (int64_t)view->in_bytes);
     json_number(json, "bytes_out", (int64_t)view->out_bytes);
     json_number(json, "unsent", (int64_t)view->unsent_bytes);
+    serve_messages_json(json, view->messages);
+    serve_spoken_json(json, view->spoken);
     json_outcome(json, view->outcome);
     json_number(json, "duration_ns", view->age_ns);
 }
@@ -316,8 +459,10 @@ static void json_row(struct json *json, const struct serve_view *view)
     json_number(json, "age_ns", view->age_ns);
     json_number(json, "bytes_in", (int64_t)view->in_bytes);
     json_number(json, "bytes_out", (int64_t)view->out_bytes);
+    serve_messages_json(json, view->messages);
     json_number(json, "queued", (int64_t)view->queued_bytes);
     json_boolean(json, "paused", view->paused);
+    serve_spoken_json(json, view->spoken);
 }
 
 static void json_spoken(struct json *json, const struct serve_event *event)
@@ -335,6 +480,10 @@ static void json_data(struct json *json, const struct serve_event *event)
     if (event->happening == SERVE_MESSAGE)
         json_unsigned(json, "message", event->n_messages);
     json_number(json, "bytes", (int64_t)event->n_bytes);
+    if (event->happening == SERVE_MESSAGE && event->view.spoken != NULL && event->view.spoken->layers & SONDE_LAYER_WS)
+        json_string(json, "kind", event->flags & SONDE_TEXT ? "text" : "binary");
+    if (event->flags & SONDE_CUT)
+        json_unsigned(json, "whole_bytes", event->n_whole_bytes);
     if (event->print != SERVE_PRINT_NONE)
         json_bytes(json, event->data, event->n_bytes);
 }
@@ -355,6 +504,9 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
         break;
     case SERVE_OPENED:
         json_ends(&json, &event->view);
+        serve_spoken_json(&json, event->view.spoken);
+        if (event->view.muted)
+            json_boolean(&json, "answered", false);
         break;
     case SERVE_DATA:
     case SERVE_MESSAGE:
@@ -392,8 +544,30 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
     case SERVE_REFUSED:
         json_string(&json, "url", event->url);
         json_string(&json, "peer", event->view.peer);
-        json_string(&json, "reason", refusal_of(event->error)->name);
+        json_string(&json, "reason", refusal_of(event)->name);
         json_string(&json, "error", sonde_error_name(event->error));
+        if (event->view.detail != NULL && event->view.detail[0] != '\0')
+            json_string(&json, "detail", event->view.detail);
+        break;
+    case SERVE_MORE_REFUSED:
+        json_number(&json, "n", event->length);
+        break;
+    case SERVE_BUFFER:
+        json_string(&json, "url", event->url);
+        json_number(&json, "bytes", event->length);
+        json_number(&json, "limit", event->limit);
+        json_unsigned(&json, "dropped", event->n_dropped);
+        break;
+    case SERVE_ICMP:
+        json_ends(&json, &event->view);
+        json_string(&json, "error", sonde_error_name(event->error));
+        if (event->from != NULL)
+            json_string(&json, "from", event->from);
+        break;
+    case SERVE_LOST:
+        json_string(&json, "url", event->url);
+        json_unsigned(&json, "dropped", event->n_dropped);
+        json_unsigned(&json, "peerless", event->n_peerless);
         break;
     case SERVE_TABLE_ROW:
         json_row(&json, &event->view);

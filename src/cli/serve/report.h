@@ -8,6 +8,8 @@
 
 #include "service/service.h"
 
+#include <sonde/tls.h>
+#include <sonde/ws.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +28,12 @@
     X(NOT_ALLOWED, "not_allowed", "refused: not allowed") /* --allow, --deny */                                        \
     X(BAD_MESSAGE, "bad_message", "bad message")          /* --frame: malformed, too long, or not whole */             \
     X(PEER_LIMIT, "peer_limit", "refused: too many from this address") /* --max-per-peer */                            \
+    X(SILENT, "silent", "silent")                                      /* datagrams: nothing came for so long */       \
+    X(UNREACHABLE, "unreachable", "nobody receives there")             /* datagrams: ICMP says so */                   \
+    X(TRUNCATED, "truncated", "TLS ended without close_notify")        /* what came may not be all */                  \
+    X(RULES, "rules", "broke the rules of WebSocket")                                                                  \
+    X(TOO_BIG, "too_big", "message too large")                                                                         \
+    X(NO_CLOSE, "no_close", "WebSocket ended without a Close frame")                                                   \
     X(ERROR, "error", "error")
 
 enum serve_reason {
@@ -48,7 +56,11 @@ enum serve_happening {
     SERVE_MORE_WAITING, /* hold: `length` more of them */
     SERVE_ENDED,        /* exec: the program of a connection that was closed before has */
     SERVE_TROUBLE,      /* accepting has stopped, or goes on */
-    SERVE_REFUSED,      /* ?proxy=in: reset before it was a connection of ours */
+    SERVE_REFUSED,      /* ended before it was a connection of ours */
+    SERVE_MORE_REFUSED, /* `length` more, that were not told one by one */
+    SERVE_BUFFER,       /* hold: the receive buffer for datagrams */
+    SERVE_ICMP,         /* a datagram of ours has not arrived */
+    SERVE_LOST,         /* datagrams were dropped; text has it on standard error, for people */
     /* The table of live connections: its first line, one for each, its last line. JSON has those for each alone. */
     SERVE_TABLE_HEAD,
     SERVE_TABLE_ROW,
@@ -57,6 +69,24 @@ enum serve_happening {
 
 /* How received data is shown. */
 enum serve_print { SERVE_PRINT_NONE, SERVE_PRINT_TEXT, SERVE_PRINT_HEX };
+
+/* What is spoken on a connection. */
+struct serve_spoken {
+    const char *transport;                    /* "udp", "unixgram", "seqpacket", "sctp", "vsock"; NULL: tcp, unix */
+    unsigned layers;                          /* SONDE_LAYER_... */
+    const struct sonde_tls_info *tls;         /* NULL: none */
+    const struct sonde_ws_info *ws;           /* NULL: none */
+    const struct sonde_http_request *request; /* NULL: none */
+};
+
+/* Messages, where there are. */
+struct serve_messages {
+    uint64_t n_in, n_out;
+    uint64_t n_cut;      /* came cut, for want of room */
+    uint64_t n_bad;      /* were not whole frames (--frame) */
+    uint64_t n_muted;    /* were not given to the service, which would have answered one of its kind */
+    uint64_t n_withheld; /* answers that were not sent */
+};
 
 /* A connection: OPENED, DATA, MESSAGE, CLOSED, TABLE_ROW. DATA and MESSAGE need number and peer alone. */
 struct serve_view {
@@ -71,6 +101,11 @@ struct serve_view {
     bool paused;
     const struct service_outcome *outcome; /* CLOSED, ENDED: of its program; NULL: it has none */
     int64_t age_ns;                        /* when closed: how long it lasted */
+    int64_t silent_ns;                     /* SILENT */
+    const char *detail;                    /* why it failed, in more words, perhaps the peer's; NULL or "": none */
+    const struct serve_spoken *spoken;     /* NULL: bytes on TCP or a UNIX socket */
+    const struct serve_messages *messages; /* NULL: it has none */
+    bool muted;                            /* OPENED: what it sends is not answered */
 };
 
 struct serve_event {
@@ -81,7 +116,12 @@ struct serve_event {
     unsigned length, limit; /* QUEUE */
     const char *state;      /* WAITING, with view.local and view.peer */
     unsigned n_unread;      /* WAITING: bytes that nobody has read */
-    int error;              /* TROUBLE: a negative errno; 0: accepting goes on. REFUSED: see sonde/listener.h */
+    int error;              /* TROUBLE: a negative errno; 0: accepting goes on. REFUSED: see sonde/listener.h. ICMP */
+    const char *call;       /* REFUSED: what failed; "proxy": ?proxy=in */
+    const char *from;       /* ICMP: the machine that says so; NULL: not known */
+    uint64_t n_dropped;     /* LOST, BUFFER, TABLE_FOOT: by the kernel */
+    uint64_t n_peerless;    /* LOST, TABLE_FOOT: from those that were one peer too many */
+    bool with_messages;     /* TABLE: has columns for them */
     unsigned n_clients;     /* SPOKEN: for how many; one that has a number of its own is the view's */
     /* DATA, MESSAGE, SAID, SPOKEN */
     enum serve_print print;
@@ -89,15 +129,25 @@ struct serve_event {
     size_t n_bytes;
     uint64_t offset;        /* of data among all that the connection has received */
     uint64_t n_messages;    /* MESSAGE: with this one */
+    unsigned flags;         /* MESSAGE: of a stream that has messages (struct sonde_lent); 0: of --frame */
+    size_t n_whole_bytes;   /* SONDE_CUT: how long it was */
     uint64_t n_connections; /* TABLE_FOOT */
 };
 
 /* Room for the lines of any happening that brings so many bytes of data, with newlines and a NUL. */
-#define SERVE_ROOM(n) (4096 + 6 * (size_t)(n))
+#define SERVE_ROOM(n) (24 * 1024 + 6 * (size_t)(n))
 
 /* Write it: the length of whole lines, 0 when this happening is not told in that form. size_bytes is at least
  * SERVE_ROOM(event->n_bytes). */
 size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t size_bytes);
 size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t size_bytes);
+
+/* report_spoken.c: its parts about what is spoken on a connection. Peers' words are cut to be short. */
+struct json;
+size_t serve_spoken_text(const struct serve_spoken *spoken, char *ret_text, size_t size_bytes);
+size_t serve_close_text(const struct serve_spoken *spoken, char *ret_text, size_t size_bytes); /* " (Close 1000 bye)" */
+size_t serve_messages_text(const struct serve_messages *messages, char *ret_text, size_t size_bytes);
+void serve_spoken_json(struct json *json, const struct serve_spoken *spoken);
+void serve_messages_json(struct json *json, const struct serve_messages *messages);
 
 #endif

@@ -36,19 +36,25 @@ static void describe_services(char *ret_text, size_t size_bytes)
         append(ret_text, size_bytes, line);
     }
     append(ret_text, size_bytes, "\n");
-    append(ret_text, size_bytes,
-           _("Without a URL the service listens on tcp://127.0.0.1:7007; with several, on all of them. TEXT may hold "
-             "\\n, \\r, \\t, \\0, \\\\ and \\xHH; nothing is added to it.\n\ntalk says each line of standard input to "
-             "every "
-             "client, and @2 TEXT to client 2; /help tells its commands. What a client does not read waits, 256 KiB at "
-             "most: after 5 s without a byte taken you are told, after 60 s or when more is said it is dropped, and "
-             "nobody else waits for it. When standard input ends, clients are sent our end, and talk ends with the "
-             "last of them.\n\nexec connects a program's standard input and output with the client; the "
-             "client's end is the end of its input. A client that resets the connection hangs up: SIGHUP, and "
-             "SIGKILL 5 s later. At the end programs get SIGTERM, and SIGKILL after the time of --drain. Whoever can "
-             "connect can run the program, as you.\n\nSIGTERM and SIGINT end the program: no more "
-             "clients are let in, those connected are sent what is due to them and have the time of --drain to end; a "
-             "second signal ends it at once. SIGUSR1 shows a table of the connections.\n"));
+    append(
+        ret_text, size_bytes,
+        _("Without a URL the service listens on tcp://127.0.0.1:7007; with several, on all of them. TEXT may hold "
+          "\\n, \\r, \\t, \\0, \\\\ and \\xHH; nothing is added to it.\n\ntalk says each line of standard input to "
+          "every "
+          "client, and @2 TEXT to client 2; /help tells its commands. What a client does not read waits, 256 KiB at "
+          "most: after 5 s without a byte taken you are told, after 60 s or when more is said it is dropped, and "
+          "nobody else waits for it. When standard input ends, clients are sent our end, and talk ends with the "
+          "last of them.\n\nexec connects a program's standard input and output with the client; the "
+          "client's end is the end of its input. A client that resets the connection hangs up: SIGHUP, and "
+          "SIGKILL 5 s later. At the end programs get SIGTERM, and SIGKILL after the time of --drain. Whoever can "
+          "connect can run the program, as you. On WebSocket a text message is a line, both ways.\n\nWith datagrams "
+          "(udp://, unixgram:) a connection is all that comes from one address, until it has been silent for 60 s or "
+          "the time of --idle-timeout; --once serves the first, until it has been silent for 1 s. daytime, time, "
+          "greet and chargen answer each datagram. Nothing that comes from the port of such a service, or from our "
+          "own port, is answered, since two of them would answer each other for ever.\n\nSIGTERM and SIGINT end the "
+          "program: no more "
+          "clients are let in, those connected are sent what is due to them and have the time of --drain to end; a "
+          "second signal ends it at once. SIGUSR1 shows a table of the connections.\n"));
 }
 
 /* --- what was asked for ------------------------------------------------------------------------------------------- */
@@ -143,7 +149,7 @@ static unsigned count_threads(const struct serve *serve)
 {
     const struct serve_settings *settings = serve->settings;
     const char *one = NULL;
-    unsigned n_unix = 0, n_passed = 0;
+    unsigned n_alone = 0, n_unix = 0, n_passed = 0;
 
     if (settings->threads == 1)
         return 1;
@@ -160,14 +166,18 @@ static unsigned count_threads(const struct serve *serve)
         return 1;
     }
     for (unsigned i = 0; i < serve->n_urls; i++) {
-        n_unix += serve->urls[i].scheme == SONDE_SCHEME_UNIX;
-        n_passed += serve->urls[i].scheme == SONDE_SCHEME_FD;
+        bool passed = serve->urls[i].scheme == SONDE_SCHEME_FD;
+        n_passed += passed;
+        n_alone += !passed && !serve_url_is_shared(&serve->urls[i]);
+        n_unix += serve->urls[i].path_bytes > 0;
     }
     if (n_unix > 0)
         say(_("UNIX sockets are served by one thread, whatever --threads says."));
+    if (n_alone > n_unix)
+        say(_("what is neither TCP nor UDP to one receiver is served by one thread, whatever --threads says."));
     if (n_passed > 0)
         say(_("sockets that were passed are served by one thread, whatever --threads says."));
-    return n_unix + n_passed == serve->n_urls ? 1 : (unsigned)settings->threads;
+    return n_alone + n_passed == serve->n_urls ? 1 : (unsigned)settings->threads;
 }
 
 /* Nobody is trusted with a header that nobody asks for: then it was meant otherwise. */
@@ -216,9 +226,15 @@ static enum exit_status serve_operands(struct serve *serve, int n_operands, int 
     if (status == EXIT_DONE)
         status = check_proxy_from(serve);
     if (status == EXIT_DONE)
+        status = serve_schemes_check(serve);
+    if (status == EXIT_DONE)
         status = serve_frame_check(serve);
     if (status == EXIT_DONE)
         status = serve_guard_init(serve);
+    if (status == EXIT_DONE)
+        status = serve_tls_init(serve);
+    if (status == EXIT_DONE)
+        status = serve_web_init(serve);
     if (status != EXIT_DONE)
         return status;
     /* What is said is the point. */
@@ -256,6 +272,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     if (status == EXIT_DONE)
         status = (int)serve_operands(serve, n_operands, n_behind, argv + 1, &text);
     serve_guard_free(serve);
+    serve_tls_free(serve);
     serve_environment_free(serve);
     free(serve);
     free(text);

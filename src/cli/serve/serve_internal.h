@@ -14,8 +14,10 @@
  * Files: serve.c what was asked for; options.c the options; urls.c the addresses; threads.c workers,
  * listening, running; stop.c signals and the end; notify.c what a service manager is told;
  * direct.c --direct; connection.c what happens to connections; guard.c who may connect; idle.c --idle-timeout;
- * local.c their local names; show.c what is told of it; report.c its words; output.c standard
- * output; frame.c --frame; greeting.c the text of greet; program.c what exec runs; errors.c its standard error.
+ * facts.c what GET is answered; web.c WebSocket, HTTP and any://; messages.c connections with messages; schemes.c what
+ * does not go with an address; local.c their local names; show.c what is told of it; report.c its words,
+ * report_spoken.c those about TLS, WebSocket, HTTP and messages; output.c standard output; frame.c --frame; greeting.c
+ * the text of greet; program.c what exec runs; errors.c its standard error.
  */
 #ifndef CLI_SERVE_INTERNAL_H
 #define CLI_SERVE_INTERNAL_H
@@ -28,6 +30,7 @@
 #include "cli/serve/report.h"
 #include "cli/serve/sd_notify.h"
 #include "cli/taps.h"
+#include "cli/tls_options.h"
 #include "service/service.h"
 
 #include <pthread.h>
@@ -36,6 +39,14 @@
 #include <stdatomic.h>
 
 #define SERVE_URLS_MAX 64
+
+/* For ws://, wss:// and any:// (web.c). */
+struct web_settings {
+    struct option_list origins, hosts;
+    const char *subprotocols, *any_order; /* NULL: not given */
+    long long any_wait_ns, message_max, ping_ns;
+    bool no_deflate;
+};
 
 struct serve_settings {
     bool once, sequential, json, quiet, calls, trace, ipv4, ipv6, pty, direct;
@@ -53,6 +64,8 @@ struct serve_settings {
     const char *frame;                          /* NULL: bytes */
     long long frame_max;                        /* 0: not given */
     struct option_list allow, deny, proxy_from; /* comma-separated CIDRs */
+    struct tls_settings tls;
+    struct web_settings web;
 };
 
 extern const struct option_row serve_options[];
@@ -96,6 +109,14 @@ struct program {
     const char *shell[4]; /* --sh, as a command; ends with NULL */
 };
 
+/* What happens to a connection's bytes. */
+enum serve_handling {
+    SERVE_HANDLES_BYTES,
+    SERVE_HANDLES_MESSAGES,
+    SERVE_HANDLES_MUTED, /* messages, and the service is not told of them */
+    SERVE_N_HANDLERS,
+};
+
 /* A listener of a worker. */
 struct place {
     struct worker *worker;
@@ -112,7 +133,6 @@ struct worker {
     const struct service *service;
     unsigned index;
     struct sonde_loop *loop;
-    const struct sonde_stream_handler *handler;
     struct place *places;
     unsigned n_places;    /* of the first worker, and of all without --direct: serve->n_urls, in their order */
     unsigned n_listeners; /* that are not closed yet */
@@ -122,6 +142,18 @@ struct worker {
     struct sonde_timer drain; /* the end of patience */
     uint64_t n_cut;           /* connections that were open then */
     atomic_uint orders;
+    const struct sonde_stream_handler *handlers[SERVE_N_HANDLERS];
+
+    /* messages.c */
+    uint64_t n_messages_in, n_messages_out, n_cut_messages, n_bad_messages; /* of connections that are closed */
+    uint64_t n_muted_messages, n_withheld_messages;
+    uint64_t n_dropped, n_peerless;           /* datagrams, see sonde_listener_handler, lost */
+    uint64_t n_dropped_told, n_peerless_told; /* of these */
+    unsigned lost_url;                        /* where they were lost last */
+    unsigned n_refused;                       /* that have not been told */
+    unsigned n_told;                          /* since told_ns, of what comes in floods */
+    int64_t told_ns;
+    struct sonde_timer tell; /* of what has not been told */
 
     struct local_name *locals;
     unsigned n_locals, last_local;
@@ -149,6 +181,10 @@ struct serve {
     struct activation activation;
     struct sonde_url urls[SERVE_URLS_MAX];
     struct guard guard;
+    struct sonde_tls *tls; /* NULL: no address speaks it */
+    struct sonde_web_server web;
+    const char *web_origins[OPTION_LIST_MAX + 1], *web_hosts[OPTION_LIST_MAX + 1];
+    unsigned any_kinds; /* 0: all */
     struct program program;
     bool has_frame;
     struct sonde_frame frame;
@@ -172,6 +208,7 @@ struct serve {
     uint64_t n_output_lost_bytes; /* under the lock */
     sem_t may_free;               /* posted once per worker when nobody will post to its loop any more */
     uint64_t n_table_rows;        /* passed on from worker to worker with ORDER_TABLE */
+    uint64_t n_table_dropped, n_table_peerless;
 
     /* The main thread's. */
     int signal_fd;
@@ -202,6 +239,13 @@ _Static_assert(sizeof(struct connection) + SERVICE_CONNECTION_BYTES_MAX <= 40, "
 #define CONNECTION_COUNTED 1u /* is one of n_clients, and known to the service */
 #define CONNECTION_CUT 2u     /* is one of n_cut */
 #define CONNECTION_PEER 4u    /* is counted for its peer */
+#define CONNECTION_FACTS 8u   /* is answered by facts.c; the service does not know of it */
+
+/* What is kept of a connection whose address may bring messages, behind all else. */
+struct message_notes {
+    uint32_t n_cut, n_bad, n_muted, n_withheld;
+    uint64_t n_frames; /* --frame: before the decoder that there is now */
+};
 
 static inline struct connection *connection_of(const struct sonde_stream *stream)
 {
@@ -210,7 +254,7 @@ static inline struct connection *connection_of(const struct sonde_stream *stream
 
 /* connection.c */
 extern const struct sonde_listener_handler serve_listener_handler; /* owner: the place */
-const struct sonde_stream_handler *serve_stream_handler(const struct serve *serve);
+void serve_stream_handlers(const struct serve *serve, const struct sonde_stream_handler **ret_handlers);
 extern const struct service_host serve_service_host;
 void serve_pause_listeners(struct worker *worker);
 void serve_say_limit(const struct serve *serve);
@@ -232,14 +276,67 @@ void serve_guard_free(struct serve *serve);
 enum serve_reason serve_guard_admit(struct worker *worker, struct sonde_stream *stream);
 void serve_guard_left(struct worker *worker, const struct sonde_stream *stream);
 void serve_guard_listen(const struct serve *serve, struct sonde_listen_options *options);
-/* A listener's `refused`. */
-void serve_guard_refused(struct sonde_listener *listener, const struct sonde_address *peer, int error, void *owner);
+/* A listener's `came`, and `refused`. */
+int serve_guard_came(struct sonde_listener *listener, const struct sonde_address *peer, void *owner);
+void serve_guard_refused(struct sonde_listener *listener, const struct sonde_address *peer, const struct sonde_why *why,
+                         void *owner);
+
+/* messages.c */
+bool serve_url_is_datagrams(const struct sonde_url *url);
+bool serve_url_has_messages(const struct sonde_url *url); /* or may have */
+bool serve_has_messages(const struct serve *serve);       /* does any of its addresses? */
+size_t serve_room_bytes(const struct worker *worker, const struct sonde_url *url);
+struct message_notes *serve_notes_of(const struct worker *worker, const struct sonde_stream *stream);
+struct spoken_room {
+    struct serve_spoken spoken;
+    struct sonde_tls_info tls;
+    struct sonde_ws_info ws;
+};
+/* NULL: nothing but bytes, and no messages. */
+const struct serve_spoken *serve_find_spoken(const struct sonde_stream *stream, struct spoken_room *room);
+const struct serve_messages *serve_find_messages(const struct worker *worker, const struct sonde_stream *stream,
+                                                 struct serve_messages *ret_messages);
+void serve_messages_init(struct worker *worker);
+void serve_messages_closed(struct worker *worker, const struct sonde_stream *stream);
+void serve_message_cut(struct worker *worker, struct sonde_stream *stream, const struct sonde_lent *bytes);
+void serve_message_withheld(struct service_run *run, struct sonde_stream *stream, enum service_withheld why,
+                            uint64_t n_bytes);
+bool serve_is_muted(const struct worker *worker, const struct sonde_stream *stream);
+/* One more of what may come in floods: may it be told by itself? */
+bool serve_may_tell(struct worker *worker);
+/* What is not told by itself is told as a count, in a second; or now. */
+void serve_tell_later(struct worker *worker);
+void serve_tell_now(struct worker *worker);
+/* A listener's `lost`. */
+void serve_lost(struct sonde_listener *listener, uint64_t n_dropped, uint64_t n_peerless, void *owner);
+void serve_messages_say(const struct serve *serve); /* at the end */
+
+/* schemes.c: what is wrong has been said. */
+enum exit_status serve_schemes_check(const struct serve *serve);
+bool serve_url_is_shared(const struct sonde_url *url); /* can several workers listen there? */
+/* How long a peer of datagrams may be silent. */
+int64_t serve_peer_idle_ns(const struct serve *serve);
 
 /* program.c: what is wrong has been said. */
 enum exit_status serve_program_check(const struct serve_settings *settings, const struct service *service);
 /* The words stood behind "--"; NULL follows them. */
 enum exit_status serve_program_find(struct serve *serve, unsigned n_words, char **words);
 void serve_program_warn(const struct serve *serve);
+
+/* tls.c: what is wrong has been said. */
+enum exit_status serve_tls_init(struct serve *serve);
+void serve_tls_free(struct serve *serve);
+void serve_tls_listen(const struct serve *serve, const struct sonde_url *url, struct sonde_listen_options *options);
+void serve_tls_tell(const struct serve *serve); /* once all listen */
+
+/* web.c: what is wrong has been said. */
+enum exit_status serve_web_init(struct serve *serve);
+void serve_web_listen(const struct serve *serve, const struct sonde_url *url, struct sonde_listen_options *options);
+
+/* facts.c: is it a request that is answered with the facts of its connection? Then it is, and finished. */
+#define SERVE_FACTS_NS (5 * INT64_C(1000000000))
+bool serve_facts_wanted(const struct worker *worker, const struct sonde_stream *stream);
+void serve_facts_answer(struct worker *worker, struct sonde_stream *stream);
 
 /* errors.c */
 bool serve_error_line(struct service_run *run, uint64_t id, const void *line, size_t n_bytes, bool cut);
@@ -259,12 +356,16 @@ void serve_idle_opened(struct worker *worker, struct connection *connection);
 
 /* frame.c: --frame. What is wrong has been said. */
 enum exit_status serve_frame_check(struct serve *serve);
-/* Room in each stream for the service's own, and what is kept for its messages. */
-size_t serve_frame_user_bytes(const struct worker *worker);
+/* Room in each stream for the service's own, and what is kept for its frames. */
+size_t serve_user_bytes(const struct worker *worker);
 uint64_t serve_frame_send_limit(const struct serve *serve);
+/* The same for what is listened on there: a message has to find room, however long. */
+uint64_t serve_send_limit(const struct serve *serve, const struct sonde_url *url);
 /* Of the streams, instead of or before what the service is told. */
 void serve_frame_data(struct sonde_stream *stream, const struct sonde_lent *bytes);
 void serve_frame_shown_data(struct sonde_stream *stream, const struct sonde_lent *bytes);
+void serve_frame_message(struct sonde_stream *stream, const struct sonde_lent *bytes);
+void serve_frame_shown_message(struct sonde_stream *stream, const struct sonde_lent *bytes);
 void serve_frame_end(struct worker *worker, struct sonde_stream *stream);
 void serve_frame_closed(struct worker *worker, struct sonde_stream *stream);
 /* Where what it sent was wrong; 0: nowhere. */
@@ -317,8 +418,13 @@ void serve_show_connection(struct worker *worker, const struct sonde_stream *str
 /* The program of a connection that was closed before has ended. */
 void serve_show_ended(struct worker *worker, uint64_t id, const struct service_outcome *outcome);
 void serve_show_data(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes);
+/* The same of a stream with messages. */
+void serve_show_whole(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes);
 void serve_show_message(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes,
                         uint64_t n_messages);
+void serve_show_buffer(struct worker *worker, const char *url, unsigned n_bytes, unsigned limit, unsigned n_dropped);
+void serve_show_icmp(struct worker *worker, const struct sonde_stream *stream, const struct sonde_notice *notice);
+void serve_show_lost(struct worker *worker, uint64_t n_dropped, uint64_t n_peerless);
 void serve_show_queue(struct worker *worker, const char *url, unsigned length, unsigned limit);
 void serve_show_waiting(struct worker *worker, const char *local, const char *peer, const char *state,
                         unsigned n_unread);
@@ -326,7 +432,9 @@ void serve_show_more_waiting(struct worker *worker, unsigned n_more);
 void serve_show_trouble(struct worker *worker, int error);
 /* A connection that never became one: see sonde_listener_handler, refused. */
 void serve_show_refused(struct worker *worker, const struct sonde_listener *listener, const struct sonde_address *peer,
-                        int error);
+                        const struct sonde_why *why);
+/* Those that were not told by themselves. */
+void serve_tell_refused(struct worker *worker);
 /* talk: a line of a client's, or a piece of one; a line of the operator's, for one client or (NULL) for all n. */
 void serve_show_said(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes);
 void serve_show_spoken(struct worker *worker, const struct sonde_stream *stream, unsigned n, const void *data,

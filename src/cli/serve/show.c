@@ -11,6 +11,9 @@
 struct shown {
     struct serve_event event;
     struct service_outcome outcome;
+    struct spoken_room room;
+    struct serve_messages messages;
+    struct sonde_why why;
     char local[SERVE_UNIX_NAME], peer[SONDE_ADDRESS_TEXT];
 };
 
@@ -69,6 +72,32 @@ static void add_peer(struct shown *shown, const struct worker *worker, const str
     shown->event.view.peer = shown->peer;
 }
 
+static bool is_detailed(enum serve_reason reason)
+{
+    return reason == SERVE_RULES || reason == SERVE_TOO_BIG || reason == SERVE_TRUNCATED || reason == SERVE_NO_CLOSE ||
+           reason == SERVE_ERROR;
+}
+
+/* What the library knows beyond the error. */
+static void add_why(struct shown *shown, const struct worker *worker, const struct sonde_stream *stream)
+{
+    struct serve_view *view = &shown->event.view;
+
+    view->silent_ns = serve_peer_idle_ns(worker->serve);
+    if (view->spoken == NULL || !is_detailed(view->reason))
+        return;
+    shown->why.detail[0] = '\0';
+    sonde_stream_why(stream, &shown->why);
+    view->detail = shown->why.detail;
+}
+
+static long long limit_of(const struct serve_settings *settings, enum serve_reason reason)
+{
+    if (reason == SERVE_PEER_LIMIT)
+        return settings->max_per_peer;
+    return settings->once ? 1 : settings->max_clients;
+}
+
 static void fill(struct shown *shown, const struct worker *worker, const struct sonde_stream *stream)
 {
     const struct connection *connection = connection_of(stream);
@@ -76,8 +105,7 @@ static void fill(struct shown *shown, const struct worker *worker, const struct 
     shown->event.view = (struct serve_view){
         .reason = connection->reason,
         .error = connection->error,
-        .limit = connection->reason == SERVE_PEER_LIMIT ? worker->serve->settings->max_per_peer
-                                                        : worker->serve->settings->max_clients,
+        .limit = limit_of(worker->serve->settings, connection->reason),
         .in_bytes = sonde_stream_received_bytes(stream),
         .out_bytes = sonde_stream_sent_bytes(stream),
         .unsent_bytes = connection->unanswered_bytes + sonde_stream_unsent_bytes(stream),
@@ -85,8 +113,12 @@ static void fill(struct shown *shown, const struct worker *worker, const struct 
         .paused = sonde_stream_is_paused(stream) != 0,
         .age_ns = sonde_loop_now_ns(worker->loop) - sonde_stream_since_ns(stream),
     };
+    shown->event.view.spoken = serve_find_spoken(stream, &shown->room);
+    shown->event.view.messages = serve_find_messages(worker, stream, &shown->messages);
+    add_why(shown, worker, stream);
     shown->event.view.at_byte = serve_frame_at_byte(worker, stream);
-    if (worker->service->outcome != NULL && connection->flags & CONNECTION_COUNTED) {
+    if (worker->service->outcome != NULL && connection->flags & CONNECTION_COUNTED &&
+        !(connection->flags & CONNECTION_FACTS)) {
         worker->service->outcome(connection + 1, &shown->outcome);
         shown->event.view.outcome = &shown->outcome;
     }
@@ -109,6 +141,11 @@ void serve_show_listening(struct worker *worker)
     serve_output_flush(worker);
 }
 
+static bool is_refused(enum serve_reason reason)
+{
+    return reason == SERVE_LIMIT || reason == SERVE_NOT_ALLOWED || reason == SERVE_PEER_LIMIT;
+}
+
 void serve_show_connection(struct worker *worker, const struct sonde_stream *stream, enum serve_happening happening)
 {
     struct shown shown;
@@ -117,6 +154,14 @@ void serve_show_connection(struct worker *worker, const struct sonde_stream *str
         return;
     shown.event = (struct serve_event){.happening = happening};
     fill(&shown, worker, stream);
+    /* A datagram that may not be a connection is one for a moment, and the next one again. */
+    if (happening == SERVE_CLOSED && is_refused(shown.event.view.reason) && !sonde_stream_has_end(stream) &&
+        !serve_may_tell(worker)) {
+        worker->n_refused++;
+        serve_tell_later(worker);
+        return;
+    }
+    shown.event.view.muted = happening == SERVE_OPENED && serve_is_muted(worker, stream);
     tell(worker, &shown.event);
 }
 
@@ -152,6 +197,33 @@ void serve_show_data(struct worker *worker, const struct sonde_stream *stream, c
 }
 
 /* One record, however long it is. */
+static void tell_whole(struct worker *worker, struct serve_event *event)
+{
+    if (event->n_bytes <= SERVE_SLICE_BYTES)
+        tell(worker, event);
+    else
+        tell_large(worker, event);
+}
+
+void serve_show_whole(struct worker *worker, const struct sonde_stream *stream, const struct sonde_lent *bytes)
+{
+    const struct serve_spoken spoken = {.layers = sonde_stream_layers(stream)};
+    struct shown shown;
+
+    shown.event = (struct serve_event){
+        .happening = SERVE_MESSAGE,
+        .print = worker->serve->print,
+        .data = bytes->data,
+        .n_bytes = bytes->n_bytes,
+        .n_messages = sonde_stream_received_messages(stream),
+        .flags = bytes->flags,
+        .n_whole_bytes = bytes->n_whole_bytes,
+    };
+    shown.event.view.spoken = &spoken;
+    add_peer(&shown, worker, stream);
+    tell_whole(worker, &shown.event);
+}
+
 void serve_show_message(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes,
                         uint64_t n_messages)
 {
@@ -165,10 +237,7 @@ void serve_show_message(struct worker *worker, const struct sonde_stream *stream
         .n_messages = n_messages,
     };
     add_peer(&shown, worker, stream);
-    if (n_bytes <= SERVE_SLICE_BYTES)
-        tell(worker, &shown.event);
-    else
-        tell_large(worker, &shown.event);
+    tell_whole(worker, &shown.event);
 }
 
 void serve_show_said(struct worker *worker, const struct sonde_stream *stream, const void *data, size_t n_bytes)
@@ -225,6 +294,44 @@ void serve_show_queue(struct worker *worker, const char *url, unsigned length, u
         serve_list_waiting(worker, url);
 }
 
+void serve_show_buffer(struct worker *worker, const char *url, unsigned n_bytes, unsigned limit, unsigned n_dropped)
+{
+    struct serve_event event = {
+        .happening = SERVE_BUFFER, .url = url, .length = n_bytes, .limit = limit, .n_dropped = n_dropped};
+
+    if (!worker->serve->settings->quiet)
+        tell(worker, &event);
+}
+
+void serve_show_icmp(struct worker *worker, const struct sonde_stream *stream, const struct sonde_notice *notice)
+{
+    struct shown shown;
+    char from[SONDE_ADDRESS_TEXT];
+
+    if (worker->serve->settings->quiet || !serve_may_tell(worker))
+        return;
+    shown.event = (struct serve_event){.happening = SERVE_ICMP};
+    fill(&shown, worker, stream);
+    shown.event.error = notice->code < 0 ? notice->code : -notice->code;
+    if (notice->from.family != 0) {
+        sonde_address_format(&notice->from, from, sizeof(from));
+        shown.event.from = from;
+    }
+    tell(worker, &shown.event);
+}
+
+void serve_show_lost(struct worker *worker, uint64_t n_dropped, uint64_t n_peerless)
+{
+    const struct serve *serve = worker->serve;
+    struct serve_event event = {.happening = SERVE_LOST,
+                                .url = serve->url_texts[worker->lost_url],
+                                .n_dropped = n_dropped,
+                                .n_peerless = n_peerless};
+
+    if (!serve->settings->quiet)
+        tell(worker, &event);
+}
+
 void serve_show_trouble(struct worker *worker, int error)
 {
     struct serve_event event = {.happening = SERVE_TROUBLE, .error = error};
@@ -246,16 +353,32 @@ static unsigned leg_of(const struct sonde_listener *listener, const struct sonde
 }
 
 void serve_show_refused(struct worker *worker, const struct sonde_listener *listener, const struct sonde_address *peer,
-                        int error)
+                        const struct sonde_why *why)
 {
     char url[SONDE_URL_MAX], text[SONDE_ADDRESS_TEXT];
-    struct serve_event event = {.happening = SERVE_REFUSED, .url = url, .error = error};
+    struct serve_event event = {.happening = SERVE_REFUSED, .url = url, .error = why->code, .call = why->call};
 
     if (worker->serve->settings->quiet)
         return;
+    if (!serve_may_tell(worker)) {
+        worker->n_refused++;
+        serve_tell_later(worker);
+        return;
+    }
     serve_url_text(listener, leg_of(listener, peer), url);
     sonde_address_format(peer, text, sizeof(text));
     event.view.peer = text;
+    event.view.detail = why->detail;
+    tell(worker, &event);
+}
+
+void serve_tell_refused(struct worker *worker)
+{
+    struct serve_event event = {.happening = SERVE_MORE_REFUSED, .length = worker->n_refused};
+
+    if (worker->n_refused == 0)
+        return;
+    worker->n_refused = 0;
     tell(worker, &event);
 }
 
@@ -266,8 +389,8 @@ static bool is_live(enum serve_reason reason)
 
 void serve_show_table(struct worker *worker)
 {
-    struct serve_event head = {.happening = SERVE_TABLE_HEAD};
-    struct shown shown = {.event = {.happening = SERVE_TABLE_ROW}};
+    struct serve_event head = {.happening = SERVE_TABLE_HEAD, .with_messages = serve_has_messages(worker->serve)};
+    struct shown shown = {.event = {.happening = SERVE_TABLE_ROW, .with_messages = head.with_messages}};
 
     if (worker->index == 0)
         tell(worker, &head);
@@ -279,14 +402,21 @@ void serve_show_table(struct worker *worker)
         tell(worker, &shown.event);
         worker->serve->n_table_rows++;
     }
+    worker->serve->n_table_dropped += worker->n_dropped;
+    worker->serve->n_table_peerless += worker->n_peerless;
     serve_output_flush(worker);
 }
 
 void serve_show_foot(struct serve *serve)
 {
-    struct serve_event foot = {.happening = SERVE_TABLE_FOOT, .n_connections = serve->n_table_rows};
+    struct serve_event foot = {.happening = SERVE_TABLE_FOOT,
+                               .n_connections = serve->n_table_rows,
+                               .n_dropped = serve->n_table_dropped,
+                               .n_peerless = serve->n_table_peerless};
 
     serve->n_table_rows = 0;
+    serve->n_table_dropped = 0;
+    serve->n_table_peerless = 0;
     tell(&serve->workers[0], &foot);
     serve_output_flush(&serve->workers[0]);
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sonde/ws.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -36,6 +37,9 @@ static void cut(struct worker *worker)
         enum serve_reason reason = connection->reason;
         bool closing =
             reason != SERVE_OPEN && reason != SERVE_SERVED && reason != SERVE_STOPPED && reason != SERVE_KICKED;
+        /* What is spoken on top is still saying good-bye. */
+        if (reason == SERVE_END || reason == SERVE_IDLE)
+            sonde_stream_close(stream);
         if (closing || (connection->flags & CONNECTION_CUT))
             continue;
         connection->reason = SERVE_STOPPED;
@@ -55,6 +59,14 @@ void serve_drain_init(struct worker *worker)
     sonde_timer_init(&worker->drain, worker->loop, patience_ends, worker);
 }
 
+/* A WebSocket is told that it is not its fault: 1001, going away (RFC 6455, 7.4.1). */
+static void finish(struct sonde_stream *stream, int64_t deadline_ns)
+{
+    if (sonde_stream_layers(stream) & SONDE_LAYER_WS)
+        sonde_ws_close(stream, 1001, "", 0);
+    sonde_stream_finish(stream, deadline_ns);
+}
+
 static void stop(struct worker *worker)
 {
     int64_t deadline_ns = sonde_loop_now_ns(worker->loop) + worker->serve->settings->drain_ns;
@@ -68,7 +80,7 @@ static void stop(struct worker *worker)
             continue;
         connection_of(stream)->reason = SERVE_STOPPED;
         if (worker->service->ending == NULL)
-            sonde_stream_finish(stream, deadline_ns);
+            finish(stream, deadline_ns);
     }
     if (worker->service->ending != NULL)
         worker->service->ending(&worker->run, deadline_ns);

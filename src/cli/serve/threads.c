@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,7 +44,7 @@ static unsigned listen_flags(const struct worker *worker, const struct sonde_url
     if (settings->once || settings->sequential || serve->service->flags & SERVICE_TAKES_PROGRAM ||
         (settings->max_clients > 0 && settings->when_full == WHEN_FULL_WAIT))
         flags |= SONDE_LISTEN_ONE_BY_ONE;
-    if (serve->n_workers > 1 && serve->n_direct == 0 && url->scheme == SONDE_SCHEME_TCP)
+    if (serve->n_workers > 1 && serve->n_direct == 0 && serve_url_is_shared(url))
         flags |= worker->index == 0 ? SONDE_LISTEN_SHARED : SONDE_LISTEN_JOIN;
     return flags;
 }
@@ -58,7 +59,7 @@ static int listen_patiently(struct place *place, const struct sonde_url *url,
     for (int i = 0;; i++) {
         int error =
             sonde_listen(place->worker->loop, url, options, &serve_listener_handler, place, &place->listener, ret_why);
-        if (error != -EADDRINUSE || url->scheme == SONDE_SCHEME_UNIX || i == N_PAUSES)
+        if (error != -EADDRINUSE || url->path_bytes > 0 || i == N_PAUSES)
             return error;
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000 * 1000}, NULL);
     }
@@ -74,6 +75,13 @@ static void find_unix_name(struct place *place)
         sonde_url_format(&bound, place->unix_name, sizeof(place->unix_name));
 }
 
+static unsigned most_peers(const struct serve_settings *settings)
+{
+    if (settings->once)
+        return 1;
+    return settings->max_clients < UINT_MAX ? (unsigned)settings->max_clients : UINT_MAX;
+}
+
 void serve_listen_options(const struct worker *worker, const struct sonde_url *url,
                           struct sonde_listen_options *ret_options)
 {
@@ -85,10 +93,14 @@ void serve_listen_options(const struct worker *worker, const struct sonde_url *u
         .family = settings->ipv4   ? AF_INET
                   : settings->ipv6 ? AF_INET6
                                    : AF_UNSPEC,
-        .user_bytes = serve_frame_user_bytes(worker),
-        .send_limit_bytes = serve_frame_send_limit(worker->serve),
+        .user_bytes = serve_room_bytes(worker, url),
+        .send_limit_bytes = serve_send_limit(worker->serve, url),
+        .peer_idle_ns = serve_peer_idle_ns(worker->serve),
+        .n_peers_max = most_peers(settings),
     };
     serve_guard_listen(worker->serve, ret_options);
+    serve_tls_listen(worker->serve, url, ret_options);
+    serve_web_listen(worker->serve, url, ret_options);
 }
 
 /* This worker's listener for one of the URLs. Returns an exit status, having said what went wrong. */
@@ -102,9 +114,9 @@ static enum exit_status listen_on(struct worker *worker, unsigned i)
 
     place->worker = worker;
     place->url = i;
-    if (url.scheme != SONDE_SCHEME_TCP && worker->index > 0)
+    if (!serve_url_is_shared(&url) && worker->index > 0)
         return EXIT_DONE;
-    if (url.scheme == SONDE_SCHEME_UNIX) {
+    if (url.path_bytes > 0) {
         sonde_url_format(&url, place->unix_name, sizeof(place->unix_name));
     } else if (worker->index > 0) {
         struct sonde_url first;
@@ -158,7 +170,7 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
     worker->serve = serve;
     worker->service = serve->service;
     worker->index = index;
-    worker->handler = serve_stream_handler(serve);
+    serve_stream_handlers(serve, worker->handlers);
     if (serve->n_direct == 0 || index == 0) {
         worker->places = calloc(serve->n_urls, sizeof(*worker->places));
         if (worker->places == NULL)
@@ -174,6 +186,7 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
     if (serve->attach != NULL)
         attach_tap(serve->attach, &worker->taps, worker->loop);
     serve_idle_init(worker);
+    serve_messages_init(worker);
     serve_drain_init(worker);
     worker->run = (struct service_run){
         .service = serve->service,
@@ -230,6 +243,8 @@ void serve_worker_check(struct worker *worker)
         sonde_timer_stop(&worker->sweep);
         sonde_timer_stop(&worker->drain);
     }
+    if (worker->n_streams == 0 && worker->n_listeners == 0)
+        serve_tell_now(worker);
     if (worker->n_listeners > 0 || worker->n_streams > 0 || worker->busy)
         return;
     if (worker->index == 0)
@@ -324,6 +339,7 @@ static enum exit_status run_all(struct serve *serve, unsigned *ret_n_started)
     if (serve->n_direct > 0)
         serve_direct_tell(serve);
     serve_show_listening(&serve->workers[0]);
+    serve_tls_tell(serve);
     serve_program_warn(serve);
     error = tell_service(serve);
     if (error != 0)
@@ -404,6 +420,7 @@ enum exit_status serve_run(struct serve *serve)
     wind_up(serve, n_started);
     attach_end(serve->attach);
     say_end(serve);
+    serve_messages_say(serve);
     free(serve->workers);
     return atomic_load(&serve->output_error) != 0 ? EXIT_NETWORK : status;
 }

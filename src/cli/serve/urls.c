@@ -44,7 +44,7 @@ static enum exit_status add_url(struct serve *serve, const char *text)
         return say_why(text, &why);
     if (is_given_already(serve, url))
         return EXIT_MISUSE;
-    if (backlog > 0 && !(url->n_set & 1u << SONDE_OPT_BACKLOG)) {
+    if (backlog > 0 && !serve_url_is_datagrams(url) && !(url->n_set & 1u << SONDE_OPT_BACKLOG)) {
         url->n_set |= 1u << SONDE_OPT_BACKLOG;
         url->option[SONDE_OPT_BACKLOG].number = backlog;
     }

@@ -36,19 +36,21 @@ static bool on_socket(const struct socket_info *socket, void *user)
 
 void serve_list_waiting(struct worker *worker, const char *url)
 {
-    static const char scheme[] = "tcp://";
+    static const char plain[] = "tcp://";
     struct search search = {.worker = worker};
     struct sonde_url parsed;
     struct sonde_why why;
     struct sockets *sockets;
     struct sockets_filter *filter = NULL;
-    char text[64], reason[192];
+    char text[64], reason[192], where[SONDE_URL_MAX];
 
-    if (strncmp(url, scheme, strlen(scheme)) != 0 || sonde_url_parse(url, &parsed, &why) != 0)
+    if (sonde_url_parse(url, &parsed, &why) != 0 || parsed.scheme != SONDE_SCHEME_TCP)
         return;
+    parsed.layers = 0;
+    sonde_url_format(&parsed, where, sizeof(where));
     bool any = strcmp(parsed.host, "*") == 0 || strcmp(parsed.host, "0.0.0.0") == 0 || strcmp(parsed.host, "::") == 0;
     if (!any)
-        search.where = url + strlen(scheme);
+        search.where = where + strlen(plain);
     snprintf(text, sizeof(text), "sport = :%u", (unsigned)parsed.port);
     if (filter_parse(text, &filter, reason) != 0)
         return;

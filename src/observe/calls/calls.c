@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sonde/url.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,10 @@
 #define PATH_TEXT 200    /* of an escaped path */
 #define TOOK_COLUMN 84   /* where "how long" may begin */
 #define TOOK_WIDTH 12
+
+#define MESSAGE_BYTES SEGMENT_PREVIEW_MAX
+#define CLOSE_CODE_BYTES 2 /* RFC 6455, 5.5.1 */
+#define CLOSE_CODE_NONE 1005
 
 #define US_PER_S 1000000
 
@@ -56,19 +61,24 @@ static const struct name protocols[] = {
     {NAME(IPPROTO_TCP)},
     {NAME(IPPROTO_UDP)},
     {NAME(IPPROTO_MPTCP)},
+    {NAME(IPPROTO_SCTP)},
 };
 
 static const struct name levels[] = {
-    {NAME(SOL_SOCKET)},
-    {NAME(IPPROTO_IP)},
-    {NAME(IPPROTO_IPV6)},
-    {NAME(IPPROTO_TCP)},
+    {NAME(SOL_SOCKET)}, {NAME(IPPROTO_IP)}, {NAME(IPPROTO_IPV6)}, {NAME(IPPROTO_TCP)}, {NAME(IPPROTO_UDP)},
 };
 
 static const struct name hows[] = {
     {NAME(SHUT_RD)},
     {NAME(SHUT_WR)},
     {NAME(SHUT_RDWR)},
+};
+
+static const struct name layers[] = {
+    {SONDE_LAYER_TLS, "TLS"},
+    {SONDE_LAYER_WS, "WebSocket"},
+    {SONDE_LAYER_HTTP, "HTTP"},
+    {SONDE_LAYER_ANY, "any"},
 };
 
 static const struct name message_flags[] = {
@@ -78,7 +88,7 @@ static const struct name message_flags[] = {
 };
 
 /* What the value of a socket option is. */
-enum value_kind { VALUE_NUMBER, VALUE_TEXT, VALUE_LINGER };
+enum value_kind { VALUE_NUMBER, VALUE_TEXT, VALUE_LINGER, VALUE_OTHER };
 
 struct socket_option {
     int level, value;
@@ -99,6 +109,9 @@ static const struct socket_option socket_options[] = {
     {SOL_SOCKET, NAME(SO_ZEROCOPY), VALUE_NUMBER},
     {SOL_SOCKET, NAME(SO_INCOMING_CPU), VALUE_NUMBER},
     {SOL_SOCKET, NAME(SO_BUSY_POLL), VALUE_NUMBER},
+    {SOL_SOCKET, NAME(SO_RXQ_OVFL), VALUE_NUMBER},
+    {SOL_SOCKET, NAME(SO_BROADCAST), VALUE_NUMBER},
+    {SOL_SOCKET, NAME(SO_TIMESTAMPNS), VALUE_NUMBER},
     {IPPROTO_TCP, NAME(TCP_NODELAY), VALUE_NUMBER},
     {IPPROTO_TCP, NAME(TCP_CORK), VALUE_NUMBER},
     {IPPROTO_TCP, NAME(TCP_KEEPIDLE), VALUE_NUMBER},
@@ -118,9 +131,23 @@ static const struct socket_option socket_options[] = {
     {IPPROTO_IP, NAME(IP_TOS), VALUE_NUMBER},
     {IPPROTO_IP, NAME(IP_FREEBIND), VALUE_NUMBER},
     {IPPROTO_IP, NAME(IP_BIND_ADDRESS_NO_PORT), VALUE_NUMBER},
+    {IPPROTO_IP, NAME(IP_PKTINFO), VALUE_NUMBER},
+    {IPPROTO_IP, NAME(IP_RECVERR), VALUE_NUMBER},
+    {IPPROTO_IP, NAME(IP_MULTICAST_TTL), VALUE_NUMBER},
+    {IPPROTO_IP, NAME(IP_MULTICAST_LOOP), VALUE_NUMBER},
+    {IPPROTO_IP, NAME(IP_MULTICAST_ALL), VALUE_NUMBER},
+    {IPPROTO_IP, NAME(IP_MULTICAST_IF), VALUE_OTHER},
+    {IPPROTO_IP, NAME(IP_ADD_MEMBERSHIP), VALUE_OTHER},
     {IPPROTO_IPV6, NAME(IPV6_UNICAST_HOPS), VALUE_NUMBER},
     {IPPROTO_IPV6, NAME(IPV6_TCLASS), VALUE_NUMBER},
     {IPPROTO_IPV6, NAME(IPV6_V6ONLY), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_RECVPKTINFO), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_RECVERR), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_MULTICAST_HOPS), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_MULTICAST_LOOP), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_MULTICAST_ALL), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_MULTICAST_IF), VALUE_NUMBER},
+    {IPPROTO_IPV6, NAME(IPV6_JOIN_GROUP), VALUE_OTHER},
 };
 
 static void add(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -238,6 +265,9 @@ static void add_socket_option(struct line *line, const struct sonde_probe_event 
     case VALUE_LINGER:
         add_linger(line, event);
         break;
+    case VALUE_OTHER: /* a struct: its size */
+        add(line, ", {...}, %" PRIu64, event->n_bytes);
+        break;
     case VALUE_TEXT:
         if (event->data) {
             add(line, ", ");
@@ -265,13 +295,78 @@ static void add_data(struct line *line, const struct sonde_probe_event *event)
 {
     uint64_t n_bytes = event->n_bytes;
     if (event->operation == SONDE_OP_RECEIVE)
-        n_bytes = event->result > 0 ? (uint64_t)event->result : 0;
+        n_bytes = event->result > 0 ? (uint64_t)event->result : 0; /* a datagram may have been longer than the room */
     if (event->data || (event->operation == SONDE_OP_RECEIVE && event->result == 0)) {
         add(line, ", ");
-        add_preview(line, event->data, n_bytes);
+        add_preview(line, event->data, n_bytes < event->n_bytes || event->n_bytes == 0 ? n_bytes : event->n_bytes);
     }
     add(line, ", %" PRIu64, event->n_bytes);
     add_flags(line, ", ", message_flags, N_ROWS(message_flags), event->args[0]);
+    if (event->address.family != 0) {
+        add(line, ", "); /* of a datagram: who sent it, to whom it goes */
+        add_address(line, event);
+    }
+}
+
+static enum message_kind kind_of_opcode(int opcode)
+{
+    switch (opcode) {
+    case 0:
+        return MESSAGE_CONTINUATION;
+    case 1:
+        return MESSAGE_TEXT;
+    case 2:
+        return MESSAGE_BINARY;
+    case 8:
+        return MESSAGE_CLOSE;
+    case 9:
+        return MESSAGE_PING;
+    case 10:
+        return MESSAGE_PONG;
+    default:
+        return MESSAGE_OTHER;
+    }
+}
+
+/* A Close frame's code; its reason is behind it. */
+static uint16_t close_code(const struct sonde_probe_event *event)
+{
+    const unsigned char *bytes = event->data;
+    if (!bytes || event->n_bytes < CLOSE_CODE_BYTES)
+        return CLOSE_CODE_NONE;
+    return (uint16_t)(bytes[0] << 8 | bytes[1]);
+}
+
+static void add_message(struct line *line, const struct sonde_probe_event *event)
+{
+    enum message_kind kind = kind_of_opcode(event->args[0]);
+    const unsigned char *bytes = event->data;
+    uint64_t n_bytes = event->n_bytes;
+    add(line, ", %s", message_kind_name(kind));
+    if (kind == MESSAGE_CLOSE && n_bytes >= CLOSE_CODE_BYTES && bytes) {
+        add(line, ", %u", close_code(event));
+        bytes += CLOSE_CODE_BYTES;
+        n_bytes -= CLOSE_CODE_BYTES;
+    }
+    if (bytes && n_bytes > 0) {
+        add(line, ", ");
+        add_preview(line, bytes, n_bytes);
+    }
+    if (kind != MESSAGE_CLOSE)
+        add(line, ", %" PRIu64, event->n_bytes);
+    if (event->args[1])
+        add(line, ", compressed");
+}
+
+static void add_handshake(struct line *line, const struct sonde_probe_event *event)
+{
+    char text[CALLS_LINE_SIZE / 2];
+    add(line, ", ");
+    add_name(line, layers, N_ROWS(layers), event->args[0]);
+    if (!event->data || event->n_bytes == 0)
+        return;
+    escape_short(event->data, (size_t)event->n_bytes, text, sizeof text);
+    add(line, ", \"%s\"", text);
 }
 
 /* What stands between the parentheses, behind the descriptor. */
@@ -307,10 +402,22 @@ static void add_arguments(struct line *line, const struct sonde_probe_event *eve
         add(line, ", ");
         add_name(line, hows, N_ROWS(hows), event->args[0]);
         break;
+    case SONDE_OP_HANDSHAKE:
+        add_handshake(line, event);
+        break;
+    case SONDE_OP_MESSAGE_OUT:
+    case SONDE_OP_MESSAGE_IN:
+        add_message(line, event);
+        break;
     case SONDE_OP_CLOSE:
     case SONDE_N_OPERATIONS:
         break;
     }
+}
+
+static bool is_message(const struct sonde_probe_event *event)
+{
+    return event->operation == SONDE_OP_MESSAGE_OUT || event->operation == SONDE_OP_MESSAGE_IN;
 }
 
 static void add_result(struct line *line, const struct sonde_probe_event *event)
@@ -318,9 +425,9 @@ static void add_result(struct line *line, const struct sonde_probe_event *event)
     if (event->result < 0) {
         int error = (int)event->result;
         add(line, " = -1 %s (%s)", sonde_error_name(error), sonde_strerror(error));
-    } else if (event->operation == SONDE_OP_RECEIVE && event->result == 0) {
+    } else if (event->operation == SONDE_OP_RECEIVE && event->result == 0 && event->address.family == 0) {
         add(line, " = 0 (end of data)");
-    } else {
+    } else if (!is_message(event)) {
         add(line, " = %" PRId64, event->result);
     }
 }
@@ -374,18 +481,70 @@ static void format_arguments(struct line *line, const struct sonde_probe_event *
     add_arguments(line, event);
 }
 
+static void message_event(const struct sonde_probe_event *probe, struct event *ret_event)
+{
+    struct event_message *message = &ret_event->message;
+    const unsigned char *bytes = probe->data;
+    uint64_t n_data = bytes ? probe->n_bytes : 0;
+    ret_event->kind = EVENT_KIND_MESSAGE;
+    *message = (struct event_message){
+        .kind = (uint8_t)kind_of_opcode(probe->args[0]),
+        .from = probe->operation == SONDE_OP_MESSAGE_OUT ? END_A : END_B,
+        .end = END_A,
+        .compressed = probe->args[1] != 0,
+        .n_bytes = probe->n_bytes,
+    };
+    if (message->kind == MESSAGE_CLOSE) {
+        message->code = close_code(probe);
+        unsigned n_skip = n_data < CLOSE_CODE_BYTES ? (unsigned)n_data : CLOSE_CODE_BYTES;
+        bytes = bytes ? bytes + n_skip : NULL;
+        n_data -= n_skip;
+    }
+    message->data = n_data > 0 ? bytes : NULL;
+    message->n_data = (uint32_t)(n_data < MESSAGE_BYTES ? n_data : MESSAGE_BYTES);
+}
+
+static void handshake_event(const struct sonde_probe_event *probe, char ret_agreed[CALLS_LINE_SIZE],
+                            struct event *ret_event)
+{
+    size_t n = probe->data ? (size_t)probe->n_bytes : 0;
+    if (n > CALLS_LINE_SIZE - 1)
+        n = CALLS_LINE_SIZE - 1;
+    if (n > 0)
+        memcpy(ret_agreed, probe->data, n);
+    ret_agreed[n] = '\0';
+    ret_event->kind = EVENT_KIND_HANDSHAKE;
+    ret_event->handshake = (struct event_handshake){
+        .layer = (uint8_t)probe->args[0],
+        .result = probe->result,
+        .start_ns = probe->start_ns,
+        .agreed = n > 0 ? ret_agreed : NULL,
+    };
+}
+
 void calls_event(const struct sonde_probe_event *probe, char ret_arguments[CALLS_LINE_SIZE], struct event *ret_event)
 {
+    *ret_event = (struct event){.source = EVENT_APP, .kind = EVENT_KIND_CALL, .t_ns = probe->end_ns};
+    if (is_message(probe)) {
+        message_event(probe, ret_event);
+        return;
+    }
+    if (probe->operation == SONDE_OP_HANDSHAKE) {
+        handshake_event(probe, ret_arguments, ret_event);
+        return;
+    }
     struct line line = {ret_arguments, 0, CALLS_LINE_SIZE};
     bool received = probe->operation == SONDE_OP_RECEIVE, sent = probe->operation == SONDE_OP_SEND;
     uint64_t n_data = probe->data && probe->result > 0 && (received || sent) ? (uint64_t)probe->result : 0;
+    if (n_data > probe->n_bytes && probe->n_bytes > 0)
+        n_data = probe->n_bytes;
     ret_arguments[0] = '\0';
     format_arguments(&line, probe);
-    *ret_event = (struct event){.source = EVENT_APP, .kind = EVENT_KIND_CALL, .t_ns = probe->end_ns};
     ret_event->call = (struct event_call){
         .phase = CALL_WHOLE,
         .operation = probe->operation,
         .ring = probe->flags & SONDE_PROBE_RING,
+        .datagram = (received || sent) && probe->address.family != 0,
         .fd = probe->fd,
         .result = probe->result,
         .start_ns = probe->start_ns,

@@ -78,6 +78,10 @@ struct decoded {
     uint16_t quoted_source_port, quoted_destination_port;
     uint32_t quoted_seq;
     bool quoted_has_seq;
+    bool quoted_has_datagram;  /* UDP: length and checksum are there */
+    uint16_t quoted_n_payload; /* UDP */
+    uint16_t quoted_checksum;  /* UDP */
+    uint32_t quoted_ip_id;
     uint16_t echo_id, echo_sequence;
 
     /* TCP, UDP: what they carry. n_payload is as sent, as the IP header says even if the frame is shorter

@@ -119,6 +119,13 @@ static void take_quote(const struct bytes *bytes, const struct ip_header *ip, st
         decoded->quoted_has_seq = true;
         decoded->quoted_seq = be32(header + 4);
     }
+    uint16_t n_udp = quoted.protocol == IPPROTO_UDP && n_left >= UDP_BYTES ? be16(header + 4) : 0;
+    if (n_udp >= UDP_BYTES) {
+        decoded->quoted_has_datagram = true;
+        decoded->quoted_n_payload = (uint16_t)(n_udp - UDP_BYTES);
+        decoded->quoted_checksum = be16(header + 6);
+        decoded->quoted_ip_id = quoted.id;
+    }
 }
 
 void icmp_decode(const struct bytes *bytes, const struct ip_header *ip, struct decoded *decoded)

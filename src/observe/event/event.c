@@ -27,6 +27,16 @@ const char *event_source_name(enum event_source source)
     return (unsigned)source < N_ROWS(names) ? names[source] : "?";
 }
 
+const char *message_kind_name(enum message_kind kind)
+{
+    static const char *const names[N_MESSAGE_KINDS] = {
+#define MESSAGE_KIND_NAME(name, text) text,
+        MESSAGE_KINDS(MESSAGE_KIND_NAME)
+#undef MESSAGE_KIND_NAME
+    };
+    return (unsigned)kind < N_MESSAGE_KINDS ? names[kind] : "?";
+}
+
 const char *segment_note_name(enum segment_note note)
 {
     static const char *const names[] = {
@@ -141,6 +151,13 @@ static size_t lent_of(struct event *event, struct lent ret_lent[LENT_MAX])
         break;
     case EVENT_KIND_ICMP:
         LENT(event->icmp.words, text_bytes(event->icmp.words));
+        break;
+    case EVENT_KIND_HANDSHAKE:
+        LENT(event->handshake.agreed, text_bytes(event->handshake.agreed));
+        break;
+    case EVENT_KIND_MESSAGE:
+        LENT(event->message.words, text_bytes(event->message.words));
+        LENT(event->message.data, event->message.n_data);
         break;
     case EVENT_KIND_SENTENCE:
         LENT(event->sentence.name, text_bytes(event->sentence.name));

@@ -53,6 +53,8 @@ enum event_source {
     X(SEGMENT, "segment", segment)          /* a TCP segment */                                                        \
     X(DATAGRAM, "datagram", datagram)       /* a UDP datagram */                                                       \
     X(ICMP, "icmp", icmp)                   /* an ICMP message about a connection */                                   \
+    X(HANDSHAKE, "handshake", handshake)    /* TLS, HTTP or WebSocket: agreed on, or failed */                         \
+    X(MESSAGE, "message", message)          /* a message: of WebSocket, or cut out of a stream by a codec */           \
     X(STATE, "state", state)                /* an end's state has changed, and no segment says so */                   \
     X(VALUES, "values", values)             /* what the kernel knows of one end has changed */                         \
     X(SENTENCE, "sentence", sentence)       /* a conclusion, for people */                                             \
@@ -69,8 +71,10 @@ enum event_kind {
 
 enum event_role { ROLE_UNKNOWN, ROLE_CLIENT, ROLE_SERVER };
 
+#define EVENT_PROTOCOL_VSOCK 254 /* no protocol of IP: between a machine and its host */
+
 struct event_connection {
-    uint8_t protocol;      /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP...; 0: a UNIX stream */
+    uint8_t protocol;      /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP...; 0: UNIX sockets; EVENT_PROTOCOL_VSOCK */
     bool begins_midway;    /* its opening was not seen */
     bool has_segments;     /* segments of it can be seen here */
     int64_t realtime_ns;   /* wall clock at this event's t_ns; 0: not known */
@@ -101,6 +105,7 @@ struct event_call {
     uint8_t operation;     /* enum sonde_operation (sonde/probe.h) */
     uint8_t end;           /* enum event_end: whose program */
     bool ring;             /* done by io_uring */
+    bool datagram;         /* recv, send: of a whole message, so that 0 bytes are an empty one and no end */
     int32_t fd;            /* -1: none */
     uint64_t number;       /* joins begin and end; never used twice on a time line */
     int64_t result;        /* >= 0, or a negative errno */
@@ -263,6 +268,53 @@ struct event_icmp {
     const char *words; /* "port unreachable"; static */
 };
 
+/* ---- handshake, message: what is spoken on top */
+
+struct event_handshake {
+    uint8_t end;        /* enum event_end: whose program says so */
+    uint8_t layer;      /* SONDE_LAYER_... (sonde/url.h), one of them */
+    int64_t result;     /* 0: done; or a negative error */
+    int64_t start_ns;   /* when it began; 0: not known */
+    const char *agreed; /* "TLSv1.3, TLS_AES_256_GCM_SHA384, ALPN h2", or why it failed; the peer's words in part, raw;
+                           NULL: nothing to say */
+};
+
+/* name in JSON and on the ladder */
+#define MESSAGE_KINDS(X)                                                                                               \
+    X(FRAMED, "message") /* as a codec has cut it out of a stream */                                                   \
+    X(TEXT, "text")      /* of WebSocket, and the following (RFC 6455, 5.2) */                                         \
+    X(BINARY, "binary")                                                                                                \
+    X(CONTINUATION, "continuation")                                                                                    \
+    X(CLOSE, "close")                                                                                                  \
+    X(PING, "ping")                                                                                                    \
+    X(PONG, "pong")                                                                                                    \
+    X(HEAD, "head")           /* the HTTP before it */                                                                 \
+    X(OTHER, "other")         /* an opcode that RFC 6455 does not know */                                              \
+    X(MALFORMED, "malformed") /* none: from here on the bytes are not what they should be; words says why */
+
+enum message_kind {
+#define MESSAGE_KIND_ENUM(name, text) MESSAGE_##name,
+    MESSAGE_KINDS(MESSAGE_KIND_ENUM)
+#undef MESSAGE_KIND_ENUM
+        N_MESSAGE_KINDS,
+};
+
+struct event_message {
+    uint8_t kind;      /* enum message_kind */
+    uint8_t from;      /* enum event_end: who sent it */
+    uint8_t end;       /* whose program says so; N_ENDS: it was read off the wire */
+    bool compressed;   /* permessage-deflate (RFC 7692) */
+    bool joined;       /* bytes before it are missing: it may be the rest of another one */
+    uint16_t code;     /* CLOSE: its code; 1005: it has none */
+    uint32_t about;    /* off the wire: the segment with which it is complete; 0: not known */
+    uint64_t number;   /* of its direction, from 1, control frames not counted; 0: it has none */
+    uint64_t n_bytes;  /* of the message alone. MALFORMED: the byte of the stream, from 0, that is wrong */
+    int64_t rtt_ns;    /* PONG: since the ping that it answers; 0: not known */
+    const char *words; /* MALFORMED: in words; NULL: none */
+    const void *data;  /* its first bytes, n_data of them, for a preview. CLOSE: of the reason alone */
+    uint32_t n_data;
+};
+
 /* ---- state, values */
 
 struct event_state {
@@ -341,6 +393,7 @@ struct event *event_clone(const struct event *event);
 /* Names as JSON has them. Static. */
 const char *event_kind_name(enum event_kind kind);
 const char *event_source_name(enum event_source source);
+const char *message_kind_name(enum message_kind kind);
 const char *segment_note_name(enum segment_note note);
 const char *segment_note_words(enum segment_note note); /* NULL: none */
 const char *event_value_name(enum event_value value);

@@ -12,6 +12,9 @@ static const char *const role_words[] = {"unknown", "client", "server"};
 static const char *const phase_words[] = {"whole", "begin", "end"};
 static const char *const fate_words[] = {"unknown", "arrived", "lost", "thrown-away"};
 
+/* Bits of SONDE_LAYER_..., lowest first. */
+static const char *const layer_words[] = {"tls", "websocket", "any", "http"};
+
 /* Options of a segment that are there or not. */
 #define SEGMENT_OPTION_FLAGS(X)                                                                                        \
     X(sack_permitted)                                                                                                  \

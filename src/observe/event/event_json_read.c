@@ -133,8 +133,8 @@ static bool parse_address(const char *text, struct sonde_address *ret_address)
     struct sonde_address address = {0};
     char host[SONDE_ADDRESS_TEXT];
     const char *colon = strrchr(text, ':'), *start = text;
-    int pid;
-    unsigned uid;
+    int pid, n = 0;
+    unsigned uid, cid, vsock_port;
     if (strcmp(text, "?") == 0) {
         *ret_address = address;
         return true;
@@ -143,6 +143,19 @@ static bool parse_address(const char *text, struct sonde_address *ret_address)
         address.family = AF_UNIX;
         address.u.peer.pid = pid;
         address.u.peer.uid = uid;
+        *ret_address = address;
+        return true;
+    }
+    if (sscanf(text, "pid ? (uid %u)", &uid) == 1) {
+        address.family = AF_UNIX;
+        address.u.peer.uid = uid;
+        *ret_address = address;
+        return true;
+    }
+    if (sscanf(text, "%u:%u%n", &cid, &vsock_port, &n) == 2 && text[n] == '\0') {
+        address.family = AF_VSOCK;
+        address.u.vsock.cid = cid;
+        address.u.vsock.port = vsock_port;
         *ret_address = address;
         return true;
     }
@@ -246,7 +259,8 @@ static uint8_t protocol_of(const char *word)
         const char *word;
         uint8_t protocol;
     } protocols[] = {
-        {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"icmp", IPPROTO_ICMP}, {"icmpv6", IPPROTO_ICMPV6}, {"unix", 0},
+        {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP},   {"icmp", IPPROTO_ICMP},          {"icmpv6", IPPROTO_ICMPV6},
+        {"unix", 0},          {"sctp", IPPROTO_SCTP}, {"vsock", EVENT_PROTOCOL_VSOCK},
     };
     for (size_t i = 0; word && i < N_ROWS(protocols); i++) {
         if (strcmp(protocols[i].word, word) == 0)
@@ -295,6 +309,7 @@ static void take_call(struct reader *reader, const json_t *line, struct event_ca
     call->start_ns = TIME(line, "start_ns");
     call->n_bytes = U64(line, "bytes");
     call->ring = flag_of(line, "ring");
+    call->datagram = flag_of(line, "datagram");
     call->arguments = text_of(line, "arguments");
     call->data = bytes_of(reader, line, UINT32_MAX, &call->n_data);
 }
@@ -412,6 +427,39 @@ static void take_icmp(struct reader *reader, const json_t *line, struct event_ic
     icmp->mtu = U32(line, "mtu");
     icmp->packet = U64(line, "packet");
     icmp->words = text_of(line, "words");
+}
+
+static void take_handshake(struct reader *reader, const json_t *line, struct event_handshake *handshake)
+{
+    const char *layer = text_of(line, "layer");
+    handshake->layer = (uint8_t)(1u << find(reader, "layer", layer ? layer : "", layer_words, N_ROWS(layer_words)));
+    handshake->end = end_of(reader, line, "end");
+    handshake->result = I64(line, "result");
+    handshake->start_ns = TIME(line, "start_ns");
+    handshake->agreed = text_of(line, "agreed");
+}
+
+static void take_message(struct reader *reader, const json_t *line, struct event_message *message)
+{
+    const char *kind = text_of(line, "kind");
+    message->kind = N_MESSAGE_KINDS;
+    for (unsigned i = 0; kind && i < N_MESSAGE_KINDS; i++) {
+        if (strcmp(message_kind_name(i), kind) == 0)
+            message->kind = (uint8_t)i;
+    }
+    if (message->kind == N_MESSAGE_KINDS)
+        fail(reader, "\"kind\" is none of the kinds of messages");
+    message->from = end_of(reader, line, "from");
+    message->end = text_of(line, "end") ? end_of(reader, line, "end") : N_ENDS;
+    message->number = U64(line, "number");
+    message->n_bytes = U64(line, message->kind == MESSAGE_MALFORMED ? "at_byte" : "len");
+    message->compressed = flag_of(line, "compressed");
+    message->joined = flag_of(line, "joined");
+    message->code = U16(line, "code");
+    message->rtt_ns = TIME(line, "rtt_ns");
+    message->about = U32(line, "about_number");
+    message->words = text_of(line, "words");
+    message->data = bytes_of(reader, line, SEGMENT_PREVIEW_MAX, &message->n_data);
 }
 
 static void take_state(struct reader *reader, const json_t *line, struct event_state *state)

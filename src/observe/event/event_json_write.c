@@ -68,6 +68,10 @@ static const char *protocol_word(uint8_t protocol)
         return "tcp";
     case IPPROTO_UDP:
         return "udp";
+    case IPPROTO_SCTP:
+        return "sctp";
+    case EVENT_PROTOCOL_VSOCK:
+        return "vsock";
     case IPPROTO_ICMP:
         return "icmp";
     case IPPROTO_ICMPV6:
@@ -122,6 +126,7 @@ static void put_call(struct json *json, const struct event_call *call)
     put_time(json, "start_ns", call->start_ns);
     put_some(json, "bytes", call->n_bytes);
     put_flag(json, "ring", call->ring);
+    put_flag(json, "datagram", call->datagram);
     if (call->arguments)
         json_string(json, "arguments", call->arguments);
     put_data(json, call->data, call->n_data);
@@ -230,6 +235,45 @@ static void put_icmp(struct json *json, const struct event_icmp *icmp)
     put_some(json, "packet", icmp->packet);
     if (icmp->words)
         json_string(json, "words", icmp->words);
+}
+
+static const char *layer_word(unsigned layer)
+{
+    for (unsigned i = 0; i < N_ROWS(layer_words); i++) {
+        if (layer & 1u << i)
+            return layer_words[i];
+    }
+    return "?";
+}
+
+static void put_handshake(struct json *json, const struct event_handshake *handshake)
+{
+    json_string(json, "layer", layer_word(handshake->layer));
+    json_string(json, "end", WORD(end_words, handshake->end));
+    json_number(json, "result", handshake->result);
+    if (handshake->result < 0)
+        json_string(json, "error", sonde_error_name((int)handshake->result));
+    put_time(json, "start_ns", handshake->start_ns);
+    if (handshake->agreed)
+        json_string(json, "agreed", handshake->agreed);
+}
+
+static void put_message(struct json *json, const struct event_message *message)
+{
+    json_string(json, "kind", message_kind_name(message->kind));
+    json_string(json, "from", WORD(end_words, message->from));
+    if (message->end < N_ENDS)
+        json_string(json, "end", end_words[message->end]);
+    put_some(json, "number", message->number);
+    json_unsigned(json, message->kind == MESSAGE_MALFORMED ? "at_byte" : "len", message->n_bytes);
+    put_flag(json, "compressed", message->compressed);
+    put_flag(json, "joined", message->joined);
+    put_some(json, "code", message->code);
+    put_time(json, "rtt_ns", message->rtt_ns);
+    put_some(json, "about_number", message->about);
+    if (message->words)
+        json_string(json, "words", message->words);
+    put_data(json, message->data, message->n_data);
 }
 
 static void put_state(struct json *json, const struct event_state *state)

@@ -38,8 +38,12 @@ static uint64_t rank_of(const struct event *event)
         return 2;
     case EVENT_KIND_STATE:
         return 3;
+    case EVENT_KIND_MESSAGE: /* behind what brings it */
+        return event->source == EVENT_WIRE ? 3 : 5;
     case EVENT_KIND_VALUES:
         return 4;
+    case EVENT_KIND_HANDSHAKE:
+        return 5;
     case EVENT_KIND_LOSS:
         return 6;
     case EVENT_KIND_SENTENCE:

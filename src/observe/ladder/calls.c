@@ -36,7 +36,7 @@ static void call_result(const struct held_call *call, char ret_text[CALL_BYTES])
     const char *name = call->result < 0 && call->result > -100000 ? sonde_error_name((int)call->result) : NULL;
     if (name)
         snprintf(ret_text, CALL_BYTES, "= %s", name);
-    else if (call->operation == SONDE_OP_RECEIVE && call->result == 0)
+    else if (call->operation == SONDE_OP_RECEIVE && call->result == 0 && !call->datagram)
         snprintf(ret_text, CALL_BYTES, "= 0 %s", _("end"));
     else
         snprintf(ret_text, CALL_BYTES, "= %" PRId64, call->result);

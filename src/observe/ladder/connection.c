@@ -49,6 +49,24 @@ void connection_update(struct connection *connection, const struct event *event)
     connection->introduced = true;
 }
 
+const char *protocol_word(uint8_t protocol)
+{
+    switch (protocol) {
+    case 0:
+        return "unix";
+    case IPPROTO_TCP:
+        return "tcp";
+    case IPPROTO_UDP:
+        return "udp";
+    case IPPROTO_SCTP:
+        return "sctp";
+    case EVENT_PROTOCOL_VSOCK:
+        return "vsock";
+    default:
+        return "ip";
+    }
+}
+
 bool connection_both_captured(const struct connection *connection)
 {
     return connection->end[END_A].captured_here && connection->end[END_B].captured_here;

@@ -16,6 +16,7 @@
 
 #define PREVIEW_CELLS 34 /* with its quotes */
 #define PREVIEW_CELLS_LEAST 9
+#define TLS_RECORD_MAX (16384 + 256) /* RFC 8446, 5.2 */
 
 static void add(char *text, size_t size_bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -58,6 +59,17 @@ void preview_cut(char *text, unsigned n_cells)
     *at = '\0';
 }
 
+/* Records of TLS (RFC 8446, 5.1) are told by their header; what is in them is nobody's to read here. */
+const char *tls_record_text(const void *data, size_t n_data)
+{
+    static const char *const names[] = {"TLS change cipher", "TLS alert", "TLS handshake", "TLS data"};
+    const unsigned char *bytes = data;
+    if (!data || n_data < 5 || bytes[0] < 20 || bytes[0] > 23 || bytes[1] != 3 || bytes[2] > 4)
+        return NULL;
+    unsigned n_record = (unsigned)bytes[3] << 8 | bytes[4];
+    return n_record > 0 && n_record <= TLS_RECORD_MAX ? names[bytes[0] - 20] : NULL;
+}
+
 void preview_text(const void *data, size_t n_data, uint64_t n_bytes, unsigned n_cells, const struct glyphs *glyphs,
                   char *ret_text, size_t size_bytes)
 {
@@ -65,6 +77,12 @@ void preview_text(const void *data, size_t n_data, uint64_t n_bytes, unsigned n_
     ret_text[0] = '\0';
     if (!data || n_data == 0 || n_cells < 3)
         return;
+    const char *record = tls_record_text(data, n_data);
+    if (record) {
+        if (strlen(record) <= n_cells)
+            snprintf(ret_text, size_bytes, "%s", record);
+        return;
+    }
     if (n_data > SEGMENT_PREVIEW_MAX)
         n_data = SEGMENT_PREVIEW_MAX;
     escape_short(data, n_data, escaped, sizeof escaped);

@@ -46,6 +46,7 @@ struct cells {
 struct glyphs {
     bool unicode;
     const char *dash, *head_right, *head_left, *cross, *cut, *stub_right, *stub_left, *note, *dot, *arrow_right;
+    const char *message_right, *message_left;
     const char *bracket_begin[N_ENDS], *bracket_inside, *bracket_end[N_ENDS];
     const char *life[TCP_CLASS_LINGER + 1], *unknown, *no_states;
 };
@@ -144,6 +145,8 @@ const char *connection_life(const struct connection *connection, enum event_end 
 enum style state_style(enum tcp_state state);
 /* "client nc[4121]", "127.0.0.1:7007" */
 void connection_end_name(const struct connection *connection, enum event_end end, char *ret_text, size_t size_bytes);
+/* "tcp", "udp", "unix", ... */
+const char *protocol_word(uint8_t protocol);
 /* "client", "server", "A", "B" */
 const char *connection_end_short(const struct connection *connection, enum event_end end);
 /* "ESTABLISHED?" */
@@ -161,8 +164,15 @@ struct held_call {
     int32_t fd;
     uint64_t number, n_bytes;
     int64_t result, start_ns;
+    bool datagram;
     bool whole;                       /* its end has come while its begin was held */
     char preview[PREVIEW_CALL_BYTES]; /* escaped, without quotes; "": none */
+};
+
+/* Messages that one segment completes are told together: the first of them, and so many. */
+struct messages {
+    struct event_message first;
+    uint64_t n, last_number, n_bytes; /* n_bytes: of all of them */
 };
 
 enum held_kind {
@@ -172,6 +182,8 @@ enum held_kind {
     HELD_ARRIVAL, /* the second row of a segment */
     HELD_DATAGRAM,
     HELD_ICMP,
+    HELD_HANDSHAKE,
+    HELD_MESSAGE,
     HELD_STATE,
     HELD_VALUES,
     HELD_SENTENCE,
@@ -189,6 +201,8 @@ struct held {
         struct event_segment segment;
         struct event_datagram datagram;
         struct event_icmp icmp;
+        struct event_handshake handshake;
+        struct messages messages;
         struct event_state state;
         struct event_values values;
         struct event_sentence sentence;
@@ -197,7 +211,7 @@ struct held {
     bool has_values[N_ENDS]; /* these are shown on this row */
     struct event_values row_values[N_ENDS];
     char data[SEGMENT_PREVIEW_MAX];
-    char *text; /* sentence, loss, an icmp's words: owned; NULL: none */
+    char *text; /* sentence, loss, words of an icmp, a handshake, a message: owned; NULL: none */
 };
 
 /* Which end gave rise to it; N_ENDS: none. */
@@ -242,12 +256,32 @@ void label_of_datagram(const struct event_datagram *datagram, const struct label
 void label_fit(struct label *label, const struct event_segment *segment, const struct label_context *context,
                unsigned n_cells);
 unsigned label_cells(const struct label *label);
-/* Quoted and escaped, at most n_cells wide; "" when that is too little to say anything. */
+/* "TLS handshake", "TLS data": the record that begins here; NULL: it is none. Static. */
+const char *tls_record_text(const void *data, size_t n_data);
+/* Quoted and escaped, at most n_cells wide; "" when that is too little to say anything. Of a TLS record, what it is. */
 void preview_text(const void *data, size_t n_data, uint64_t n_bytes, unsigned n_cells, const struct glyphs *glyphs,
                   char *ret_text, size_t size_bytes);
 
 /* Cuts escaped text to less than n_cells, never inside of an escape: the glyph for "cut" still has room behind. */
 void preview_cut(char *text, unsigned n_cells);
+
+/* ---- above.c */
+
+#define ABOVE_BYTES 640
+
+/* "TLS handshake, 3.1 ms". t_ns: when it was done. */
+void handshake_text(const struct event_handshake *handshake, int64_t t_ns, char ret_text[ABOVE_BYTES]);
+#define WIDE_ENOUGH 1000
+
+/* "messages 3-5 end here, 120 bytes"; of a program's own, with as much of its data as n_cells have room for. words: of
+ * a malformed place, escaped. */
+void messages_text(const struct messages *messages, const char *words, unsigned n_cells, const struct glyphs *glyphs,
+                   char ret_text[ABOVE_BYTES]);
+void messages_begin(struct messages *messages, const struct event_message *message);
+/* false: it does not belong to them. */
+bool messages_join(struct messages *messages, const struct event_message *news);
+/* Escaped, and fit for these glyphs; to be freed. NULL for NULL, or without memory. */
+char *above_words(const char *text, const struct glyphs *glyphs);
 
 /* ---- notes.c */
 
@@ -344,6 +378,8 @@ void draw_note(struct ladder *ladder, struct connection *connection, const char 
 void draw_title(struct ladder *ladder, struct connection *connection);
 void draw_pause(struct ladder *ladder, struct connection *connection, int64_t t_ns);
 void draw_held(struct ladder *ladder, struct held *held);
+void draw_handshake(struct ladder *ladder, struct held *held);
+void draw_message(struct ladder *ladder, struct held *held); /* of a program */
 void list_draw(struct ladder *ladder, struct held *held);
 void list_note(struct ladder *ladder, const struct held *held, const char *text);
 /* Wrapped, with a mark and a blank before it, continued by two cells. */

@@ -202,6 +202,28 @@ static void list_icmp(struct ladder *ladder, struct held *held)
     put_line(ladder, held, &line, true, STYLE_TROUBLE);
 }
 
+static void list_handshake(struct ladder *ladder, struct held *held)
+{
+    struct line line = {""};
+    char text[ABOVE_BYTES];
+    handshake_text(&held->handshake, held->t_ns, text);
+    add(&line, "%s %s", connection_end_short(held->connection, held->handshake.end), text);
+    if (held->text && held->text[0])
+        add(&line, ": %s", held->text);
+    put_line(ladder, held, &line, true, held->handshake.result < 0 ? STYLE_TROUBLE : STYLE_PLAIN);
+}
+
+static void list_message(struct ladder *ladder, struct held *held)
+{
+    const struct event_message *message = &held->messages.first;
+    struct line line = {""};
+    char text[ABOVE_BYTES];
+    messages_text(&held->messages, held->text, WIDE_ENOUGH, ladder->output.glyphs, text);
+    add(&line, "%s %s %s", connection_end_short(held->connection, message->end), message->from == END_A ? ">" : "<",
+        text);
+    put_line(ladder, held, &line, true, message->kind == MESSAGE_MALFORMED ? STYLE_TROUBLE : STYLE_PLAIN);
+}
+
 void list_draw(struct ladder *ladder, struct held *held)
 {
     struct line line = {""};
@@ -217,6 +239,12 @@ void list_draw(struct ladder *ladder, struct held *held)
         break;
     case HELD_ICMP:
         list_icmp(ladder, held);
+        break;
+    case HELD_HANDSHAKE:
+        list_handshake(ladder, held);
+        break;
+    case HELD_MESSAGE:
+        list_message(ladder, held);
         break;
     case HELD_STATE:
         add_state(&line, held->connection, held->state.end, held->state.after, false);

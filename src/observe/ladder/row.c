@@ -515,6 +515,12 @@ void draw_held(struct ladder *ladder, struct held *held)
     case HELD_ICMP:
         draw_icmp(ladder, held);
         break;
+    case HELD_HANDSHAKE:
+        draw_handshake(ladder, held);
+        break;
+    case HELD_MESSAGE:
+        draw_message(ladder, held);
+        break;
     case HELD_STATE:
         draw_state(ladder, held);
         break;

@@ -46,19 +46,14 @@ static const char markers[] =
     "<marker id=\"ar\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
     "orient=\"auto\"><path class=\"ar\" d=\"M0,.8 8,4 0,7.2z\"/></marker></defs>\n";
 
-static const char *protocol_name(const struct svg *svg)
-{
-    return svg->connection.protocol == IPPROTO_UDP ? "udp" : svg->connection.protocol == 0 ? "unix" : "tcp";
-}
-
 static void ends_text(const struct svg *svg, char ret_text[TEXT_BYTES])
 {
     char ends[N_ENDS][SONDE_ADDRESS_TEXT];
     for (enum event_end end = END_A; end < N_ENDS; end++)
         sonde_address_format(&svg->connection.end[end].address, ends[end], sizeof ends[end]);
     const char *where = svg->connection.where;
-    snprintf(ret_text, TEXT_BYTES, "%s %s → %s%s%s", protocol_name(svg), ends[END_A], ends[END_B], where[0] ? ", " : "",
-             where);
+    snprintf(ret_text, TEXT_BYTES, "%s %s → %s%s%s", protocol_word(svg->connection.protocol), ends[END_A], ends[END_B],
+             where[0] ? ", " : "", where);
 }
 
 /* The story in words, for those who cannot see the picture. */

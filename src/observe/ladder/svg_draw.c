@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BAND_HALF 40
@@ -315,6 +316,38 @@ static void draw_loss(struct svg *svg, const struct mark *mark)
     put_label(svg, "c m halo", (svg->x_a + svg->x_b) / 2, mark->y + 40, text);
 }
 
+static void draw_handshake_mark(struct svg *svg, const struct mark *mark)
+{
+    char text[ABOVE_BYTES];
+    const struct event_handshake *handshake = &mark->event->handshake;
+    int toward = handshake->end == END_A ? 1 : -1;
+    handshake_text(handshake, mark->t_ns, text);
+    put_label(svg,
+              handshake->result < 0     ? handshake->end == END_A ? "n tr halo" : "n tr e halo"
+              : handshake->end == END_A ? "n to halo"
+                                        : "n to e halo",
+              life_x(svg, handshake->end) + toward * 2 * BAND_GAP, mark->y + 40, text);
+}
+
+/* Off the wire: in the middle, under the segment that completes it. */
+static void draw_message_mark(struct svg *svg, const struct mark *mark)
+{
+    char text[ABOVE_BYTES], marked[ABOVE_BYTES + 16];
+    const struct event_message *message = &mark->messages.first;
+    char *words = above_words(message->words, &glyphs_unicode);
+    messages_text(&mark->messages, words, WIDE_ENOUGH, &glyphs_unicode, text);
+    free(words);
+    if (message->end >= N_ENDS) {
+        put_label(svg, message->kind == MESSAGE_MALFORMED ? "n c tr halo" : "n c m halo", (svg->x_a + svg->x_b) / 2,
+                  mark->y + 40, text);
+        return;
+    }
+    int toward = message->end == END_A ? 1 : -1;
+    snprintf(marked, sizeof marked, message->from == END_A ? "%s »" : "« %s", text);
+    put_label(svg, message->end == END_A ? "n to halo" : "n to e halo",
+              life_x(svg, message->end) + toward * 2 * BAND_GAP, mark->y + 40, marked);
+}
+
 /* ---- calls, texts, values */
 
 static void draw_bracket(struct svg *svg, enum event_end end, int from, int to)
@@ -424,6 +457,10 @@ void svg_draw_marks(struct svg *svg)
             draw_icmp(svg, mark);
         else if (mark->kind == MARK_LOSS)
             draw_loss(svg, mark);
+        else if (mark->kind == MARK_HANDSHAKE)
+            draw_handshake_mark(svg, mark);
+        else if (mark->kind == MARK_MESSAGE)
+            draw_message_mark(svg, mark);
         draw_texts(svg, mark);
     }
     draw_times(svg);

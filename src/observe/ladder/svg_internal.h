@@ -13,6 +13,7 @@
 #define MARK_TEXTS_MAX 4
 #define MARK_TEXT_BYTES 96
 #define SVG_NOTES_MAX 12
+#define SVG_NOTE_BYTES 768
 #define SVG_PAUSES_MAX SVG_MARKS_MAX
 
 enum mark_kind {
@@ -27,6 +28,8 @@ enum mark_kind {
     MARK_DATAGRAM,
     MARK_ICMP,
     MARK_LOSS,
+    MARK_HANDSHAKE,
+    MARK_MESSAGE,
 };
 
 struct mark_text {
@@ -47,7 +50,8 @@ struct mark {
     uint32_t n_rto;
     struct mark_text text[N_ENDS][MARK_TEXTS_MAX];
     unsigned n_text[N_ENDS];
-    bool has_rto, has_cwnd; /* kernel column */
+    struct messages messages; /* MARK_MESSAGE */
+    bool has_rto, has_cwnd;   /* kernel column */
     int64_t rto_us, cwnd;
 };
 
@@ -63,7 +67,7 @@ struct svg {
     size_t n_marks, n_left_out;
     const struct event **sentences;
     size_t n_sentences;
-    char notes[SVG_NOTES_MAX][256];
+    char notes[SVG_NOTES_MAX][SVG_NOTE_BYTES];
     unsigned n_notes, n_notes_left_out;
     unsigned n_segments, n_from[N_ENDS], n_lost, n_again;
     int64_t flight_ns; /* the usual one; 0: none is known */

@@ -27,8 +27,8 @@ static int least_height(const struct svg *svg, const struct mark *mark)
 {
     unsigned n_texts = mark->n_text[END_A] > mark->n_text[END_B] ? mark->n_text[END_A] : mark->n_text[END_B];
     int height = (int)n_texts * TEXT_HEIGHT;
-    bool is_arrow =
-        mark->kind == MARK_SEGMENT || mark->kind == MARK_DATAGRAM || mark->kind == MARK_ICMP || mark->kind == MARK_LOSS;
+    bool is_arrow = mark->kind == MARK_SEGMENT || mark->kind == MARK_DATAGRAM || mark->kind == MARK_ICMP ||
+                    mark->kind == MARK_LOSS || mark->kind == MARK_HANDSHAKE || mark->kind == MARK_MESSAGE;
     if (is_arrow && height < SEGMENT_HEIGHT)
         height = SEGMENT_HEIGHT;
     if ((mark->has_rto || mark->has_cwnd) && height < TEXT_HEIGHT)

@@ -58,8 +58,10 @@ static void held_of_call(const struct event_call *call, struct held_call *ret_he
                                    .end = call->end,
                                    .fd = call->fd,
                                    .n_bytes = call->n_bytes,
+                                   .datagram = call->datagram,
                                    .result = call->result};
-    if (call->operation != SONDE_OP_RECEIVE || call->result <= 0 || !call->data)
+    if (call->operation != SONDE_OP_RECEIVE || call->result <= 0 || !call->data ||
+        tls_record_text(call->data, call->n_data))
         return;
     char quoted[PREVIEW_CALL_BYTES + 2];
     preview_text(call->data, call->n_data, (uint64_t)call->result, PREVIEW_CALL_CELLS, &glyphs_unicode, quoted,
@@ -169,6 +171,19 @@ static void values_texts(struct svg *svg, struct mark *mark)
     add_text(mark, values->end, "k s", text);
 }
 
+/* What was agreed on is too long for its place: it stands below. */
+static void handshake_note(struct svg *svg, const struct mark *mark)
+{
+    char text[ABOVE_BYTES], line[SVG_NOTE_BYTES];
+    char *agreed = above_words(mark->event->handshake.agreed, &glyphs_unicode);
+    handshake_text(&mark->event->handshake, mark->t_ns, text);
+    snprintf(line, sizeof line, "%s: %.96s: %s", connection_end_short(&svg->connection, mark->event->handshake.end),
+             text, agreed ? agreed : "");
+    if (agreed && agreed[0])
+        say_note(line, svg);
+    free(agreed);
+}
+
 static void mark_texts(struct svg *svg, struct mark *mark)
 {
     const struct event *event = mark->event;
@@ -192,6 +207,9 @@ static void mark_texts(struct svg *svg, struct mark *mark)
         break;
     case MARK_VALUES:
         values_texts(svg, mark);
+        break;
+    case MARK_HANDSHAKE:
+        handshake_note(svg, mark);
         break;
     default:
         break;
@@ -261,6 +279,10 @@ static bool is_sound(const struct event *event)
         return event->datagram.from < N_ENDS;
     case EVENT_KIND_ICMP:
         return event->icmp.to < N_ENDS;
+    case EVENT_KIND_HANDSHAKE:
+        return event->handshake.end < N_ENDS;
+    case EVENT_KIND_MESSAGE:
+        return event->message.from < N_ENDS && event->message.end <= N_ENDS;
     case EVENT_KIND_STATE:
         return event->state.end < N_ENDS;
     case EVENT_KIND_VALUES:
@@ -286,8 +308,9 @@ static void take_values(struct svg *svg, const struct event_values *values)
 static void take_event(struct svg *svg, const struct event *event)
 {
     static const uint8_t kinds[EVENT_N_KINDS] = {
-        [EVENT_KIND_SEGMENT] = MARK_SEGMENT, [EVENT_KIND_DATAGRAM] = MARK_DATAGRAM, [EVENT_KIND_ICMP] = MARK_ICMP,
-        [EVENT_KIND_STATE] = MARK_STATE,     [EVENT_KIND_VALUES] = MARK_VALUES,     [EVENT_KIND_LOSS] = MARK_LOSS,
+        [EVENT_KIND_SEGMENT] = MARK_SEGMENT,     [EVENT_KIND_DATAGRAM] = MARK_DATAGRAM, [EVENT_KIND_ICMP] = MARK_ICMP,
+        [EVENT_KIND_STATE] = MARK_STATE,         [EVENT_KIND_VALUES] = MARK_VALUES,     [EVENT_KIND_LOSS] = MARK_LOSS,
+        [EVENT_KIND_HANDSHAKE] = MARK_HANDSHAKE, [EVENT_KIND_MESSAGE] = MARK_MESSAGE,
     };
     if (event->kind >= EVENT_N_KINDS || !is_sound(event))
         return;
@@ -307,7 +330,14 @@ static void take_event(struct svg *svg, const struct event *event)
         kind = event->call.phase == CALL_BEGIN ? MARK_CALL_BEGIN
                : event->call.phase == CALL_END ? MARK_CALL_END
                                                : MARK_CALL_WHOLE;
-    if (!add_mark(svg, kind, event, event->t_ns) || kind != MARK_SEGMENT)
+    struct mark *last = svg->n_marks > 0 ? &svg->marks[svg->n_marks - 1] : NULL;
+    if (kind == MARK_MESSAGE && last && last->kind == MARK_MESSAGE && messages_join(&last->messages, &event->message))
+        return;
+    if (!add_mark(svg, kind, event, event->t_ns))
+        return;
+    if (kind == MARK_MESSAGE)
+        messages_begin(&svg->marks[svg->n_marks - 1].messages, &event->message);
+    if (kind != MARK_SEGMENT)
         return;
     const struct event_segment *segment = &event->segment;
     if (segment->arrived_ns > event->t_ns && segment->fate != FATE_LOST)

@@ -71,16 +71,15 @@ void ladder_free(struct ladder *ladder)
 
 /* ---- drawing what is no longer held */
 
-static void say_note_of(struct ladder *ladder, struct held *held)
+static void say_note_of(struct ladder *ladder, struct held *held, uint32_t about, const char *words)
 {
     struct connection *connection = held->connection;
-    uint32_t about = held->sentence.about;
-    char text[LABEL_BELOW_BYTES];
+    char text[ABOVE_BYTES + 16];
     bool is_below = connection->last_number == about && ladder->last_drawn == connection;
     if (about == 0 || is_below)
-        snprintf(text, sizeof text, "%s", held->text);
+        snprintf(text, sizeof text, "%s", words);
     else
-        snprintf(text, sizeof text, _("#%u: %s"), about, held->text);
+        snprintf(text, sizeof text, _("#%u: %s"), about, words);
     if (ladder->as_list)
         list_note(ladder, held, text);
     else
@@ -92,7 +91,7 @@ static void draw_text(struct ladder *ladder, struct held *held)
     if (!held->text)
         return;
     if (held->kind == HELD_SENTENCE && held->sentence.mark == '-' && held->connection) {
-        say_note_of(ladder, held);
+        say_note_of(ladder, held, held->sentence.about, held->text);
         return;
     }
     draw_sentence(ladder, held->connection, held->kind == HELD_LOSS ? 'i' : held->sentence.mark, held->text);
@@ -117,6 +116,12 @@ static void draw_one(struct ladder *ladder, struct held *held)
     }
     if (held->kind == HELD_TITLE || (held->kind == HELD_STATE && !is_news(held)))
         return;
+    if (held->kind == HELD_MESSAGE && held->messages.first.end >= N_ENDS) {
+        char text[ABOVE_BYTES];
+        messages_text(&held->messages, held->text, WIDE_ENOUGH, ladder->output.glyphs, text);
+        say_note_of(ladder, held, held->messages.first.about, text);
+        return;
+    }
     if (ladder->as_list) {
         list_draw(ladder, held);
     } else {
@@ -260,6 +265,10 @@ enum event_end held_end(const struct held *held)
         return held->state.end;
     case HELD_VALUES:
         return held->values.end;
+    case HELD_HANDSHAKE:
+        return held->handshake.end;
+    case HELD_MESSAGE:
+        return held->messages.first.end;
     default:
         return N_ENDS;
     }
@@ -324,13 +333,21 @@ static bool join_values(struct ladder *ladder, const struct held *news)
     return false;
 }
 
+/* Messages that came with the same segment. */
+static bool join_messages(struct ladder *ladder, const struct held *news)
+{
+    struct held *last = ladder->n_queue > 0 ? ladder->queue[ladder->n_queue - 1] : NULL;
+    return news->kind == HELD_MESSAGE && last && last->kind == HELD_MESSAGE && last->connection == news->connection &&
+           messages_join(&last->messages, &news->messages.first);
+}
+
 static void take_in(struct ladder *ladder, struct held *held)
 {
     if (held->t_ns > ladder->latest_ns || !ladder->has_latest)
         ladder->latest_ns = held->t_ns;
     ladder->has_latest = true;
     append_due(ladder, held->t_ns);
-    if (join_call(ladder, held) || join_values(ladder, held)) {
+    if (join_call(ladder, held) || join_values(ladder, held) || join_messages(ladder, held)) {
         held_free(held);
         return;
     }
@@ -350,9 +367,11 @@ static void hold_call(struct ladder *ladder, struct held *held, const struct eve
                                     .fd = call->fd,
                                     .number = call->number,
                                     .n_bytes = call->n_bytes,
+                                    .datagram = call->datagram,
                                     .result = call->result,
                                     .start_ns = call->start_ns};
-    if (call->operation == SONDE_OP_RECEIVE && call->result > 0 && call->data) {
+    if (call->operation == SONDE_OP_RECEIVE && call->result > 0 && call->data &&
+        !tls_record_text(call->data, call->n_data)) {
         char quoted[sizeof held->call.preview + 2];
         preview_text(call->data, call->n_data, (uint64_t)call->result, PREVIEW_CALL_CELLS, ladder->output.glyphs,
                      quoted, sizeof quoted);
@@ -416,6 +435,17 @@ static bool hold(struct ladder *ladder, struct held *held, const struct event *e
         hold_text(ladder, held, event->icmp.words);
         held->icmp.words = held->text;
         return event->icmp.to < N_ENDS;
+    case EVENT_KIND_HANDSHAKE:
+        held->kind = HELD_HANDSHAKE;
+        held->handshake = event->handshake;
+        held->text = above_words(event->handshake.agreed, ladder->output.glyphs);
+        return event->handshake.end < N_ENDS;
+    case EVENT_KIND_MESSAGE:
+        held->kind = HELD_MESSAGE;
+        messages_begin(&held->messages, &event->message);
+        copy_data(held, &held->messages.first.data, &held->messages.first.n_data);
+        held->text = above_words(event->message.words, ladder->output.glyphs);
+        return event->message.from < N_ENDS && event->message.end <= N_ENDS;
     case EVENT_KIND_STATE:
         held->kind = HELD_STATE;
         held->state = event->state;

@@ -60,12 +60,8 @@ static void title_text(const struct ladder *ladder, const struct connection *con
     if (connection->protocol == 0 && where[0])
         snprintf(text, sizeof text, "unix %s%s%s", where, only[0] ? "   " : "", only);
     else
-        snprintf(text, sizeof text, "%s %s %s %s%s%s%s%s",
-                 connection->protocol == IPPROTO_TCP   ? "tcp"
-                 : connection->protocol == IPPROTO_UDP ? "udp"
-                 : connection->protocol == 0           ? "unix"
-                                                       : "ip",
-                 ends[END_A], glyphs->arrow_right, ends[END_B], where[0] || only[0] ? "   " : "", where,
+        snprintf(text, sizeof text, "%s %s %s %s%s%s%s%s", protocol_word(connection->protocol), ends[END_A],
+                 glyphs->arrow_right, ends[END_B], where[0] || only[0] ? "   " : "", where,
                  where[0] && only[0] ? "; " : "", only);
     fit_characters(glyphs, text, ret_text, TITLE_BYTES);
 }

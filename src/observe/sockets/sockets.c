@@ -335,12 +335,16 @@ static int dump_tcp(struct dump *dump)
     return error;
 }
 
+/* Always with memory: what was dropped there stands nowhere else, and these sockets are few. */
 static int dump_udp(struct dump *dump)
 {
+    unsigned with = dump->with;
     dump->protocol = IPPROTO_UDP;
+    dump->with |= SOCKETS_WITH_MEMORY;
     int error = dump_one(dump, AF_INET);
     if (error == 0 && !dump->stopped)
         error = dump_one(dump, AF_INET6);
+    dump->with = with;
     return error;
 }
 

@@ -16,6 +16,33 @@ static struct tracked *begin(struct tracker *tracker, uint32_t interface, const 
     return conv;
 }
 
+static void remember(struct sent_datagrams *datagrams, uint32_t number, const struct decoded *packet)
+{
+    datagrams->sent[datagrams->next++ % DATAGRAMS_KEPT] = (struct sent_datagram){
+        .number = number,
+        .ip_id = packet->ip_id,
+        .n_bytes = (uint16_t)packet->n_payload,
+        .checksum = packet->checksum,
+    };
+}
+
+uint32_t datagram_quoted(struct tracked *conv, enum event_end from, const struct decoded *packet)
+{
+    struct sent_datagram *found = NULL;
+    for (unsigned i = 0; i < DATAGRAMS_KEPT; i++) {
+        struct sent_datagram *sent = &conv->datagrams[from].sent[i];
+        if (sent->number == 0 || sent->reported || sent->ip_id != packet->quoted_ip_id ||
+            sent->n_bytes != packet->quoted_n_payload || sent->checksum != packet->quoted_checksum)
+            continue;
+        if (!found || sent->number < found->number)
+            found = sent;
+    }
+    if (!found)
+        return 0;
+    found->reported = true;
+    return found->number;
+}
+
 struct tracked *datagram_packet(struct tracker *tracker, uint64_t number, uint32_t interface,
                                 const struct decoded *packet)
 {
@@ -33,6 +60,7 @@ struct tracked *datagram_packet(struct tracker *tracker, uint64_t number, uint32
     struct conversation *shown = &conv->shown;
     event.number = track_number(tracker, shown);
     event.from = (uint8_t)from;
+    remember(&conv->datagrams[from], event.number, packet);
     event.n_data = packet->n_payload_captured < SEGMENT_PREVIEW_MAX ? packet->n_payload_captured : SEGMENT_PREVIEW_MAX;
     shown->side[from].n_packets++;
     shown->side[from].n_bytes += packet->n_payload;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Errors that routers and hosts report: they quote the packet that they are about, so its sender is who is told. Of TCP
- * they quote the sequence number, which names the segment while it is remembered.
+ * they quote the sequence number, which names the segment while it is remembered; of UDP the length, checksum and IP
+ * id, which several may share: then it is the first of them that no error has spoken of.
  */
 #include "observe/track/track_internal.h"
 
@@ -44,6 +45,8 @@ struct tracked *icmp_packet(struct tracker *tracker, uint64_t number, const stru
         event.about_seq_raw = packet->quoted_seq;
         event.about_number = number_of(conv, from, packet->quoted_seq);
     }
+    if (packet->quoted_protocol == IPPROTO_UDP && packet->quoted_has_datagram)
+        event.about_number = datagram_quoted(conv, from, packet);
     event.words = decode_icmp_words(event.version, event.type, event.code, words);
     conv->shown.icmp_type = event.type;
     conv->shown.icmp_code = event.code;

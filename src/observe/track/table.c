@@ -134,7 +134,9 @@ static void make_room(struct tracker *tracker)
 struct tracked *table_add(struct tracker *tracker, uint8_t protocol, const struct sonde_address *a,
                           const struct sonde_address *b)
 {
-    size_t n_bytes = protocol == IPPROTO_TCP ? sizeof(struct tracked) : offsetof(struct tracked, flow);
+    size_t n_bytes = protocol == IPPROTO_TCP
+                         ? sizeof(struct tracked)
+                         : offsetof(struct tracked, datagrams) + sizeof(struct sent_datagrams[N_ENDS]);
     struct tracked *conv = track_allocate(tracker, NULL, n_bytes);
     if (!conv)
         return NULL;

@@ -117,6 +117,19 @@ struct tracked_list {
 };
 
 /* A conversation. UDP has no flow: its memory ends before. */
+/* The last datagrams of one direction, to know of which an error speaks. */
+#define DATAGRAMS_KEPT 8
+
+struct sent_datagrams {
+    struct sent_datagram {
+        uint32_t number; /* 0: none */
+        uint32_t ip_id;
+        uint16_t n_bytes, checksum;
+        bool reported; /* an error spoke of it already */
+    } sent[DATAGRAMS_KEPT];
+    unsigned next;
+};
+
 struct tracked {
     struct conversation shown; /* first: its address is the conversation's */
     void *user;
@@ -127,7 +140,10 @@ struct tracked {
     bool ended;               /* in the list of ended ones */
     bool simultaneous;        /* both have sent a SYN without having seen the other's */
     uint8_t ending_planned;   /* when the last FIN is acknowledged */
-    struct flow flow[N_ENDS];
+    union {
+        struct flow flow[N_ENDS];
+        struct sent_datagrams datagrams[N_ENDS]; /* UDP: the memory ends behind them */
+    };
 };
 
 /* The last packets, to know one that is seen again at another interface. */
@@ -221,6 +237,8 @@ struct tracked *segment_packet(struct tracker *tracker, uint64_t number, uint32_
                                const struct decoded *packet);
 struct tracked *datagram_packet(struct tracker *tracker, uint64_t number, uint32_t interface,
                                 const struct decoded *packet);
+/* The number of the datagram that this error quotes; 0: it is not known any more. */
+uint32_t datagram_quoted(struct tracked *conv, enum event_end from, const struct decoded *packet);
 struct tracked *icmp_packet(struct tracker *tracker, uint64_t number, const struct decoded *packet);
 
 /* ---- syn.c: the conversation of a TCP packet, a new one where its SYN says so; then the numbers that a SYN sets. */
