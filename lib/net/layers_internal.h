@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* All of a stream's layers, for layers.c, layers_for.c and stream_info.c. */
+/* All of a stream's layers, for layers.c, layers_make.c, layers_for.c and stream_info.c. */
 #ifndef NET_LAYERS_INTERNAL_H
 #define NET_LAYERS_INTERNAL_H
 
 #include "net/layer.h"
 
-struct early;
+/* What the owner sent before the handshakes were done. */
+struct early {
+    struct early *next;
+    size_t n_bytes;
+    unsigned flags;
+    unsigned char data[];
+};
 
 struct layers {
     struct sonde_stream *stream;
@@ -38,6 +44,10 @@ struct layers {
     void (*request_free)(struct sonde_loop *loop, void *request);
 };
 
+void layers_on_timer(struct sonde_timer *timer);
+void layers_free_early(struct layers *layers);
+void layers_free_dead(struct layers *layers);
+void layers_free_connecting(struct layers *layers);
 bool layers_have_messages(const struct sonde_stream *stream);
 uint64_t layers_sent_bytes(const struct sonde_stream *stream);
 

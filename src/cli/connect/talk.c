@@ -332,7 +332,9 @@ static void on_drained(struct sonde_stream *stream)
 {
     struct talk *talk = sonde_stream_owner(stream);
 
-    talk_moved(talk);
+    /* Pings, ours and the answers to the peer's, are no data. */
+    if (sonde_stream_sent_bytes(stream) != talk->n_sent_seen)
+        talk_moved(talk);
     talk_all_sent(talk);
     if (talk->state >= TALK_CLOSING)
         return;
