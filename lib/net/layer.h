@@ -37,7 +37,7 @@
 struct layer;
 
 struct layer_kind {
-    const char *name; /* "tls", "http", "ws", "any" */
+    const char *name; /* in sentences: "TLS", "HTTP", "WebSocket", "any" */
     unsigned bit;     /* SONDE_LAYER_...; 0: none of its own */
     bool has_messages;
     /* The one below is open: begin the handshake. May call layer_opened. */
@@ -65,6 +65,7 @@ struct layer {
     bool holds;    /* has something to hand up that may not rise yet */
     bool is_ended; /* layer_up_end was said: nothing rises any more */
     bool is_shut;  /* its shut was called; nothing is sent through it any more */
+    bool has_all;  /* the peer has said its last word to it: how the layers below end does not matter any more */
 };
 
 /* --- for layers ------------------------------------------------------------------------------------------------- */

@@ -435,14 +435,18 @@ static int on_send(struct layer *layer, const void *data, size_t n_bytes, unsign
     (void)flags;
     if (has_body && http->is_chunked)
         n += (size_t)sprintf(text + n, "%zx\r\n", n_bytes);
-    if (has_body && n_bytes <= SMALL_MAX)
-        return send_small(http, text, n, data, n_bytes);
-    if (n > 0)
-        error = layer_down(layer, text, n);
-    if (has_body && error == 0)
-        error = layer_down(layer, data, n_bytes);
-    if (has_body && error == 0 && http->is_chunked)
-        error = layer_down(layer, "\r\n", 2);
+    if (has_body && n_bytes <= SMALL_MAX) {
+        error = send_small(http, text, n, data, n_bytes);
+    } else {
+        if (n > 0)
+            error = layer_down(layer, text, n);
+        if (has_body && error == 0)
+            error = layer_down(layer, data, n_bytes);
+        if (has_body && error == 0 && http->is_chunked)
+            error = layer_down(layer, "\r\n", 2);
+    }
+    if (error < 0) /* some of it may have gone: what followed would not be understood */
+        sonde_stream_fail(layer->stream, error);
     return error;
 }
 
@@ -454,9 +458,11 @@ static void on_shut(struct layer *layer)
 
     if (http->is_chunked && !http->is_head && http_status_has_body(http->status))
         n += (size_t)sprintf(text + n, "0\r\n\r\n");
-    if (n > 0)
-        layer_down(layer, text, n);
-    layer_down_shut(layer);
+    int error = n > 0 ? layer_down(layer, text, n) : 0;
+    if (error < 0) /* not a good end */
+        sonde_stream_fail(layer->stream, error);
+    else
+        layer_down_shut(layer);
 }
 
 static void on_free(struct layer *layer)
@@ -471,7 +477,7 @@ static void on_free(struct layer *layer)
 }
 
 static const struct layer_kind http_kind = {
-    .name = "http",
+    .name = "HTTP",
     .bit = SONDE_LAYER_HTTP,
     .begin = begin,
     .take = take,

@@ -226,9 +226,8 @@ static void describe(const struct tls_layer *tls, char *ret_text, size_t size_by
     for (size_t i = 0; i < sizeof parts / sizeof *parts && n < size_bytes; i++)
         if (parts[i].text[0] != '\0')
             n += (size_t)snprintf(ret_text + n, size_bytes - n, "%s%s", parts[i].before, parts[i].text);
-    if (n < size_bytes)
-        snprintf(ret_text + n, size_bytes - n, ", %s%.1f ms",
-                 info.subject[0] != '\0' && !info.verified ? "not verified, " : "", (double)tls->handshake_ns / 1e6);
+    if (n < size_bytes && info.subject[0] != '\0' && !info.verified)
+        snprintf(ret_text + n, size_bytes - n, ", not verified");
 }
 
 static void shake_hands(struct tls_layer *tls)
@@ -283,7 +282,9 @@ static void on_end(struct layer *layer)
 
     if (layer->is_ended)
         return;
-    if (layer->is_open)
+    if (layer->is_open && layer->above != NULL && layer->above->has_all)
+        layer_up_end(layer); /* nothing can have been cut off */
+    else if (layer->is_open)
         layer_doom(layer, -SONDE_ETRUNCATED, "read", "%s", "");
     else
         layer_doom(layer, tls->session.is_server ? -ENODATA : -SONDE_ETLS, "handshake", "%s",

@@ -74,6 +74,7 @@ static void take_close(struct layer_ws *ws, const struct ws_event *event)
         .kind = SONDE_NOTICE_CLOSE, .code = event->code, .rtt_ns = -1, .data = event->data, .n_bytes = event->n_bytes};
 
     ws->code_received = event->code;
+    layer->has_all = true;
     memcpy(ws->reason, event->data, event->n_bytes);
     layer_up_notice(layer, &notice);
     if (layer_ws_is_over(ws))

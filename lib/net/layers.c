@@ -75,8 +75,13 @@ void layer_up(struct layer *layer, uint8_t *data, size_t n_bytes, unsigned flags
 
 static void tell_end(struct layers *layers)
 {
+    struct sonde_stream *stream = layers->stream;
+
     layers->end_waits = false;
-    stream_end(layers->stream);
+    if (stream->send_error < 0) /* as without layers: sending has found it gone, and receiving has come to its end */
+        stream_fail(stream, stream->send_error);
+    else
+        stream_end(stream);
 }
 
 void layer_up_end(struct layer *layer)
@@ -208,8 +213,10 @@ static void settle(struct layers *layers)
     layers_free_dead(layers);
     if (layers->has_opened && layers->is_opening && !is_over(layers)) {
         if (layers->is_server) {
-            if (!layers->wait.is_ready)
+            if (!layers->wait.is_ready) {
+                sonde_timer_stop(&layers->timer); /* in time, however long it then waits to be taken */
                 layered_opened(stream);
+            }
         } else {
             layers_tell_open(stream);
             stream_go_on(stream);

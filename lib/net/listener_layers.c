@@ -152,14 +152,15 @@ void layered_free(struct sonde_listener *listener)
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
 
-bool layered_hold_up(const struct sonde_listener *listener)
-{
-    return listener->layered != NULL && listener->layered->n > 0 && listener->flags & SONDE_LISTEN_ONE_BY_ONE;
-}
-
 bool layered_any_ready(const struct sonde_listener *listener)
 {
     return listener->layered != NULL && !TAILQ_EMPTY(&listener->layered->ready);
+}
+
+/* Whoever is still shaking hands may never be done: the others are not kept waiting for that. */
+bool layered_hold_up(const struct sonde_listener *listener)
+{
+    return layered_any_ready(listener) && listener->flags & SONDE_LISTEN_ONE_BY_ONE;
 }
 
 static void forget(struct layered *layered, struct layered_wait *wait)
@@ -297,7 +298,7 @@ void layered_await(struct sonde_listener *listener, struct sonde_stream *stream)
 
     if (!may_try(listener, stream))
         return;
-    if (!make_room(listener)) {
+    if (listener->closing || !make_room(listener)) {
         sonde_stream_abort(stream);
         return;
     }

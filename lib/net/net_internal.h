@@ -85,10 +85,10 @@ struct sonde_stream {
     uint8_t once;      /* so many receives one by one, see stream.c */
     uint8_t leg;       /* which of the listener's sockets accepted it */
     uint8_t fresh;     /* see missed.c */
-    uint8_t paced;     /* has a rate: see pace.c */
     uint8_t peer_said; /* peer is what a PROXY protocol header or a proxy says: then this is the socket's own family */
-    uint8_t own_call;  /* enum own_call: it failed for a reason of ours */
-    uint8_t corked;    /* what is sent is only queued for now */
+    uint8_t paced : 1; /* has a rate: see pace.c */
+    uint8_t own_call : 2; /* enum own_call: it failed for a reason of ours */
+    uint8_t corked;       /* what is sent is only queued for now */
 
     int error;
     uint32_t unsent_bytes, send_limit;
@@ -100,6 +100,9 @@ struct sonde_stream {
     uint64_t id;
     int64_t since_ns;
 };
+
+/* With what the C library and an owner put beside it, that is 256 bytes. */
+_Static_assert(sizeof(void *) != 8 || sizeof(struct sonde_stream) <= 216, "an idle connection costs too much");
 
 #define STREAM_OF(io_pointer) ((struct sonde_stream *)((char *)(io_pointer)-offsetof(struct sonde_stream, io)))
 

@@ -306,7 +306,8 @@ void packet_receive(struct packet_socket *socket)
     while (n_turns-- > 0) {
         unsigned n_asked = prepare(area, socket);
         area->start_ns = loop_probing(socket->loop) ? clock_monotonic_ns() : 0;
-        int n = call_recvmmsg(socket->loop, socket->io->fd, area->in, n_asked, MSG_DONTWAIT | MSG_TRUNC);
+        int n =
+            call_recvmmsg(socket->loop, socket->io->fd, area->in, n_asked, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
         if (n < 0) {
             if (n_errors++ == ERROR_ROUNDS || !goes_on(socket, n))
                 break;

@@ -25,6 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const int64_t deliver_turn_ns = INT64_C(5) * 1000 * 1000;
+
 enum { ONCE_AFTER_PAUSE = 32, ONCE_IN_BULK = 16 };
 
 /*
@@ -175,6 +177,8 @@ static void on_recv(struct io *io, int result, struct io_buffer *buffer)
     if (is_held(stream) || stream->kept != NULL) {
         if (result > 0) {
             keep(stream, buffer);
+            if (stream->layers != NULL) /* nobody has paused it: it is not open yet, or was paused before */
+                io_recv_stop(stream->loop, &stream->io);
         } else {
             stream->error = result;
             stream->state |= result == 0 ? STREAM_END_WAITS : STREAM_LOSS_WAITS;
@@ -231,8 +235,22 @@ static void put_off(struct sonde_stream *stream, unsigned due)
     loop_defer(stream->loop, &stream->io);
 }
 
+/* What layers make of a few bytes may be a lot (compressed messages): timers and the other streams have their turns in
+ * between. */
+static bool has_had_its_turn(const struct sonde_stream *stream, int64_t *begin_ns)
+{
+    if (stream->layers == NULL)
+        return false;
+    int64_t now_ns = clock_monotonic_ns();
+    if (*begin_ns == 0)
+        *begin_ns = now_ns;
+    return now_ns - *begin_ns >= deliver_turn_ns;
+}
+
 void stream_deliver(struct sonde_stream *stream)
 {
+    int64_t begin_ns = 0;
+
     if (stream->packets != NULL) {
         packet_deliver(stream);
         return;
@@ -241,6 +259,10 @@ void stream_deliver(struct sonde_stream *stream)
         return;
     while (stream->kept != NULL && !is_held(stream) && !(stream->state & (STREAM_CLOSING | STREAM_FAILED)) &&
            !loop_is_stopping(stream->loop)) {
+        if (has_had_its_turn(stream, &begin_ns)) {
+            put_off(stream, STREAM_READ_AGAIN);
+            return;
+        }
         struct chunk *chunk = stream->kept;
         struct io_buffer buffer = {.data = chunk->data + chunk->offset, .id = -1};
         buffer.n_bytes = pace_allows(stream, PACE_RECEIVE, chunk->n_bytes - chunk->offset);
@@ -284,7 +306,7 @@ void stream_on_work(struct io *io)
         stream->handler->drained(stream);
     if (due & STREAM_READ_AGAIN)
         stream_deliver(stream); /* or not, if the loop is stopping */
-    if (due & STREAM_FAILURE_DUE && loop_is_stopping(stream->loop))
+    if (due & STREAM_FAILURE_DUE && (loop_is_stopping(stream->loop) || stream->state & STREAM_READ_AGAIN))
         put_off(stream, STREAM_FAILURE_DUE);
     else if (due & STREAM_FAILURE_DUE)
         stream_fail(stream, stream->send_error);

@@ -410,7 +410,7 @@ static int parse_scheme(struct parser *parser)
 
     if (text.n == 1 && text.at[0] == '-')
         return refuse_span(parser, SONDE_ESCHEME, text,
-                           "- (standard input and output) is coming; tcp:// and unix: are there");
+                           "- (standard input and output) is coming; fd://NUMBER is an open descriptor");
     int found = n > 0 ? find_scheme(parser, (struct span){text.at, n}) : 1;
     if (found < 0)
         return found;

@@ -27,11 +27,6 @@ struct sonde_tls *tls_context_ref(const struct sonde_tls *tls)
     return changed;
 }
 
-bool tls_context_is_server(const struct sonde_tls *tls)
-{
-    return tls->server;
-}
-
 void sonde_tls_free(struct sonde_tls *tls)
 {
     if (tls == NULL || atomic_fetch_sub_explicit(&tls->n_users, 1, memory_order_acq_rel) != 1)

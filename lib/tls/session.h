@@ -88,6 +88,5 @@ void tls_session_info(const struct tls_session *session, struct sonde_tls_info *
 
 /* One more that refers to it, and one less. */
 struct sonde_tls *tls_context_ref(const struct sonde_tls *tls);
-bool tls_context_is_server(const struct sonde_tls *tls);
 
 #endif

@@ -37,6 +37,7 @@ static const struct special {
 } specials[] = {
     {"trace", "read", VALUE_CAPTURE},
     {"trace", "interface", VALUE_INTERFACE},
+    {"connect", "proxy", VALUE_PROXY},
 };
 
 bool completion_is_optional(const struct option_row *row)
@@ -98,9 +99,7 @@ enum completion_value completion_value(const struct verb *verb, const struct opt
     if (completion_word(row, 0, word))
         return VALUE_WORDS;
     completion_value_name(row, name, sizeof name);
-    if (strcmp(name, "FILE") == 0)
-        return VALUE_FILE;
-    return strcmp(name, "URL") == 0 ? VALUE_URL : VALUE_ANY;
+    return strcmp(name, "FILE") == 0 ? VALUE_FILE : VALUE_ANY;
 }
 
 /* The usage line says what the operands are. */
@@ -122,6 +121,20 @@ bool completion_takes_shell(const struct verb *verb)
 bool completion_url_option_fits(const struct verb *verb, unsigned where)
 {
     return where & (completion_takes_service(verb) ? SONDE_FOR_LISTEN : SONDE_FOR_CONNECT);
+}
+
+bool completion_scheme(const struct verb *verb, unsigned i, const char **ret_text)
+{
+    static const char *const schemes[] = {
+        "tcp://",    "udp://",     "tls://",   "ws://",   "wss://", "unix:",
+        "unixgram:", "seqpacket:", "vsock://", "sctp://", "fd://",  "any://", /* the last one: only to listen on */
+    };
+    const size_t n = sizeof schemes / sizeof schemes[0] - (completion_takes_service(verb) ? 0 : 1);
+
+    if (i >= n)
+        return false;
+    *ret_text = schemes[i];
+    return true;
 }
 
 void completion_quote(const char *text, FILE *out)

@@ -43,8 +43,8 @@ static void write_value(const struct verb *verb, const struct option_row *row, F
         fputs("what=capture ", out);
     else if (value == VALUE_INTERFACE)
         fputs("what=interface ", out);
-    else if (value == VALUE_URL)
-        fputs("what=url ", out);
+    else if (value == VALUE_PROXY)
+        fputs("what=proxy ", out);
     if (completion_is_optional(row))
         fputs("tied=1 ", out);
     if (value == VALUE_WORDS) {
@@ -117,7 +117,7 @@ static void write_operands(const struct verb *const *list, FILE *out)
     fputs("# What the operands of a verb are.\n"
           "_sonde_operands() # VERB SERVICE\n"
           "{\n"
-          "    services=() first=() url=0 url_options=() takes=''\n"
+          "    services=() first=() url=0 schemes=() url_options=() takes=''\n"
           "    case $1 in\n",
           out);
     for (const struct verb *const *verb = list; *verb; verb++) {
@@ -135,7 +135,11 @@ static void write_operands(const struct verb *const *list, FILE *out)
             fputs(")\n", out);
         }
         if (completion_takes_url(*verb)) {
-            fputs("        url=1 url_options=(", out);
+            const char *scheme;
+            fputs("        schemes=(", out);
+            for (unsigned i = 0; completion_scheme(*verb, i, &scheme); i++)
+                fprintf(out, "%s'%s'", i == 0 ? "" : " ", scheme);
+            fputs(")\n        url=1 url_options=(", out);
             for (int i = 0, n = 0; i < SONDE_N_OPTIONS; i++) {
                 if (completion_url_option_fits(*verb, url_options[i].where))
                     fprintf(out, "%s'%s'", n++ == 0 ? "" : " ", url_options[i].name);
@@ -192,14 +196,13 @@ static const char finding[] =
     "    done\n"
     "}\n"
     "\n"
-    "_sonde_url() # HEAD VALUE OPTION...\n"
+    "_sonde_url() # VALUE, with the lists that _sonde_operands has set\n"
     "{\n"
-    "    local options=(\"${@:3}\")\n"
-    "    case $2 in\n"
-    "    *\\?*) _sonde_offer \"$1${2%\"${2##*[?&]}\"}\" \"${2##*[?&]}\" \"${options[@]/%/=}\" ;;\n"
-    "    unix:@*) ;;\n"
-    "    unix:*) _sonde_files \"$1unix:\" \"${2#unix:}\" ;;\n"
-    "    *) _sonde_offer \"$1\" \"$2\" 'tcp://' 'unix:' 'fd://' ;;\n"
+    "    case $1 in\n"
+    "    *\\?*) _sonde_offer \"${1%\"${1##*[?&]}\"}\" \"${1##*[?&]}\" \"${url_options[@]/%/=}\" ;;\n"
+    "    *unix:@* | unixgram:@* | seqpacket:@*) ;;\n"
+    "    unix:* | *+unix:* | unixgram:* | seqpacket:*) _sonde_files \"${1%%:*}:\" \"${1#*:}\" ;;\n"
+    "    *) _sonde_offer '' \"$1\" \"${schemes[@]}\" ;;\n"
     "    esac\n"
     "}\n"
     "\n"
@@ -213,7 +216,7 @@ static const char finding[] =
     "        names=(/sys/class/net/*)\n"
     "        _sonde_offer \"$1\" \"$2\" any \"${names[@]##*/}\"\n"
     "        ;;\n"
-    "    url) _sonde_url \"$1\" \"$2\" ;;\n"
+    "    proxy) _sonde_offer \"$1\" \"$2\" 'socks5://' 'socks5h://' 'http://' ;;\n"
     "    *) _sonde_offer \"$1\" \"$2\" \"${values[@]}\" ;;\n"
     "    esac\n"
     "}\n"
@@ -282,7 +285,7 @@ static const char reading[] =
     "\n"
     "_sonde_operand() # VALUE\n"
     "{\n"
-    "    local services first url url_options takes n=${#operands[@]}\n"
+    "    local services first url schemes url_options takes n=${#operands[@]}\n"
     "    _sonde_operands \"$verb\" \"${operands[0]}\"\n"
     "    ((${#services[@]} > 0)) || takes=''\n"
     "    if [[ $state == behind && $takes == program ]]; then\n"
@@ -294,7 +297,7 @@ static const char reading[] =
     "    elif ((n == 0 && ${#first[@]} > 0)); then\n"
     "        _sonde_offer '' \"$1\" \"${first[@]}\"\n"
     "    elif ((url == 1)) && ! [[ $takes == text && $n -eq 1 && $has_file -eq 0 ]]; then\n"
-    "        _sonde_url '' \"$1\" \"${url_options[@]}\"\n"
+    "        _sonde_url \"$1\"\n"
     "    fi\n"
     "}\n"
     "\n";

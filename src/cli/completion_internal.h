@@ -18,7 +18,7 @@ enum completion_value {
     VALUE_FILE,      /* a file */
     VALUE_CAPTURE,   /* a file that sonde trace reads */
     VALUE_INTERFACE, /* a network interface */
-    VALUE_URL,       /* an address */
+    VALUE_PROXY,     /* a proxy's address */
 };
 
 enum completion_value completion_value(const struct verb *verb, const struct option_row *row);
@@ -42,6 +42,9 @@ bool completion_takes_shell(const struct verb *verb);
 
 /* May this option of a URL stand where the verb's URLs stand? */
 bool completion_url_option_fits(const struct verb *verb, unsigned where);
+
+/* How an address may begin; false after the last. */
+bool completion_scheme(const struct verb *verb, unsigned i, const char **ret_text);
 
 /* Endings of the files that sonde trace reads, and the shells; both end with NULL. */
 extern const char *const completion_captures[];

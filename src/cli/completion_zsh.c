@@ -73,8 +73,11 @@ static void add_argument(struct text *text, const struct verb *verb, const struc
     case VALUE_INTERFACE:
         add(text, "_sonde_interfaces");
         break;
-    case VALUE_URL:
-        add(text, " _sonde_urls connect");
+    case VALUE_PROXY:
+        add(text, " _sonde_words");
+        add_word(text, "socks5://");
+        add_word(text, "socks5h://");
+        add_word(text, "http://");
         break;
     case VALUE_WORDS:
         add(text, " _sonde_words");
@@ -216,7 +219,11 @@ static void write_url_options(const struct verb *const *list, FILE *out)
     for (const struct verb *const *verb = list; *verb; verb++) {
         if (!completion_takes_url(*verb))
             continue;
-        fprintf(out, "    %s) options=(", (*verb)->name);
+        const char *scheme;
+        fprintf(out, "    %s) schemes=(", (*verb)->name);
+        for (unsigned i = 0; completion_scheme(*verb, i, &scheme); i++)
+            fprintf(out, "%s'%s'", i == 0 ? "" : " ", scheme);
+        fputs(") options=(", out);
         for (int i = 0, n = 0; i < SONDE_N_OPTIONS; i++) {
             if (completion_url_option_fits(*verb, url_options[i].where))
                 fprintf(out, "%s%s=", n++ == 0 ? "" : " ", url_options[i].name);
@@ -230,15 +237,15 @@ static void write_urls(const struct verb *const *list, FILE *out)
 {
     fputs("_sonde_urls() # VERB\n"
           "{\n"
-          "    local -a options\n",
+          "    local -a schemes options\n",
           out);
     write_url_options(list, out);
     fputs("    if compset -P '*[?&]'; then\n"
           "        compadd -S '' -a options\n"
-          "    elif compset -P 'unix:'; then\n"
+          "    elif compset -P '(|*+)unix:' || compset -P '(unixgram|seqpacket):'; then\n"
           "        _files\n"
           "    else\n"
-          "        compadd -S '' -- 'tcp://' 'unix:' 'fd://'\n"
+          "        compadd -S '' -a schemes\n"
           "    fi\n"
           "}\n\n",
           out);

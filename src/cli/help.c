@@ -122,6 +122,8 @@ static void show_options(FILE *out, const struct option_row *rows, bool whole, b
     for (const struct option_row *row = rows; option_is_row(row); row++) {
         if ((row->kind == OPTION_REFUSED) != refused || !(whole || row->brief))
             continue;
+        if (whole && row->group != NULL)
+            fprintf(out, "%s%s\n", row == rows ? "" : "\n", _(row->group));
         format_label(row, label, sizeof label);
         help_columns(out, label, _(row->help), OPTION_COLUMN);
     }

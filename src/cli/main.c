@@ -65,8 +65,9 @@ static void show_help(FILE *out)
         help_columns(out, (*verb)->name, _((*verb)->summary), VERB_COLUMN);
     fprintf(out, "\n");
     help_paragraphs(out, _("sonde VERB -h shows what a verb takes, sonde VERB --help all of it. Addresses are URLs: "
-                           "tcp://127.0.0.1:7007, unix:/run/x.sock; host:port and :port are TCP. sonde --version "
-                           "prints the version."));
+                           "tcp://127.0.0.1:7007, udp://, tls://, ws://, wss://, unix:/run/x.sock and more (man "
+                           "sonde-url); host:port and :port are TCP, and serve answers any client on any://. "
+                           "sonde --version prints the version."));
 }
 
 static const struct verb *find_verb(const char *name)

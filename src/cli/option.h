@@ -38,6 +38,7 @@ struct option_row {
     long long minimum, maximum; /* OPTION_COUNT, SIZE, DURATION (ns): a maximum of 0 means none */
     long long without;          /* optional value left out: this is set */
     bool brief;                 /* shown by -h too, not only by --help */
+    const char *group;          /* the heading in --help that begins with this row; NULL: it goes on */
 };
 
 /* Is this a row, or the end of the table? */

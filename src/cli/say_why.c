@@ -30,6 +30,7 @@ enum {
     IN_CONNECT = 1 << 3,
     IN_OPTION = 1 << 4,
     IN_LOOKUP = 1 << 5,
+    ON_VSOCK = 1 << 6,
 };
 
 struct failure {
@@ -62,6 +63,8 @@ static const struct row rows[] = {
      N_("%s is in use: another socket has this address and port. Give another port (0 lets the kernel choose one), or "
         "see who has it: ss -tlnp")},
 
+    {EADDRNOTAVAIL, ON_VSOCK,
+     N_("%s cannot be used here: this machine does not have that CID. vsock://:7007 is the one it has.")},
     {EADDRNOTAVAIL, IN_LOCAL,
      N_("%s cannot be connected to from that local address: no interface of this machine has it. ip address shows "
         "those it has.")},
@@ -122,8 +125,8 @@ static const struct row rows[] = {
     {ENFILE, 0, N_("%s cannot be used: too many files are open in the whole system (fs.file-max).")},
 
     {EPROTONOSUPPORT, 0,
-     N_("%s cannot be used: this kernel does not have that protocol, or it is turned off. For mptcp=1 see "
-        "net.mptcp.enabled.")},
+     N_("%s cannot be used: this kernel does not have that protocol, or it is turned off. sctp:// needs its "
+        "module sctp, and mptcp=1 the sysctl net.mptcp.enabled.")},
     {ESOCKTNOSUPPORT, 0, N_("%s cannot be used: this kernel does not have that type of socket.")},
     {EAFNOSUPPORT, IN_LOOKUP,
      N_("%s is an address of the other family: -4 is for IPv4, -6 for IPv6. Leave that option out, or give another "
@@ -175,6 +178,8 @@ static unsigned find_circumstances(const struct failure *failure)
     }
     if (failure->parsed && is_unix(failure->address.scheme))
         return bits | ON_UNIX;
+    if (failure->parsed && failure->address.scheme == SONDE_SCHEME_VSOCK)
+        bits |= ON_VSOCK;
     if (bits == IN_BIND && is_local_address(failure))
         return IN_LOCAL;
     return bits;
@@ -304,7 +309,7 @@ static bool say_misunderstood(const struct failure *failure)
         return true;
     case SONDE_ESCHEME:
         if (detail[0] == '\0')
-            say(_("%s: this kind of address is not built yet. Those that are: tcp:// and unix:"), url);
+            say(_("%s: this kind of address is not built yet. Those that are: man sonde-url"), url);
         else
             say(_("%s: this kind of address is not built yet: %s."), url, detail);
         return true;

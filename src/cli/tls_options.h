@@ -30,7 +30,8 @@ extern const char *const tls_verify_choices[]; /* no, ask, require */
     }
 #define TLS_OWN_ROWS(settings)                                                                                         \
     TLS_ROW(settings, "cert", "FILE", OPTION_TEXT, cert,                                                               \
-            N_("TLS: show the certificate in FILE (PEM), with those between it and its root behind it.")),             \
+            N_("TLS: show the certificate in FILE (PEM), with those between it and its root behind it."),              \
+            .group = N_("TLS:")),                                                                                      \
         TLS_ROW(settings, "key", "FILE", OPTION_TEXT, key,                                                             \
                 N_("TLS: the key of --cert, if it is not in the same file; nobody else may read it. The password of "  \
                    "an encrypted one is taken from the environment: SONDE_KEY_PASSWORD.")),                            \

@@ -557,7 +557,7 @@ static void every_allocation(struct contract *c)
 
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
         for (long n = 1, n_clean = 0; n_clean < 2; n++) {
-            struct server server = {.model = {.on_data = end_echo, .on_end = end_finish}};
+            struct server server = {.model = {.on_data = end_echo, .on_end = end_finish, .on_failed = end_close}};
             struct answer answer = {.n = 0};
             snprintf(c->note, sizeof c->note, "sample %zu, allocation %ld", i, n);
             open_web(&server, c, 1, NO_TLS);

@@ -110,7 +110,7 @@ def verbs_of_help(binary):
 def options_of_help(binary, verb):
     """Names, long and short, and which of them take a value."""
     names, valued = set(), set()
-    for line in whole_help(binary, verb).split("\nOptions:\n")[1].split("\n\n")[0].splitlines():
+    for line in whole_help(binary, verb).split("\nOptions:\n")[1].split("\nKnown from other tools")[0].splitlines():
         found = re.match(r"  (-.*?|    --.*?)(?:\s{2,}|$)", line)
         if not found:
             continue
@@ -164,7 +164,12 @@ def test_the_letters_of_each_verb(shell, binary, verb):
 
 
 def test_what_is_refused_is_not_offered(shell):
-    assert not {"--proxy-auth", "--ssl", "--udp", "--exec"} & shell.offers("sonde connect --")
+    assert not {"--proxy-auth", "--ssl", "--unixsock", "--exec"} & shell.offers("sonde connect --")
+
+
+def test_the_address_of_a_proxy(shell):
+    assert shell.offers("sonde connect --proxy ") == {"socks5://", "socks5h://", "http://"}
+    assert shell.becomes("sonde connect --proxy ht") == "sonde connect --proxy http://+"
 
 
 def test_the_choices_of_an_option(shell):
@@ -201,11 +206,17 @@ def test_the_services(shell, binary):
     assert shell.becomes("sonde serve --once day") == "sonde serve --once daytime +"
 
 
+CONNECTED = {"tcp://", "udp://", "tls://", "ws://", "wss://", "unix:", "unixgram:", "seqpacket:", "vsock://", "sctp://",
+             "fd://"}
+SERVED = CONNECTED | {"any://"}
+
+
 @pytest.mark.parametrize("command", ["serve echo", "serve echo :7007", "serve --once discard", "connect", "connect -v"])
 def test_addresses(shell, command):
-    assert shell.offers(f"sonde {command} ") == {"tcp://", "unix:", "fd://"}
+    assert shell.offers(f"sonde {command} ") == (SERVED if command.startswith("serve") else CONNECTED)
     assert shell.becomes(f"sonde {command} tc") == f"sonde {command} tcp://+"
-    assert shell.becomes(f"sonde {command} un") == f"sonde {command} unix:+"
+    assert shell.becomes(f"sonde {command} un") == f"sonde {command} unix+"
+    assert shell.becomes(f"sonde {command} unixg") == f"sonde {command} unixgram:+"
     # Nothing to add, and nothing lost: the colon and the slashes are one word with the rest.
     assert shell.becomes(f"sonde {command} tcp://127.0.0.1:7") == f"sonde {command} tcp://127.0.0.1:7+"
 
@@ -217,6 +228,8 @@ def test_the_path_of_a_unix_address(shell):
     (shell.place / "deep" / "down").write_text("")
     assert shell.becomes(f"sonde serve echo unix:{shell.place}/deep/d") == \
         f"sonde serve echo unix:{shell.place}/deep/down +"
+    for scheme in ("unixgram", "seqpacket", "tls+unix"):
+        assert shell.becomes(f"sonde connect {scheme}:my") == f"sonde connect {scheme}:my.sock +"
 
 
 def test_the_options_of_an_address(shell):
@@ -248,15 +261,15 @@ def test_interfaces(shell):
 
 def test_the_text_of_a_greeting_is_the_users(shell):
     assert shell.becomes("sonde serve greet ") == "sonde serve greet +"
-    assert shell.offers("sonde serve greet hello ") == {"tcp://", "unix:", "fd://"}
-    assert shell.offers("sonde serve greet --file x ") == {"tcp://", "unix:", "fd://"}
+    assert shell.offers("sonde serve greet hello ") == SERVED
+    assert shell.offers("sonde serve greet --file x ") == SERVED
 
 
 def test_a_program_behind_two_dashes(shell):
     assert shell.becomes("sonde serve exec -- setpri") == "sonde serve exec -- setpriv +"
     (shell.place / "argument.txt").write_text("")
     assert shell.becomes("sonde serve exec :7007 -- cat argum") == "sonde serve exec :7007 -- cat argument.txt +"
-    assert shell.offers("sonde serve exec ") == {"tcp://", "unix:", "fd://"}
+    assert shell.offers("sonde serve exec ") == SERVED
 
 
 def test_the_shells(shell):

@@ -236,6 +236,13 @@ def test_what_is_not_utf8_is_refused_and_counted(sonde, web):
     assert all("UTF-8" in line for line in lines)
 
 
+def test_of_many_that_are_refused_the_first_are_told(sonde, web):
+    result = sonde.connect(web().url, input=b"\xff\n" * 500 + b"b\n")
+    assert (result.status, result.out) == (1, b"b\n"), result.process
+    lines = result.err.splitlines()
+    assert len(lines) < 20 and "line 1 " in lines[0] and "500 messages" in lines[-1], result.err
+
+
 def test_binary_sends_what_was_read(sonde, web):
     data = bytes(range(256)) * 40
     server = web()
@@ -571,6 +578,17 @@ def test_an_answer_that_is_no_websocket(sonde, peer, answer):
     assert "is no WebSocket" in one_sentence(result.err)
     if answer.startswith(b"HTTP/1.1 4") and b"\x1b" not in answer:
         assert answer[9:12].decode() in result.err
+
+
+def test_who_is_not_let_in_is_told_what_may_help(sonde, peer):
+    def script(connection, _):
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    result = sonde.connect(ws_url(peer(script)), input=b"x\n")
+    assert (result.status, result.out) == (1, b""), result.process
+    sentence = one_sentence(result.err)
+    assert "403" in sentence and "--origin" in sentence and "--header" in sentence
 
 
 def test_pings_are_printed_and_must_be_answered(sonde, peer):

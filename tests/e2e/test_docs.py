@@ -34,7 +34,7 @@ def options_of_page(page):
 def options_of_help(verb):
     """The same, from --help; without those that are only known from other tools."""
     found = []
-    for line in run(SONDE, verb, "--help").split("\nOptions:\n")[1].split("\n\n")[0].splitlines():
+    for line in run(SONDE, verb, "--help").split("\nOptions:\n")[1].split("\nKnown from other tools")[0].splitlines():
         match = re.match(r"(?:  | {6})(-.*?)(?:\s{2,}|$)", line)  # two blanks or more end the column
         if match:
             found.append(match.group(1))

@@ -829,7 +829,7 @@ def test_hostile_names(command, hostile, options):
 
 
 def test_hostile_names_on_the_screen(screen, hostile):
-    view = screen("--unix", size=(160, 40))
+    view = screen("--unix", size=(160, 3000))  # every socket of the machine on one screen
     view.wait(r"\\x1b\[31mred")
     view.wait(r"\\x1b\]0;owned")
     assert view.run("display-message", "-p", "#{pane_title}").strip() != "owned"

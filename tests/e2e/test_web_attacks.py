@@ -2,7 +2,6 @@
 """What a hostile page, a hostile client and a clumsy one do to ws://, any:// and tls:// services, from the outside."""
 
 import contextlib
-import http.client
 import re
 import socket
 import ssl
@@ -13,119 +12,26 @@ import pytest
 
 import harness
 import ws_suite
-from harness import Observation, nothing_to_read, receive_all, receive_exactly, rss_bytes, wait_until
-from ws_suite import BINARY, CONTINUATION, PING, TEXT, F, close_frame
-
-MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def pool(binary, engines, sanitized):
-    with ws_suite.serving(binary, engines, sanitized) as get:
-        yield get
-
-
-@pytest.fixture(params=["ws", "any"])
-def web(request, pool):
-    """A service that takes WebSocket clients. What is in a head does not depend on the engine."""
-    return pool(None, f"{request.param}://127.0.0.1:0")
-
-
-@pytest.fixture
-def anything(pool):
-    return pool(None, "any://127.0.0.1:0")
-
-
-@pytest.fixture
-def under_load(pool, engine):
-    """The same for what costs memory, with each engine."""
-    return pool(engine, "any://127.0.0.1:0", "--quiet")
-
-
-def own_host(server):
-    return ws_suite.host_of(server.url)
-
-
-def port_of(server):
-    return ws_suite.port_of(server.url)
-
-
-class Answer:
-    """An answer to what was sent as a request, read to the end of the connection."""
-
-    def __init__(self, sock, method="GET"):
-        data, rest = ws_suite.read_head(sock)
-        self.head = ws_suite.Head(data)
-        self.status = self.head.status
-        self.body = rest if self.status == 101 else rest + receive_rest(sock)
-
-    @property
-    def payload(self):
-        """The body, taken out of its framing, and nothing behind it."""
-        if self.head.tokens("Transfer-Encoding") == ["chunked"]:
-            payload, rest = b"", self.body
-            while True:
-                size, _, rest = rest.partition(b"\r\n")
-                n_bytes = int(size, 16)
-                payload, rest = payload + rest[:n_bytes], rest[n_bytes:]
-                assert rest[:2] == b"\r\n"
-                rest = rest[2:]
-                if not n_bytes:
-                    assert not rest, f"behind the body: {rest!r}"
-                    return payload
-        lengths = self.head.all("Content-Length")
-        if lengths:
-            assert len(lengths) == 1 and len(self.body) == int(lengths[0]), f"{lengths}: {self.body!r}"
-        return self.body
-
-    def __str__(self):
-        return f"{self.head.first!r} {self.head.rows} {self.body[:500]!r}"
-
-
-def ask(server, data):
-    """What comes of these bytes."""
-    with ws_suite.dial(server.url) as sock:
-        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            sock.sendall(data)
-        return Answer(sock)
-
-
-def receive_rest(sock):
-    """To the end, or to a reset."""
-    data = b""
-    with contextlib.suppress(ConnectionResetError):
-        while chunk := sock.recv(1 << 16):
-            data += chunk
-    return data
-
-
-def request(host, method="GET", target="/", lines=(), body=b"", version="HTTP/1.1"):
-    rows = [f"{method} {target} {version}", *([f"Host: {host}"] if host is not None else []), *lines]
-    if body and not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines):
-        rows.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*rows, "", ""]).encode("latin-1") + body
-
-
-def upgrade(host, lines=(), **keywords):
-    return ws_suite.upgrade_head(host, lines=lines, **keywords)
-
-
-FORBIDDEN = (403, 421)  # RFC 9110, 15.5.20: Misdirected Request, for a name that is not its own
-
-
-def assert_refused(answer, *statuses):
-    assert answer.status in (statuses or (400, *FORBIDDEN)), str(answer)
-    assert not answer.head.all("Access-Control-Allow-Origin"), str(answer)
-    assert not answer.head.all("Sec-WebSocket-Accept"), str(answer)
-
-
-def assert_serves(server):
-    """It goes on for others."""
-    with contextlib.closing(ws_suite.dial(server.url)) as sock:
-        wire = ws_suite.dial_ws(server.url, sock=sock)
-        wire.send(F(TEXT, b"still here"))
-        wire.expect("text", b"still here")
-        wire.close()
+from harness import Observation, receive_all, receive_exactly, rss_bytes, wait_until
+from web_suite import (  # noqa: F401 (some are fixtures)
+    Answer,
+    FORBIDDEN,
+    MIB,
+    anything,
+    ask,
+    assert_refused,
+    assert_serves,
+    own_host,
+    pool,
+    port_of,
+    receive_rest,
+    request,
+    tls_to,
+    under_load,
+    upgrade,
+    web,
+)
+from ws_suite import BINARY, CONTINUATION, PING, TEXT, F
 
 
 # --- DNS rebinding: the name that a page was loaded from ---------------------------------------------------------
@@ -863,15 +769,6 @@ def certificate(tmp_path_factory):
     return path
 
 
-def tls_to(server, url=None):
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(
-        ws_suite.dial(url or server.url), server_hostname="localhost", suppress_ragged_eofs=False
-    )
-
-
 def test_tls_that_is_cut_off_is_told_by_the_client(sonde, listen, certificate):
     sock = listen()
     process = sonde.start_connect("--insecure", f"tls://127.0.0.1:{sock.getsockname()[1]}")
@@ -940,111 +837,3 @@ def test_what_is_no_tls(command, what):
     with tls_to(server) as secure:
         secure.sendall(b"x")
         assert receive_exactly(secure, 1) == b"x"
-
-
-# --- any://: text that begins like something else ----------------------------------------------------------------
-
-RAW = [
-    b"GET lost", b"GET lost\n", b"GET", b"G", b"GET ", b"GETTING /", b"POST\n", b"POST", b"HELLO /", b"HELLO /\n",
-    b"HEAD over heels\n", b"PUT it there\n", b"OPTIONS: three\r\n", b"GET\r\n\r\n", b"get it\n", b"DELETE\n",
-    b"\x16", b"\x16hello\n", b"\x16\x16\x16", b"\x16\x04\x01\x00\x05hello", b"\x15\x03\x01\x00\x02\x02\x28",
-    b"\x80", b"\x00", b"\n", b"\r\n", b"\r\nGET", b" GET / HTTP/1.1\r\n\r\n", b"\xff\xfe", b"{\"a\": 1}\n", b"PRI", b"SSH-2.0-x\r\n",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("data", RAW)
-@pytest.mark.parametrize("ends", [True, False], ids=["and ends", "and waits"])
-def test_raw_text_comes_back(anything, data, ends):
-    """Octet for octet, and the connection goes on as the raw one that it is."""
-    with ws_suite.dial(anything.url) as sock:
-        sock.sendall(data)
-        if ends:
-            sock.shutdown(socket.SHUT_WR)
-            assert receive_all(sock) == data
-            return
-        assert receive_exactly(sock, len(data)) == data
-        for later in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00", b"end"):
-            harness.round_trip(sock, later)
-        assert nothing_to_read(sock)
-
-
-@pytest.mark.parametrize("data", [b"GET lost\n", b"POST\n", b"HELLO /\n", b"\x16hello\n", b"OPTIONAL\n", b"hello\n"])
-def test_raw_text_comes_back_when_it_comes_by_octets(anything, data):
-    with ws_suite.dial(anything.url) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for index in range(len(data)):
-            sock.sendall(data[index : index + 1])
-            harness.wait_taken(sock)
-        assert receive_exactly(sock, len(data)) == data
-        harness.round_trip(sock, b"and more")
-
-
-def test_raw_bulk_comes_back(anything):
-    data = ws_suite.binary_of(3 * MIB)
-    with ws_suite.dial(anything.url) as sock:
-        harness.exchange(sock, b"raw " + data, seed=7)
-
-
-def test_who_says_nothing_is_raw(anything):
-    """The time-out for it is for those that say nothing; what is said afterwards is whole."""
-    with ws_suite.dial(anything.url) as sock:
-        with Observation(1.0):
-            pass
-        harness.round_trip(sock, b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-
-
-def test_one_port_for_every_client_at_once(anything):
-    own = own_host(anything)
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(ws_suite.dial(anything.url))
-        secure = stack.enter_context(tls_to(anything))
-        wire = ws_suite.dial_ws(anything.url, sock=stack.enter_context(ws_suite.dial(anything.url)))
-        web_over_tls = ws_suite.dial_ws(anything.url, sock=stack.enter_context(tls_to(anything)))
-        for n in range(5):
-            harness.round_trip(raw, b"raw %d" % n)
-            harness.round_trip(secure, b"secure %d" % n)
-            for each in (wire, web_over_tls):
-                each.send(F(TEXT, b"message %d" % n))
-                each.expect("text", b"message %d" % n)
-            assert ask(anything, request(own)).status == 200
-            assert ask(anything, request(own, "POST", body=b"posted")).payload == b"posted"
-            with tls_to(anything) as sock:
-                connection = http.client.HTTPConnection(own)
-                connection.sock = sock
-                connection.request("POST", "/", body=b"x" * 5000, headers={"Host": own})
-                assert connection.getresponse().read() == b"x" * 5000
-        for each in (wire, web_over_tls):
-            each.close()
-
-
-def test_many_of_those_that_are_not_known_yet(anything):
-    """Many that say one octet each: all are answered in the end, and nobody waits for them."""
-    with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(ws_suite.dial(anything.url)) for _ in range(200)]
-        for sock in socks:
-            sock.sendall(b"G")
-        assert_serves(anything)
-        for sock in socks:
-            assert receive_exactly(sock, 1) == b"G"
-
-
-def test_nothing_of_a_client_reaches_the_terminal(pool, engine):
-    """Whatever stands in a request, the lines about it are printable."""
-    server = pool(engine, "any://127.0.0.1:0", "-4")
-    evil = "\x1b]0;owned\x07\x9b31m"
-    for data in (
-        upgrade(evil + "evil"),
-        upgrade(own_host(server), [f"Origin: {evil}"]),
-        upgrade(own_host(server), [f"Origin: https://{evil}.example"], target="/" + "%1b[2J"),
-        request(own_host(server), target="/\x1b[2J"),
-    ):
-        with contextlib.suppress(AssertionError), ws_suite.dial(server.url) as sock:
-            sock.sendall(data)
-            Answer(sock)
-    with ws_suite.dial(server.url) as sock:
-        sock.sendall(close_frame(1000).encode(True, b"abcd"))
-        sock.shutdown(socket.SHUT_WR)
-        receive_all(sock)
-        server.wait_closed(harness.text_address(sock.getsockname()))
-    harness.assert_printable(server.out.data)
-    harness.assert_printable(server.err.data)

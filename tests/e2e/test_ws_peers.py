@@ -3,11 +3,14 @@
 port for nc, openssl, curl and a WebSocket client at once."""
 
 import asyncio
+import base64
+import hashlib
 import http
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -241,6 +244,37 @@ def test_node_server_pings(sonde, node_server):
     assert "ping" in told(server, "ping")
     process.end_input()
     assert process.wait() == 0, str(process)
+
+
+def test_pings_are_no_data(sonde, node_server):
+    """Neither ours nor their answers keep -w from ending it."""
+    server = node_server(silent=True)
+    process = sonde.start_connect("--eof", "ignore", "-w", "300ms", "--ping", "30ms", server.url)
+    assert process.wait() == 1, str(process)
+    assert "timed out" in process.err.text
+
+
+def test_a_close_before_all_was_sent(sonde, engine):
+    """Nothing can be sent after the peer's Close: what standard input still has is told of, not lost in silence."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        process = sonde.start_connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/", "--engine", engine)
+        sock, _ = listening.accept()
+        with sock:
+            sock.settimeout(harness.DEADLINE)
+            request = b""
+            while not request.endswith(b"\r\n\r\n"):
+                request += sock.recv(4096)
+            key = re.search(rb"Sec-WebSocket-Key: (\S+)", request).group(1)
+            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+            sock.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n\x88\x02\x03\xe8"
+            )
+            assert sock.recv(4096)[0] == 0x88, "the Close frame is answered"
+            process.feed(b"too late\n")
+            assert sock.recv(4096) == b"", "nothing follows it"
+        assert process.wait() == 1, str(process)
+        assert "8 bytes were not" in process.err.text, str(process)
 
 
 def test_close_with_a_code_of_ours(sonde, node_server):

@@ -16,25 +16,19 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool misuse(int *ret_status)
+bool connect_misuse(int *ret_status)
 {
     *ret_status = EXIT_MISUSE;
     return false;
 }
 
-/* An option that does not go with another one, and why not; the first row that fits is said. */
-struct contradiction {
-    bool given;
-    const char *sentence;
-};
-
-static bool say_first(const struct contradiction *rows, size_t n, int *ret_status)
+bool connect_say_first(const struct contradiction *rows, size_t n, int *ret_status)
 {
     for (size_t i = 0; i < n; i++) {
         if (!rows[i].given)
             continue;
         say("%s", _(rows[i].sentence));
-        return misuse(ret_status);
+        return connect_misuse(ret_status);
     }
     return true;
 }
@@ -58,7 +52,7 @@ static bool check_sending(const struct connect_settings *settings, int *ret_stat
          N_("--once ends before all has come back that --verify-echo waits for: give one of them.")},
     };
 
-    return say_first(rows, sizeof rows / sizeof rows[0], ret_status);
+    return connect_say_first(rows, sizeof rows / sizeof rows[0], ret_status);
 }
 
 static bool check_listening(const struct connect_settings *settings, int *ret_status)
@@ -74,7 +68,7 @@ static bool check_listening(const struct connect_settings *settings, int *ret_st
         {listens && settings->each_line >= 0, N_("--each-line makes connections, and -l waits for them.")},
     };
 
-    return say_first(rows, sizeof rows / sizeof rows[0], ret_status);
+    return connect_say_first(rows, sizeof rows / sizeof rows[0], ret_status);
 }
 
 static bool check_frame(const struct connect_settings *settings, enum transport transport, int *ret_status)
@@ -90,7 +84,7 @@ static bool check_frame(const struct connect_settings *settings, enum transport 
          N_("--verify-echo compares bytes, and --frame makes messages of them: give one of them.")},
     };
 
-    return say_first(rows, sizeof rows / sizeof rows[0], ret_status);
+    return connect_say_first(rows, sizeof rows / sizeof rows[0], ret_status);
 }
 
 /* What goes together and what does not. */
@@ -102,7 +96,7 @@ static bool check(struct connect_settings *settings, int *ret_status)
         char shown[64];
         escape_short(settings->eof, strlen(settings->eof), shown, sizeof shown);
         say(_("\"%s\" is not understood: --eof takes wait, close, after:SECS or ignore, and -q takes seconds."), shown);
-        return misuse(ret_status);
+        return connect_misuse(ret_status);
     }
     const struct contradiction rows[] = {
         {settings->hex && settings->json, N_("--hex and --json show the same thing in two ways: give one of them.")},
@@ -112,7 +106,7 @@ static bool check(struct connect_settings *settings, int *ret_status)
          N_("-z sends and receives nothing: --send, --expect and --verify-echo have no meaning with it.")},
         {settings->scan && settings->proxy.n > 0, N_("-z asks the ports themselves, and not through a proxy.")},
     };
-    return say_first(rows, sizeof rows / sizeof rows[0], ret_status) && check_listening(settings, ret_status) &&
+    return connect_say_first(rows, sizeof rows / sizeof rows[0], ret_status) && check_listening(settings, ret_status) &&
            check_sending(settings, ret_status);
 }
 
@@ -128,7 +122,7 @@ static bool open_file(const char *name, int *ret_fd, int *ret_status)
         int error = -errno;
         escape_short(name, strlen(name), shown, sizeof shown);
         say(_("%s cannot be opened for writing: %s."), shown, sonde_strerror(error));
-        return misuse(ret_status);
+        return connect_misuse(ret_status);
     }
     return true;
 }
@@ -244,7 +238,7 @@ static bool make_send(const struct connect_settings *settings, struct send *send
 {
     for (unsigned i = 0; i < settings->send.n; i++) {
         if (!send_add(send, settings->send.values[i], settings->crlf))
-            return misuse(ret_status);
+            return connect_misuse(ret_status);
     }
     send->n_rounds = settings->n_rounds < 0    ? 1
                      : settings->n_rounds == 0 ? SEND_FOR_EVER
@@ -256,7 +250,7 @@ static bool make_send(const struct connect_settings *settings, struct send *send
     char shown[256];
     escape_short(stream, strlen(stream), shown, sizeof shown);
     say(_("%s is not a regular file and can be read only once: --repeat and -k send it more often."), shown);
-    return misuse(ret_status);
+    return connect_misuse(ret_status);
 }
 
 static bool make_expect(const char *pattern, struct expect *expect, int *ret_status)
@@ -267,7 +261,7 @@ static bool make_expect(const char *pattern, struct expect *expect, int *ret_sta
         return true;
     escape_short(pattern, strlen(pattern), shown, sizeof shown);
     say(_("--expect \"%s\" is not an extended regular expression that can be used: %s."), shown, why);
-    return misuse(ret_status);
+    return connect_misuse(ret_status);
 }
 
 /* What turns standard input into messages, and messages into what is printed. */
@@ -278,13 +272,14 @@ static bool make_messages(struct connect_job *job, struct framing *framing, stru
     if (job->target->transport != TRANSPORT_BYTES) {
         const struct message_settings made = connect_message_settings(settings, job->target);
         job->messages = messages;
-        return (messages_open(messages, &made) && messages_wrap_send(messages, job->send)) || misuse(ret_status);
+        return (messages_open(messages, &made) && messages_wrap_send(messages, job->send)) ||
+               connect_misuse(ret_status);
     }
     if (settings->frame == NULL)
         return true;
     job->framing = framing;
     return (framing_open(framing, settings->frame, settings->frame_max) && framing_wrap_send(framing, job->send)) ||
-           misuse(ret_status);
+           connect_misuse(ret_status);
 }
 
 static bool make_verify(struct connect_job *job, struct verify *verify, struct echo_window *echo, int *ret_status)
@@ -342,7 +337,7 @@ static bool check_untied(int n_operands, int argc, char *const *argv, int *ret_s
         if (strcmp(argv[i], "--retry") != 0 || !option_parse_count(argv[i + 1], &number))
             continue;
         say(_("--retry %s: the number of attempts is tied to its option: --retry=%s"), argv[i + 1], argv[i + 1]);
-        return misuse(ret_status);
+        return connect_misuse(ret_status);
     }
     return true;
 }

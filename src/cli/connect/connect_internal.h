@@ -146,4 +146,16 @@ int connect_scan(struct sonde_loop *loop, const struct connect_settings *setting
 /* Everything else: one connection after the other until there is nothing more to do. Returns the exit status. */
 int connect_run(const struct connect_job *job);
 
+/* An option that does not go with another one or with the address, and why not. */
+struct contradiction {
+    bool given;
+    const char *sentence;
+};
+
+/* Say the first row that fits, and return false; true when there is none. */
+bool connect_say_first(const struct contradiction *rows, size_t n, int *ret_status);
+
+/* Returns false: what is wrong has been said. */
+bool connect_misuse(int *ret_status);
+
 #endif

@@ -165,11 +165,21 @@ static void name_input(const struct messages *messages, char *ret_name, size_t s
         snprintf(ret_name, size_bytes, _("message %llu of standard input"), number);
 }
 
+/* Is this one to be told of? Of many, as of a binary file sent as lines of text, the first ones are. */
+static bool count_refused(struct messages *messages)
+{
+    messages->n_refused++;
+    if (messages->n_refused == MESSAGES_REFUSED_TOLD + 1)
+        say(_("more of standard input is not sent: the rest is only counted."));
+    return messages->n_refused <= MESSAGES_REFUSED_TOLD;
+}
+
 static void refuse(struct messages *messages, int error, size_t n_bytes)
 {
     char name[128];
 
-    messages->n_refused++;
+    if (!count_refused(messages))
+        return;
     name_input(messages, name, sizeof name);
     if (error == -EILSEQ)
         say(_("%s is not UTF-8, which a message of text is, and is not sent: --binary and --base64 send any bytes."),
@@ -241,7 +251,8 @@ static void send_base64(struct messages *messages, const char *text, size_t n_te
         send_message(messages, messages->room, n_bytes, 0);
         return;
     }
-    messages->n_refused++;
+    if (!count_refused(messages))
+        return;
     name_input(messages, name, sizeof name);
     say(_("%s is not base64, from character %zu on, and is not sent."), name, wrong_at + 1);
 }

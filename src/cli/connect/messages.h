@@ -34,6 +34,8 @@ struct message_settings {
     uint64_t max_bytes;
 };
 
+#define MESSAGES_REFUSED_TOLD 10 /* those after them are counted */
+
 struct messages {
     struct message_settings settings;
     struct talk *talk;
@@ -43,8 +45,8 @@ struct messages {
     struct sonde_frame input_frame, frame;
     char name[SONDE_FRAME_TEXT];
     struct sonde_frame_decoder *input;
-    uint64_t n_input, n_refused; /* messages of standard input; and those that were not sent, which was said */
-    uint64_t n_unwritten;        /* received, and not to be framed, which was said */
+    uint64_t n_input, n_refused;           /* messages of standard input; and those that were not sent */
+    uint64_t n_unwritten;                  /* received, and not to be framed, which was said */
     uint64_t n_cut, n_lost, n_undelivered; /* datagrams: received in part, dropped by the kernel, told of by ICMP */
     /* --verify-echo: of standard input, what waits until others have come back. */
     unsigned char *waiting;

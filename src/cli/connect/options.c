@@ -45,7 +45,7 @@ const struct option_row connect_options[] = {
      N_("At the end of standard input: end this side and wait for the peer's end (the default); or close once "
         "everything is acknowledged; or end this side, wait so long at most, and close; or do nothing and wait for the "
         "peer's end. By default a WebSocket is closed when a ping has been answered and nothing has come for 500 ms, and "
-        "datagrams are over when nothing has come for 1 s."), .brief = true},
+        "datagrams are over when nothing has come for 1 s."), .brief = true, .group = N_("Ends:")},
     {'N', NULL, NULL, OPTION_FLAG, MEMBER(half_close),
      N_("The same as --eof wait; on a WebSocket, which has one end for both sides: close at once, and take what comes "
         "until the peer has closed.")},
@@ -55,7 +55,8 @@ const struct option_row connect_options[] = {
     {0, "peer-eof", NULL, OPTION_CHOICE, MEMBER(peer_eof),
      N_("At the peer's end: send what standard input offers without waiting, and exit (the default); or go on sending "
         "until standard input ends."), peer_eof_choices},
-    {'i', NULL, "SECS", OPTION_DURATION, MEMBER(delay_ns), N_("Wait so long between one line sent and the next.")},
+    {'i', NULL, "SECS", OPTION_DURATION, MEMBER(delay_ns), N_("Wait so long between one line sent and the next."),
+     .group = N_("Sending:")},
     {'C', "crlf", NULL, OPTION_FLAG, MEMBER(crlf),
      N_("Send the line end LF as CR LF, unless a CR stands before it already."), .brief = true},
     {0, "each-line", NULL, OPTION_CHOICE, MEMBER(each_line),
@@ -70,7 +71,7 @@ const struct option_row connect_options[] = {
      .minimum = 1000000, .maximum = 24ll * 3600 * 1000000000},
     {0, "expect", "REGEX", OPTION_TEXT, MEMBER(expect),
      N_("Exit with 0 as soon as what was received matches this extended regular expression (^ and $ mean lines); with 1 "
-        "when the peer ends before."), .brief = true},
+        "when the peer ends before."), .brief = true, .group = N_("Judging what comes back:")},
     {0, "within", "TIME", OPTION_DURATION, MEMBER(within_ns),
      N_("With --expect: exit with 1 when nothing has matched so long after the connection stands."),
      .minimum = 1000000},
@@ -82,7 +83,8 @@ const struct option_row connect_options[] = {
      N_("Send and receive messages: each line of standard input is one, each --send is one, each one received is printed "
         "as a line. They are framed as none, line, crlf, nul, fixed:N, u8, u16be, u16le, u32be, u32le, varint, "
         "netstring, slip, cobs, delim:HEX or len:OFFSET,WIDTH,ORDER,ADJUST. Where the transport has messages (ws://, wss://, "
-        "udp://, unixgram:, seqpacket:), standard input and output are framed so, and what is sent is not.")},
+        "udp://, unixgram:, seqpacket:), standard input and output are framed so, and what is sent is not."),
+     .group = N_("Messages and WebSocket:")},
     {0, "frame-max", "SIZE", OPTION_SIZE, MEMBER(frame_max),
      N_("With --frame: the longest message (default 1M), to be sent or received."), .minimum = 1, .maximum = 1 << 30},
     {0, "binary", NULL, OPTION_FLAG, MEMBER(binary),
@@ -111,7 +113,7 @@ const struct option_row connect_options[] = {
     TLS_OWN_ROWS(struct connect_settings),
     TLS_CONNECT_ROWS(struct connect_settings),
     {0, "output", "FILE", OPTION_TEXT, MEMBER(output),
-     N_("Write what is received to FILE, as it comes, rather than to standard output.")},
+     N_("Write what is received to FILE, as it comes, rather than to standard output."), .group = N_("Output:")},
     {0, "hex", NULL, OPTION_FLAG, MEMBER(hex),
      N_("Print both directions as a hex dump: > was sent, < was received."), .brief = true},
     {0, "json", NULL, OPTION_FLAG, MEMBER(json),
@@ -123,16 +125,17 @@ const struct option_row connect_options[] = {
     {.name = "trace",
      .kind = OPTION_FLAG,
      MEMBER(trace),
-     .help = N_("draw the ladder of the connection on standard error: calls, segments, states"),
+     .help = N_("Draw the ladder of the connection on standard error: calls, segments, states."),
      .brief = true},
     {.name = "trace-json",
      .value = "FILE",
      .kind = OPTION_TEXT,
      MEMBER(trace_json),
-     .help = N_("write the same events into FILE; sonde trace -r FILE draws them")},
+     .help = N_("Write the same events into FILE; sonde trace -r FILE draws them.")},
     {0, "calls", NULL, OPTION_FLAG, MEMBER(calls),
      N_("Print each call on a socket on standard error, with its result and the time it took."), .brief = true},
-    {0, "no-edit", NULL, OPTION_FLAG, MEMBER(no_edit), N_("On a terminal: do not edit lines, take them as they are typed.")},
+    {0, "no-edit", NULL, OPTION_FLAG, MEMBER(no_edit), N_("On a terminal: do not edit lines, take them as they are typed."),
+     .group = N_("This command:")},
     {0, "engine", NULL, OPTION_CHOICE, MEMBER(engine),
      N_("How to wait: io_uring, epoll, or the better one that works here (the default)."), engine_choices},
 
@@ -151,7 +154,7 @@ const struct option_row connect_options[] = {
         "SONDE_PROXY_USER=USER:PASSWORD")},
     {'t', "telnet", NULL, OPTION_REFUSED, 0,
      N_("telnet negotiation is not built: bytes go as they are, and --hex shows them.")},
-    {'b', NULL, NULL, OPTION_REFUSED, 0, N_("broadcast is not built; multicast is in the address: udp://239.1.2.3:5000")},
+    {'b', NULL, NULL, OPTION_REFUSED, 0, N_("say it in the address: sonde connect 'udp://192.0.2.255:7007?broadcast=1'")},
     {'d', NULL, NULL, OPTION_REFUSED, 0,
      N_("to read nothing from standard input: sonde connect --eof ignore ADDRESS </dev/null")},
     {'D', NULL, NULL, OPTION_REFUSED, 0, N_("SO_DEBUG does nothing on Linux; --calls shows what happens.")},

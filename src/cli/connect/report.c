@@ -179,6 +179,13 @@ static int report_verdict(const char *name, const struct talk *talk, bool verbos
     return rules->verify != NULL ? report_verify(name, rules->verify, verbose) : EXIT_DONE;
 }
 
+static int report_not_opened(const char *given, const struct talk *talk)
+{
+    if (report_handshake(given, &talk->why) || connect_tls_say(given, &talk->why, talk->fingerprint))
+        return EXIT_NETWORK;
+    return attempts_say(&talk->attempts, given, &talk->why) ? EXIT_NETWORK : (int)say_why(given, &talk->why);
+}
+
 int report_end(const char *given, const char *name, const char *file, const struct talk *talk, bool verbose)
 {
     const struct connection_end *end = &talk->end;
@@ -188,11 +195,8 @@ int report_end(const char *given, const char *name, const char *file, const stru
 
     if (end->n_partial > 0)
         say_partial(name, talk);
-    if (!end->opened && end->error < 0 &&
-        (report_handshake(given, &talk->why) || connect_tls_say(given, &talk->why, talk->fingerprint)))
-        return EXIT_NETWORK;
     if (!end->opened && end->error < 0)
-        return attempts_say(&talk->attempts, given, &talk->why) ? EXIT_NETWORK : (int)say_why(given, &talk->why);
+        return report_not_opened(given, talk);
     switch (end->reason) {
     case END_OF_DATA:
     case END_HERE:

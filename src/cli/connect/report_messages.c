@@ -59,7 +59,11 @@ bool report_handshake(const char *given, const struct sonde_why *why)
 
     escape_short(given, strlen(given), url, sizeof url);
     escape_short(why->detail, strlen(why->detail), detail, sizeof detail);
-    if (why->code == -SONDE_EHTTP && detail[0] != '\0')
+    if (why->code == -SONDE_EHTTP && strncmp(detail, "the server answered 403", strlen("the server answered 403")) == 0)
+        say(_("%s does not let us in: %s. A WebSocket server may ask for an Origin of its own (--origin URL) or for a "
+              "header that says who we are (--header @FILE)."),
+            url, detail);
+    else if (why->code == -SONDE_EHTTP && detail[0] != '\0')
         say(_("%s is no WebSocket: %s. Check the path behind the port; curl -i shows what an HTTP server says there."),
             url, detail);
     else if (why->code == -SONDE_EHTTP)
@@ -226,6 +230,19 @@ static int report_close(const char *name, const struct connection_end *end, bool
     return is_in_order(ws) ? EXIT_DONE : EXIT_NETWORK;
 }
 
+/* The peer's Close came first: there was no sending after it. */
+static int report_refused(const char *name, const struct connection_end *end)
+{
+    unsigned long long n_bytes = end->n_unsent;
+
+    if (n_bytes == 0 || end->reason != END_OF_DATA)
+        return EXIT_DONE;
+    say(n_bytes == 1 ? _("%s closed before everything was sent: %llu byte was not.")
+                     : _("%s closed before everything was sent: %llu bytes were not."),
+        name, n_bytes);
+    return EXIT_NETWORK;
+}
+
 static int report_datagrams(const struct talk *talk, bool verbose)
 {
     const struct connection_end *end = &talk->end;
@@ -248,10 +265,16 @@ int report_messages(const char *name, const struct talk *talk, bool verbose)
 
     if (talk->rules->messages == NULL)
         return EXIT_DONE;
-    if (talk->rules->messages->settings.transport == TRANSPORT_WEBSOCKET)
+    unsigned long long n_refused = talk->rules->messages->n_refused;
+    if (n_refused > MESSAGES_REFUSED_TOLD)
+        say(_("of standard input %llu messages were not sent."), n_refused);
+    if (talk->rules->messages->settings.transport == TRANSPORT_WEBSOCKET) {
         status = report_close(name, &talk->end, verbose);
-    else if (talk->rules->messages->settings.transport == TRANSPORT_DATAGRAMS)
+        if (report_refused(name, &talk->end) != EXIT_DONE)
+            status = EXIT_NETWORK;
+    } else if (talk->rules->messages->settings.transport == TRANSPORT_DATAGRAMS) {
         status = report_datagrams(talk, verbose);
+    }
     if (talk->rules->echo != NULL && report_echo(name, talk, verbose) != EXIT_DONE)
         status = EXIT_NETWORK;
     return talk->rules->messages->n_unwritten > 0 ? EXIT_NETWORK : status;

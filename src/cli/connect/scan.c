@@ -26,6 +26,7 @@
 #define FILES_EACH 4u  /* for a connection: addresses side by side, or a name server */
 
 #define DATAGRAM_WAIT_NS (2 * NS_PER_SECOND) /* for an answer, without -w */
+#define GOODBYE_NS NS_PER_SECOND             /* to close what is spoken on top in order */
 #define NO_ANSWER (-ENODATA)                 /* to a datagram: the port's error that says so */
 
 static const struct attempts nothing_tried = {.n = 0};
@@ -120,13 +121,24 @@ static void tell(const struct scan *scan, unsigned index)
             (double)port->took_ns / NS_PER_SECOND);
 }
 
+/* TLS and WebSocket say good-bye, or the other side would call it a truncation. */
+static void leave(struct port *port)
+{
+    const struct scan *scan = port->scan;
+
+    if (sonde_stream_layers(port->stream) == 0 || !port->known || scan->status == EXIT_INTERRUPTED)
+        sonde_stream_close(port->stream);
+    else
+        sonde_stream_finish(port->stream, sonde_loop_now_ns(scan->loop) + GOODBYE_NS);
+}
+
 static void stop(struct scan *scan)
 {
     scan->stopping = true;
     for (unsigned i = 0; i < scan->n_asked; i++) {
         sonde_timer_stop(&scan->ports[i].answer);
         if (scan->ports[i].stream != NULL)
-            sonde_stream_close(scan->ports[i].stream);
+            leave(&scan->ports[i]);
     }
     sonde_loop_stop(scan->loop);
 }
@@ -238,7 +250,7 @@ static void on_opened(struct sonde_stream *stream)
         return;
     }
     found(sonde_stream_owner(stream), 0, NULL, &nothing_tried);
-    sonde_stream_close(stream);
+    leave(sonde_stream_owner(stream));
 }
 
 static void on_data(struct sonde_stream *stream, const struct sonde_lent *bytes)

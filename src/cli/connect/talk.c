@@ -508,7 +508,8 @@ static int give(struct talk *talk, const void *data, size_t n_bytes, unsigned fl
         talk_leave(talk, END_OTHER, error);
         return 0;
     }
-    /* The connection is gone. failed() follows, once everything that had arrived was shown. */
+    /* The connection is gone. failed() follows, once everything that had arrived was shown; or a WebSocket's end in
+     * order, after which nothing can be sent. */
     talk->n_refused += n_bytes;
     talk->input_ended = true;
     input_wish(talk->input, INPUT_NOTHING);

@@ -69,7 +69,7 @@ void connect_tls_report(const struct sonde_stream *stream)
     append(spoken, sizeof spoken, ", ", info.group);
     append(spoken, sizeof spoken, ", ALPN ", info.alpn);
     append(who, sizeof who, "", info.subject[0] != '\0' ? info.subject : info.fingerprint);
-    append(who, sizeof who, ", ", info.names);
+    append(who, sizeof who, _(", for "), info.names);
     append(who, sizeof who, _(", issued by "), info.issuer);
     if (who[0] == '\0')
         say(_("%s, in %.1f ms; the peer has shown no certificate."), spoken, (double)info.handshake_ns / 1e6);

@@ -6,28 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool misuse(int *ret_status)
-{
-    *ret_status = EXIT_MISUSE;
-    return false;
-}
-
-struct demand {
-    bool given;
-    const char *sentence;
-};
-
-static bool say_first(const struct demand *rows, size_t n, int *ret_status)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!rows[i].given)
-            continue;
-        say("%s", _(rows[i].sentence));
-        return misuse(ret_status);
-    }
-    return true;
-}
-
 static bool check_websocket_only(const struct connect_settings *settings, int *ret_status)
 {
     static const char sentence[] = N_("%s is for WebSocket: ws:// and wss:// addresses.");
@@ -50,7 +28,7 @@ static bool check_websocket_only(const struct connect_settings *settings, int *r
         if (!rows[i].given)
             continue;
         say(_(sentence), rows[i].option);
-        return misuse(ret_status);
+        return connect_misuse(ret_status);
     }
     return true;
 }
@@ -65,7 +43,7 @@ bool connect_messages_check(const struct connect_settings *settings, const struc
 {
     enum transport transport = target->transport;
     bool is_web = transport == TRANSPORT_WEBSOCKET, frames = settings->frame != NULL;
-    const struct demand rows[] = {
+    const struct contradiction rows[] = {
         {target->url.layers & SONDE_LAYER_ANY,
          N_("any:// is for servers, which tell their clients apart: sonde serve echo any://... To connect, say what is "
             "spoken: tcp://, tls://, ws:// or wss://.")},
@@ -86,7 +64,7 @@ bool connect_messages_check(const struct connect_settings *settings, const struc
             "characters: give --binary too.")},
     };
 
-    return say_first(rows, sizeof rows / sizeof rows[0], ret_status) &&
+    return connect_say_first(rows, sizeof rows / sizeof rows[0], ret_status) &&
            (is_web || check_websocket_only(settings, ret_status));
 }
 
@@ -126,7 +104,7 @@ bool connect_websocket_make(const struct connect_settings *settings, struct conn
 
     for (unsigned i = 0; i < settings->header.n; i++)
         if (!header_list_add(&target->headers, (char *)(uintptr_t)settings->header.values[i]))
-            return misuse(ret_status);
+            return connect_misuse(ret_status);
     target->origins[0] = settings->origin;
     target->ws = (struct sonde_ws_client){
         .size = sizeof target->ws,

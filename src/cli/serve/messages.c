@@ -312,17 +312,29 @@ void serve_messages_say(const struct serve *serve)
     if (sum.n_messages_in + sum.n_messages_out > 0)
         say(_("messages: %" PRIu64 " in, %" PRIu64 " out."), sum.n_messages_in, sum.n_messages_out);
     if (sum.n_dropped > 0)
-        say(_("%" PRIu64 " datagrams were dropped by the kernel: the receive buffer was full."), sum.n_dropped);
+        say(ngettext("%llu datagram was dropped by the kernel: the receive buffer was full.",
+                     "%llu datagrams were dropped by the kernel: the receive buffer was full.", sum.n_dropped),
+            (unsigned long long)sum.n_dropped);
     if (sum.n_peerless > 0)
-        say(_("%" PRIu64 " datagrams were not taken: their senders were refused, or were too many."), sum.n_peerless);
+        say(ngettext("%llu datagram was not taken: its sender was refused, or one too many.",
+                     "%llu datagrams were not taken: their senders were refused, or were too many.", sum.n_peerless),
+            (unsigned long long)sum.n_peerless);
     if (sum.n_cut_messages > 0)
-        say(_("%" PRIu64 " messages came cut: they were longer than the room for them."), sum.n_cut_messages);
+        say(ngettext("%llu message came cut: it was longer than the room for it.",
+                     "%llu messages came cut: they were longer than the room for them.", sum.n_cut_messages),
+            (unsigned long long)sum.n_cut_messages);
     if (sum.n_bad_messages > 0)
-        say(_("%" PRIu64 " messages were not whole frames (--frame)."), sum.n_bad_messages);
+        say(ngettext("%llu message was not whole frames (--frame).", "%llu messages were not whole frames (--frame).",
+                     sum.n_bad_messages),
+            (unsigned long long)sum.n_bad_messages);
     if (sum.n_muted_messages > 0)
-        say(_("%" PRIu64 " datagrams were not answered: they came from ports on which a service may answer back."),
-            sum.n_muted_messages);
+        say(ngettext("%llu datagram was not answered: it came from a port on which a service may answer back.",
+                     "%llu datagrams were not answered: they came from ports on which a service may answer back.",
+                     sum.n_muted_messages),
+            (unsigned long long)sum.n_muted_messages);
     if (sum.n_withheld_messages > 0)
-        say(_("%" PRIu64 " answers were not sent: too long, or longer than what asked for them."),
-            sum.n_withheld_messages);
+        say(ngettext("%llu answer was not sent: too long, or longer than what asked for it.",
+                     "%llu answers were not sent: too long, or longer than what asked for them.",
+                     sum.n_withheld_messages),
+            (unsigned long long)sum.n_withheld_messages);
 }

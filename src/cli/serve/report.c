@@ -488,6 +488,54 @@ static void json_data(struct json *json, const struct serve_event *event)
         json_bytes(json, event->data, event->n_bytes);
 }
 
+static void json_queue(struct json *json, const struct serve_event *event)
+{
+    json_string(json, "url", event->url);
+    json_number(json, "length", event->length);
+    json_number(json, "limit", event->limit);
+}
+
+static void json_waiting(struct json *json, const struct serve_event *event)
+{
+    json_string(json, "local", event->view.local);
+    json_string(json, "peer", event->view.peer);
+    json_string(json, "state", event->state);
+    json_number(json, "unread", event->n_unread);
+}
+
+static void json_refused(struct json *json, const struct serve_event *event)
+{
+    json_string(json, "url", event->url);
+    json_string(json, "peer", event->view.peer);
+    json_string(json, "reason", refusal_of(event)->name);
+    json_string(json, "error", sonde_error_name(event->error));
+    if (event->view.detail != NULL && event->view.detail[0] != '\0')
+        json_string(json, "detail", event->view.detail);
+}
+
+static void json_buffer(struct json *json, const struct serve_event *event)
+{
+    json_string(json, "url", event->url);
+    json_number(json, "bytes", event->length);
+    json_number(json, "limit", event->limit);
+    json_unsigned(json, "dropped", event->n_dropped);
+}
+
+static void json_icmp(struct json *json, const struct serve_event *event)
+{
+    json_ends(json, &event->view);
+    json_string(json, "error", sonde_error_name(event->error));
+    if (event->from != NULL)
+        json_string(json, "from", event->from);
+}
+
+static void json_lost(struct json *json, const struct serve_event *event)
+{
+    json_string(json, "url", event->url);
+    json_unsigned(json, "dropped", event->n_dropped);
+    json_unsigned(json, "peerless", event->n_peerless);
+}
+
 size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t size_bytes)
 {
     struct json json;
@@ -521,15 +569,10 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
         json_closed(&json, &event->view);
         break;
     case SERVE_QUEUE:
-        json_string(&json, "url", event->url);
-        json_number(&json, "length", event->length);
-        json_number(&json, "limit", event->limit);
+        json_queue(&json, event);
         break;
     case SERVE_WAITING:
-        json_string(&json, "local", event->view.local);
-        json_string(&json, "peer", event->view.peer);
-        json_string(&json, "state", event->state);
-        json_number(&json, "unread", event->n_unread);
+        json_waiting(&json, event);
         break;
     case SERVE_MORE_WAITING:
         json_number(&json, "n", event->length);
@@ -542,32 +585,19 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
         json_string(&json, "error", event->error == 0 ? NULL : sonde_error_name(event->error));
         break;
     case SERVE_REFUSED:
-        json_string(&json, "url", event->url);
-        json_string(&json, "peer", event->view.peer);
-        json_string(&json, "reason", refusal_of(event)->name);
-        json_string(&json, "error", sonde_error_name(event->error));
-        if (event->view.detail != NULL && event->view.detail[0] != '\0')
-            json_string(&json, "detail", event->view.detail);
+        json_refused(&json, event);
         break;
     case SERVE_MORE_REFUSED:
         json_number(&json, "n", event->length);
         break;
     case SERVE_BUFFER:
-        json_string(&json, "url", event->url);
-        json_number(&json, "bytes", event->length);
-        json_number(&json, "limit", event->limit);
-        json_unsigned(&json, "dropped", event->n_dropped);
+        json_buffer(&json, event);
         break;
     case SERVE_ICMP:
-        json_ends(&json, &event->view);
-        json_string(&json, "error", sonde_error_name(event->error));
-        if (event->from != NULL)
-            json_string(&json, "from", event->from);
+        json_icmp(&json, event);
         break;
     case SERVE_LOST:
-        json_string(&json, "url", event->url);
-        json_unsigned(&json, "dropped", event->n_dropped);
-        json_unsigned(&json, "peerless", event->n_peerless);
+        json_lost(&json, event);
         break;
     case SERVE_TABLE_ROW:
         json_row(&json, &event->view);

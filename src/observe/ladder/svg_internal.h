@@ -14,7 +14,6 @@
 #define MARK_TEXT_BYTES 96
 #define SVG_NOTES_MAX 12
 #define SVG_NOTE_BYTES 768
-#define SVG_PAUSES_MAX SVG_MARKS_MAX
 
 enum mark_kind {
     MARK_NOTHING, /* joined to the one before it */

@@ -407,6 +407,25 @@ static bool is_outdated(const struct connection *connection, const struct event_
     return state->polled && connection->has_segments && known != TCP_STATE_UNKNOWN && known != state->before;
 }
 
+static void hold_message(struct ladder *ladder, struct held *held, const struct event_message *message)
+{
+    held->kind = HELD_MESSAGE;
+    messages_begin(&held->messages, message);
+    copy_data(held, &held->messages.first.data, &held->messages.first.n_data);
+    held->text = above_words(message->words, ladder->output.glyphs);
+}
+
+static void hold_loss(struct ladder *ladder, struct held *held, const struct event_loss *loss)
+{
+    char why[256] = "", text[512];
+
+    if (loss->why != NULL)
+        escape_short(loss->why, strlen(loss->why), why, sizeof why);
+    held->kind = HELD_LOSS;
+    loss_text(loss, why, text, sizeof text);
+    hold_text(ladder, held, text);
+}
+
 /* false: there is nothing to hold. */
 static bool hold(struct ladder *ladder, struct held *held, const struct event *event)
 {
@@ -441,10 +460,7 @@ static bool hold(struct ladder *ladder, struct held *held, const struct event *e
         held->text = above_words(event->handshake.agreed, ladder->output.glyphs);
         return event->handshake.end < N_ENDS;
     case EVENT_KIND_MESSAGE:
-        held->kind = HELD_MESSAGE;
-        messages_begin(&held->messages, &event->message);
-        copy_data(held, &held->messages.first.data, &held->messages.first.n_data);
-        held->text = above_words(event->message.words, ladder->output.glyphs);
+        hold_message(ladder, held, &event->message);
         return event->message.from < N_ENDS && event->message.end <= N_ENDS;
     case EVENT_KIND_STATE:
         held->kind = HELD_STATE;
@@ -459,15 +475,9 @@ static bool hold(struct ladder *ladder, struct held *held, const struct event *e
         held->sentence = event->sentence;
         hold_text(ladder, held, event->sentence.text);
         return true;
-    case EVENT_KIND_LOSS: {
-        char why[256] = "", text[512];
-        if (event->loss.why)
-            escape_short(event->loss.why, strlen(event->loss.why), why, sizeof why);
-        held->kind = HELD_LOSS;
-        loss_text(&event->loss, why, text, sizeof text);
-        hold_text(ladder, held, text);
+    case EVENT_KIND_LOSS:
+        hold_loss(ladder, held, &event->loss);
         return true;
-    }
     case EVENT_KIND_CONNECTION:
         held->kind = HELD_TITLE;
         return true;
