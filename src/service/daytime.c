@@ -10,7 +10,7 @@ static bool say(struct service_run *run, struct sonde_stream *stream)
 {
     char line[64];
     struct tm tm;
-    time_t now = time(NULL);
+    time_t now = service_now();
 
     localtime_r(&now, &tm);
     size_t n = strftime(line, sizeof(line) - 3, "%Y-%m-%dT%H:%M:%S%z", &tm);

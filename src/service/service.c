@@ -77,3 +77,11 @@ void service_close_at_end(struct service_run *run, struct sonde_stream *stream, 
     else
         sonde_stream_close(stream);
 }
+
+time_t service_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}

@@ -5,6 +5,8 @@
 
 #include "service/service.h"
 
+#include <time.h>
+
 extern const struct service service_echo, service_discard, service_chargen, service_daytime, service_time,
     service_greet, service_hold, service_exec, service_talk;
 
@@ -14,6 +16,9 @@ extern const struct service service_echo, service_discard, service_chargen, serv
 /* All is said: close politely, so that what the peer still sends does not turn the close into a reset that could
  * destroy what it was sent (RFC 2525, 2.17). */
 void service_finish(struct service_run *run, struct sonde_stream *stream);
+
+/* The seconds since 1970, to the moment: time(2) is behind by up to a tick, and says the last second's for so long. */
+time_t service_now(void);
 
 /* A write or forward has failed. When the peer (or a shutdown) is the reason, nothing is done, and true returned: what
  * the peer still sends is to be read, and the stream tells its end by itself. When memory is the reason, the connection

@@ -9,7 +9,7 @@
 
 static bool say(struct service_run *run, struct sonde_stream *stream)
 {
-    uint32_t seconds = (uint32_t)time(NULL) + SECONDS_1900_TO_1970;
+    uint32_t seconds = (uint32_t)service_now() + SECONDS_1900_TO_1970;
     const unsigned char bytes[4] = {(unsigned char)(seconds >> 24), (unsigned char)(seconds >> 16),
                                     (unsigned char)(seconds >> 8), (unsigned char)seconds};
 
