@@ -56,7 +56,7 @@ def _servers(bench, sonde):
         yield measure.Server(f"sonde-{engine}", (*serve, "udp://127.0.0.1:0", "--engine", engine), ""), UDP
     env = ("env", *(f"{name}={value}" for name, value in NODE.items()))
     peers = os.path.join(HERE, "peers")
-    yield measure.Server("libwebsockets", (bench.program("peer-lws"), "0"), ""), WS
+    yield measure.Server("libwebsockets", (bench.program("peer-lws"), str(_free_port())), ""), WS
     yield measure.Server("node ws", (*env, "node", os.path.join(peers, "ws_node.js"), "0"), ""), WS
     yield measure.Server("python websockets", ("/usr/bin/python3", os.path.join(peers, "ws_python.py"), "0"), ""), WS
     yield (
@@ -165,7 +165,7 @@ def _tls_round(bench, sonde, found, quick):
             try:
                 _await(process, port)
                 found.handshakes.setdefault(name, []).append(_handshakes(bench, port, 1 if quick else 2))
-                found.bulk.setdefault(name, []).append(_bulk(bench, process.pid, port, path))
+                found.bulk[name] = found.bulk.get(name, []) + [_bulk(bench, process.pid, port, path)]
             except (measure.Failed, subprocess.TimeoutExpired, OSError) as error:
                 found.notes.append(f"{name}: {error}")
             finally:

@@ -1,6 +1,6 @@
 /*
  * A WebSocket echo server on libwebsockets: one thread, no compression, each message gathered and sent back whole.
- * argv[1] is the port; 0: any.
+ * argv[1] is the port.
  */
 #include <libwebsockets.h>
 #include <stdio.h>
@@ -57,11 +57,18 @@ int main(int argc, char **argv)
         {.name = "echo", .callback = echo, .per_session_data_size = sizeof(struct session), .rx_buffer_size = 65536},
         {.name = NULL},
     };
-    struct lws_context_creation_info info = {
-        .port = argc > 1 ? atoi(argv[1]) : 0, .iface = "127.0.0.1", .protocols = protocols, .pt_serv_buf_size = 65536};
+    struct lws_context_creation_info info = {.port = argc > 1 ? atoi(argv[1]) : 0,
+                                             .iface = "127.0.0.1",
+                                             .protocols = protocols,
+                                             .options = LWS_SERVER_OPTION_DISABLE_IPV6,
+                                             .pt_serv_buf_size = 65536};
 
     lws_set_log_level(LLL_ERR, NULL);
     struct lws_context *context = lws_create_context(&info);
+    if (context != NULL) {
+        printf("ws://127.0.0.1:%d\n", info.port);
+        fflush(stdout);
+    }
     while (context != NULL && lws_service(context, 0) >= 0)
         ;
     return 1;
