@@ -150,4 +150,13 @@ size_t serve_messages_text(const struct serve_messages *messages, char *ret_text
 void serve_spoken_json(struct json *json, const struct serve_spoken *spoken);
 void serve_messages_json(struct json *json, const struct serve_messages *messages);
 
+/* Why a connection was refused before anybody was told of it: its name in JSON, and in words (NULL: the error's own).
+ */
+struct serve_refusal {
+    int error;
+    const char *name, *text;
+};
+
+const struct serve_refusal *serve_refusal_of(const struct serve_event *event);
+
 #endif
