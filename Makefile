@@ -25,9 +25,15 @@ run: deps all
 	    "An echo server is about to start. In another terminal, type:" "" \
 	    "    printf 'hello\n' | nc -N 127.0.0.1 7007" \
 	    "    $(BUILD)/sonde connect --trace tcp://127.0.0.1:7007" \
-	    "    $(BUILD)/sonde watch" "" \
-	    "Ctrl-C ends it." ""
-	@$(BUILD)/sonde serve echo tcp://127.0.0.1:7007 || [ $$? = 130 ]
+	    "    $(BUILD)/sonde watch" ""
+	@if $(BUILD)/sonde version | grep -q '^page yes'; then page=--page; \
+	    printf '%s\n' "The line that begins with \"page\" is an address for a browser: it shows all this there." \
+	        "Ctrl-C ends it." ""; \
+	else page=; \
+	    printf '%s\n' "There is no page for a browser in this build: it takes Node.js, see the README." \
+	        "Ctrl-C ends it." ""; \
+	fi; \
+	$(BUILD)/sonde serve echo any://127.0.0.1:7007 $$page || [ $$? = 130 ]
 
 # STEPS="unit e2e" runs only these; tools/test --list names them.
 test:
@@ -59,7 +65,7 @@ clean:
 
 help:
 	@echo "make                          build; the command is then $(BUILD)/sonde"
-	@echo "make run                      install what is missing, build, start an echo server"
+	@echo "make run                      install what is missing, build, start an echo server and its page"
 	@echo "make test [STEPS='unit e2e']  install what is missing, build, run all tests (or these)"
 	@echo "make bench [BENCH=--quick]    measure against other event libraries' echo servers"
 	@echo "make fuzz [FUZZ_SECONDS=60]   run each fuzz target for so long"

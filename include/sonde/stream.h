@@ -251,6 +251,17 @@ SONDE_API void *sonde_stream_user(const struct sonde_stream *stream);
 SONDE_API void sonde_stream_set_handler(struct sonde_stream *stream, const struct sonde_stream_handler *handler,
                                         void *owner);
 
+/* The tap: what is said on the streams of a loop, as their owners say and hear it, above TLS and WebSocket. Called right
+ * before data gets something (also where there is no data), and after write, send or forward has taken something; of
+ * what was refused or dropped nothing is told. Lent for the call. One predictable branch each while nobody listens. NULL
+ * ends it. On the loop's thread, or before the loop first runs. The function must not call back into the loop. */
+enum sonde_direction { SONDE_IN, SONDE_OUT };
+
+typedef void (*sonde_tap_function)(struct sonde_stream *stream, enum sonde_direction direction,
+                                   const struct sonde_lent *bytes, void *user);
+
+SONDE_API void sonde_loop_set_tap(struct sonde_loop *loop, sonde_tap_function function, void *user);
+
 /* All streams of a loop, oldest first: the first (after NULL), or the one after this; NULL after the last. */
 SONDE_API struct sonde_stream *sonde_stream_next(struct sonde_loop *loop, const struct sonde_stream *stream);
 

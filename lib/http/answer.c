@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 size_t http_answer_refusal(const struct http_refusal *refusal, bool is_head, char ret_text[HTTP_ANSWER_MAX])
 {
@@ -40,6 +41,24 @@ bool http_content_type_valid(const char *type)
         if (type[n] < ' ' || type[n] >= 0x7f)
             return false;
     return n > 2 && n < HTTP_CONTENT_TYPE_MAX && type[0] != ' ' && strchr(type + 1, '/') != NULL;
+}
+
+bool http_answer_header_valid(const char *header)
+{
+    static const char *const ours[] = {
+        "Connection", "Content-Length", "Transfer-Encoding",      "Trailer",      "Keep-Alive",    "Proxy-Connection",
+        "TE",         "Upgrade",        "X-Content-Type-Options", "Content-Type", "Cache-Control", "Content-Range"};
+    size_t n_name = strcspn(header, ":");
+
+    if (header[n_name] == '\0' || !http_is_token(header, n_name))
+        return false;
+    for (const char *c = header + n_name; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return false;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strlen(ours[i]) == n_name && strncasecmp(header, ours[i], n_name) == 0)
+            return false;
+    return true;
 }
 
 bool http_status_has_body(unsigned status)

@@ -9,6 +9,7 @@ enum {
     HTTP_ANSWER_MAX = 768,    /* a response's head, and a refusal whole */
     HTTP_CHUNK_HEAD_MAX = 20, /* a chunk's size and its line's end */
     HTTP_CONTENT_TYPE_MAX = 128,
+    HTTP_MORE_HEADERS_MAX = 4096, /* that an owner adds to a response's head */
 };
 
 /* A refusal, whole: a sentence as text/plain; the connection is to be closed. is_head: without the sentence. Returns
@@ -21,6 +22,10 @@ size_t http_answer_head(unsigned status, const char *content_type, bool is_chunk
 
 /* May it be said of a body? Printable ASCII, a slash in it. */
 bool http_content_type_valid(const char *type);
+
+/* "Name: value", which an owner may add to a head: nothing in it that would end its line, and not about what is said
+ * anyway, the body's length or the connection. */
+bool http_answer_header_valid(const char *header);
 
 /* Has a response of this status a body? */
 bool http_status_has_body(unsigned status);

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <sonde/loop.h>
 #include <sonde/probe.h>
+#include <sonde/stream.h>
 #include <sonde/timer.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -214,7 +215,9 @@ struct loop_net {
     const struct net_watch *watch; /* see net/net_internal.h; NULL: nobody */
     void *watcher;
     const struct connecting *opening; /* of the stream that is being told `opened` at this moment */
-    struct chunk *spare;              /* see net/send.c */
+    sonde_tap_function tap;           /* see net/tap.c; NULL: nobody listens */
+    void *tap_user;
+    struct chunk *spare; /* see net/send.c */
     unsigned n_spare;
 };
 

@@ -127,6 +127,7 @@ int sonde_loop_destroy(struct sonde_loop *loop)
     loop->ops->destroy(loop);
     mailbox_destroy(loop);
     loop_free(loop, loop->pending, loop->pending_room * sizeof *loop->pending);
+    loop_free(loop, loop->probe_sockets, PROBE_SOCKETS * sizeof *loop->probe_sockets);
     allocator.free(loop, sizeof *loop, allocator.user);
     return 0;
 }

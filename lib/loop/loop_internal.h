@@ -58,6 +58,13 @@ struct probe_pending {
     uint8_t operation;
 };
 
+/* Cookies of a stream's socket, so that the kernel is not asked for them with each byte. */
+struct probe_socket {
+    uint64_t stream; /* 0: this place is empty */
+    uint64_t cookie, netns_cookie;
+    int fd;
+};
+
 struct message {
     void (*function)(void *user);
     void *user;
@@ -87,8 +94,11 @@ struct sonde_loop {
     int64_t accept_start_ns; /* of the accept that is being handed out, while probing; 0: it has none */
     struct probe_pending *pending;
     unsigned n_pending, pending_room;
-    void *script; /* for a scripted engine */
+    struct probe_socket *probe_sockets; /* PROBE_SOCKETS of them, while probing; NULL: no memory */
+    void *script;                       /* for a scripted engine */
 };
+
+#define PROBE_SOCKETS 2048u /* a power of two */
 
 /* sonde_loop_create with a given engine; script is for engines that are not in the table. */
 int loop_create_on(const struct engine_ops *ops, void *script, const struct sonde_loop_options *options,

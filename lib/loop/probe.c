@@ -3,6 +3,9 @@
  * The probe's side of the engines. An operation of io_uring begins when it is submitted and ends in another turn; what
  * is to be told of its beginning waits in a table that exists only while somebody probes. Without memory for the table
  * the event is told all the same, without its start.
+ *
+ * A socket's cookies never change, but to ask for them takes two system calls: those of streams that send and receive
+ * are remembered, by the stream's number and the descriptor, until something else is done with either.
  */
 #include "loop/loop_internal.h"
 
@@ -14,6 +17,10 @@ void sonde_loop_set_probe(struct sonde_loop *loop, sonde_probe_function function
     loop->probe = function;
     loop->probe_user = user;
     loop->n_pending = 0;
+    loop_free(loop, loop->probe_sockets, PROBE_SOCKETS * sizeof *loop->probe_sockets);
+    loop->probe_sockets = function != NULL ? loop_alloc(loop, PROBE_SOCKETS * sizeof *loop->probe_sockets) : NULL;
+    if (loop->probe_sockets != NULL)
+        memset(loop->probe_sockets, 0, PROBE_SOCKETS * sizeof *loop->probe_sockets);
 }
 
 const char *sonde_operation_name(enum sonde_operation operation)
@@ -39,10 +46,43 @@ unsigned loop_accept_flags(const struct sonde_loop *loop, int64_t *ret_start_ns)
     return loop->n_direct > 0 ? SONDE_PROBE_RING : SONDE_PROBE_RING | SONDE_PROBE_MULTISHOT;
 }
 
-void loop_probe_emit(struct sonde_loop *loop, struct sonde_probe_event *event, int cookie_fd)
+static void ask_for_cookies(struct sonde_loop *loop, struct sonde_probe_event *event, int cookie_fd)
 {
     socklen_t n = sizeof event->socket_cookie;
+    int fd = cookie_fd == -1 ? -1 : io_borrow_fd(loop, cookie_fd);
 
+    if (fd < 0)
+        return;
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &event->socket_cookie, &n) < 0)
+        event->socket_cookie = 0;
+    n = sizeof event->netns_cookie;
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &event->netns_cookie, &n) < 0)
+        event->netns_cookie = 0;
+    io_return_fd(loop, cookie_fd, fd);
+}
+
+static void find_cookies(struct sonde_loop *loop, struct sonde_probe_event *event, int cookie_fd)
+{
+    bool moved = event->operation == SONDE_OP_SEND || event->operation == SONDE_OP_RECEIVE ||
+                 event->operation == SONDE_OP_MESSAGE_OUT || event->operation == SONDE_OP_MESSAGE_IN;
+    struct probe_socket *known = NULL;
+
+    if (loop->probe_sockets != NULL && event->stream != 0)
+        known = &loop->probe_sockets[event->stream & (PROBE_SOCKETS - 1)];
+    if (known != NULL && moved && known->stream == event->stream && known->fd == cookie_fd) {
+        event->socket_cookie = known->cookie;
+        event->netns_cookie = known->netns_cookie;
+        return;
+    }
+    ask_for_cookies(loop, event, cookie_fd);
+    if (known != NULL && moved && cookie_fd != -1 && event->socket_cookie != 0)
+        *known = (struct probe_socket){event->stream, event->socket_cookie, event->netns_cookie, cookie_fd};
+    else if (known != NULL && known->stream == event->stream)
+        known->stream = 0;
+}
+
+void loop_probe_emit(struct sonde_loop *loop, struct sonde_probe_event *event, int cookie_fd)
+{
     if (loop->probe == NULL)
         return;
     event->size = sizeof *event;
@@ -54,15 +94,7 @@ void loop_probe_emit(struct sonde_loop *loop, struct sonde_probe_event *event, i
         if (event->operation == SONDE_OP_ACCEPT)
             event->result = 0;
     }
-    int fd = cookie_fd == -1 ? -1 : io_borrow_fd(loop, cookie_fd);
-    if (fd >= 0) {
-        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &event->socket_cookie, &n) < 0)
-            event->socket_cookie = 0;
-        n = sizeof event->netns_cookie;
-        if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &event->netns_cookie, &n) < 0)
-            event->netns_cookie = 0;
-        io_return_fd(loop, cookie_fd, fd);
-    }
+    find_cookies(loop, event, cookie_fd);
     loop->probe(event, loop->probe_user);
 }
 

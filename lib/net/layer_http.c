@@ -46,6 +46,8 @@ struct layer_http {
     bool head_sent;
     uint16_t status;
     char type[HTTP_CONTENT_TYPE_MAX];
+    char *more; /* headers of the answer that the owner has added, each with its line's end; NULL: none */
+    size_t n_more;
     uint8_t *held;
     size_t n_held, held_at;
 };
@@ -404,13 +406,30 @@ static void on_end(struct layer *layer)
         refuse(http, -SONDE_EHTTP, &cut, "");
 }
 
+static void drop_more(struct layer_http *http)
+{
+    if (http->more != NULL)
+        loop_free(http->layer.stream->loop, http->more, http->n_more);
+    http->more = NULL;
+    http->n_more = 0;
+}
+
 /* What goes before the next piece of the answer: its head, once. */
 static size_t put_head(struct layer_http *http, char *text)
 {
+    size_t n;
+
     if (http->head_sent)
         return 0;
     http->head_sent = true;
-    return http_answer_head(http->status, http->type, http->is_chunked, text);
+    n = http_answer_head(http->status, http->type, http->is_chunked, text);
+    if (http->more != NULL) {
+        memcpy(text + n - 2, http->more, http->n_more); /* before the empty line */
+        n += http->n_more;
+        memcpy(text + n - 2, "\r\n", 2);
+        drop_more(http);
+    }
+    return n;
 }
 
 static int send_small(struct layer_http *http, char *text, size_t n, const void *data, size_t n_bytes)
@@ -427,7 +446,7 @@ static int send_small(struct layer_http *http, char *text, size_t n, const void 
 static int on_send(struct layer *layer, const void *data, size_t n_bytes, unsigned flags)
 {
     struct layer_http *http = of(layer);
-    char text[HTTP_ANSWER_MAX + HTTP_CHUNK_HEAD_MAX + SMALL_MAX + 2];
+    char text[HTTP_ANSWER_MAX + HTTP_MORE_HEADERS_MAX + HTTP_CHUNK_HEAD_MAX + SMALL_MAX + 2];
     size_t n = put_head(http, text);
     bool has_body = !http->is_head && http_status_has_body(http->status) && n_bytes > 0;
     int error = 0;
@@ -453,7 +472,7 @@ static int on_send(struct layer *layer, const void *data, size_t n_bytes, unsign
 static void on_shut(struct layer *layer)
 {
     struct layer_http *http = of(layer);
-    char text[HTTP_ANSWER_MAX + 8];
+    char text[HTTP_ANSWER_MAX + HTTP_MORE_HEADERS_MAX + 8];
     size_t n = put_head(http, text);
 
     if (http->is_chunked && !http->is_head && http_status_has_body(http->status))
@@ -471,6 +490,7 @@ static void on_free(struct layer *layer)
     struct sonde_loop *loop = layer->stream->loop;
 
     http_head_free(http->head);
+    drop_more(http);
     if (http->held != NULL)
         loop_free(loop, http->held, http->n_held);
     loop_free(loop, http, sizeof *http);
@@ -531,5 +551,32 @@ int sonde_http_answer(struct sonde_stream *stream, unsigned status, const char *
     http->status = (uint16_t)status;
     if (content_type != NULL)
         snprintf(http->type, sizeof http->type, "%s", content_type);
+    return 0;
+}
+
+int sonde_http_answer_header(struct sonde_stream *stream, const char *header)
+{
+    struct layer_http *http = (struct layer_http *)layer_find(stream, &http_kind);
+    size_t n = strlen(header);
+
+    if (http == NULL)
+        return -EOPNOTSUPP;
+    if (http->head_sent)
+        return -EALREADY;
+    if (!http_answer_header_valid(header))
+        return -EINVAL;
+    if (n + 2 > HTTP_MORE_HEADERS_MAX - http->n_more)
+        return -ENOBUFS;
+    char *more = loop_alloc(stream->loop, http->n_more + n + 2);
+    if (more == NULL)
+        return -ENOMEM;
+    if (http->more != NULL)
+        memcpy(more, http->more, http->n_more);
+    memcpy(more + http->n_more, header, n);
+    memcpy(more + http->n_more + n, "\r\n", 2);
+    n += http->n_more + 2;
+    drop_more(http);
+    http->more = more;
+    http->n_more = n;
     return 0;
 }

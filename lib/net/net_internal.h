@@ -207,6 +207,11 @@ void chunk_free_all(struct sonde_loop *loop, struct chunk *chunk);
 /* Those that the loop has kept, when its last stream has gone. */
 void chunk_free_spare(struct sonde_loop *loop);
 
+/* --- tap.c ------------------------------------------------------------------------------------------------------ */
+
+/* Somebody listens: tell what the stream has taken to be sent. */
+void tap_out(struct sonde_stream *stream, const void *data, size_t n_bytes, unsigned flags);
+
 /* --- missed.c --------------------------------------------------------------------------------------------------- */
 
 /* Something was received. */

@@ -285,6 +285,8 @@ static void lend(struct packets *packets, const struct sonde_lent *lent)
     packets->n_received++;
     net->lent = lent;
     net->lent_buffer = &buffer;
+    if (__builtin_expect(net->tap != NULL, 0))
+        net->tap(stream, SONDE_IN, lent, net->tap_user);
     if (stream->handler->data != NULL)
         stream->handler->data(stream, lent);
     net->lent = NULL;

@@ -350,7 +350,7 @@ void stream_uncork(struct sonde_stream *stream)
         shut(stream);
 }
 
-int sonde_stream_send(struct sonde_stream *stream, const void *data, size_t n_bytes, unsigned flags)
+static int send_bytes(struct sonde_stream *stream, const void *data, size_t n_bytes, unsigned flags)
 {
     if (stream->layers != NULL)
         return layers_send(stream, data, n_bytes, flags);
@@ -358,6 +358,14 @@ int sonde_stream_send(struct sonde_stream *stream, const void *data, size_t n_by
         return packet_send(stream, data, n_bytes);
     int error = stream_may_send(stream, n_bytes);
     return error < 0 || n_bytes == 0 ? error : write_bytes(stream, data, n_bytes);
+}
+
+int sonde_stream_send(struct sonde_stream *stream, const void *data, size_t n_bytes, unsigned flags)
+{
+    int error = send_bytes(stream, data, n_bytes, flags);
+    if (__builtin_expect(loop_net(stream->loop)->tap != NULL, 0) && error == 0)
+        tap_out(stream, data, n_bytes, flags);
+    return error;
 }
 
 int sonde_stream_write(struct sonde_stream *stream, const void *data, size_t n_bytes)
@@ -385,6 +393,8 @@ int sonde_stream_forward(struct sonde_stream *stream, const struct sonde_lent *b
     stream->lent_id = (int16_t)buffer->id;
     stream->lent_offset = (uint32_t)(bytes->data - io_buffer_data(stream->loop, buffer->id));
     stream->lent_bytes = (uint32_t)bytes->n_bytes;
+    if (__builtin_expect(net->tap != NULL, 0))
+        tap_out(stream, bytes->data, bytes->n_bytes, 0);
     return 0;
 }
 

@@ -66,6 +66,8 @@ static void deliver(struct sonde_stream *stream, const unsigned char *data, size
     stream->n_received += n_bytes;
     net->lent = &lent;
     net->lent_buffer = buffer;
+    if (__builtin_expect(net->tap != NULL, 0))
+        net->tap(stream, SONDE_IN, &lent, net->tap_user);
     if (stream->handler->data != NULL)
         stream->handler->data(stream, &lent);
     net->lent = NULL;
@@ -80,6 +82,8 @@ void stream_lend(struct sonde_stream *stream, const unsigned char *data, size_t 
     stream->n_received += n_bytes;
     net->lent = &lent;
     net->lent_buffer = &buffer;
+    if (__builtin_expect(net->tap != NULL, 0))
+        net->tap(stream, SONDE_IN, &lent, net->tap_user);
     if (stream->handler->data != NULL)
         stream->handler->data(stream, &lent);
     net->lent = NULL;

@@ -2,6 +2,7 @@
 #include "cli/attach.h"
 
 #include "cli/say.h"
+#include "page/page.h"
 #include "term/escape.h"
 #include "term/style.h"
 #include "trace/session.h"
@@ -17,14 +18,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define VIEWS_MAX 2
+#define VIEWS_MAX 3
 #define FILTER_MAX 2048
 
 struct attach {
     struct program_calls *calls;
     struct capture_live *live;
     struct session *session;
-    struct view_settings ladder_settings, json_settings;
+    struct page *page;         /* NULL: none */
+    struct sampling *sampling; /* the page's; NULL: all is taken */
+    struct view_settings ladder_settings, json_settings, page_settings;
     struct view_run views[VIEWS_MAX];
     size_t n_views;
     FILE *ladder_out, *json_out;
@@ -105,24 +108,37 @@ static bool open_json(struct attach *attach, const char *path)
     return add_view(attach, &view_json, &attach->json_settings);
 }
 
-bool attach_new(bool ladder, const char *json, bool is_client, struct attach **ret_attach, int *ret_status)
+static bool open_page(struct attach *attach)
+{
+    attach->page_settings = (struct view_settings){.live = true, .page = attach->page};
+    return add_view(attach, &page_view, &attach->page_settings);
+}
+
+bool attach_new(const struct attach_settings *settings, struct attach **ret_attach, int *ret_status)
 {
     struct attach *attach = calloc(1, sizeof *attach);
     *ret_status = EXIT_NETWORK;
     if (!attach)
         return false;
-    attach->our_role = is_client ? ROLE_CLIENT : ROLE_SERVER;
+    attach->our_role = settings->is_client ? ROLE_CLIENT : ROLE_SERVER;
+    attach->page = settings->page;
     attach->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     attach->calls = program_calls_new();
-    if (attach->stop_fd < 0 || !attach->calls || (ladder && !open_ladder(attach))) {
+    if (attach->stop_fd < 0 || !attach->calls || (settings->ladder && !open_ladder(attach)) ||
+        (attach->page && !open_page(attach))) {
         say(_("there is not enough memory, or there are too few descriptors, for a trace."));
         attach_free(attach);
         return false;
     }
-    if (json && !open_json(attach, json)) {
+    if (settings->json && !open_json(attach, settings->json)) {
         *ret_status = EXIT_MISUSE;
         attach_free(attach);
         return false;
+    }
+    /* Whoever asked for a trace gets all of it; who has a page open should not notice that it is there. */
+    if (attach->page && attach->n_views == 1) {
+        attach->sampling = page_sampling(attach->page);
+        program_calls_set_sampling(attach->calls, attach->sampling);
     }
     *ret_attach = attach;
     return true;
@@ -175,8 +191,11 @@ static void open_capture(struct attach *attach, const struct sonde_url *urls, co
     char filter[FILTER_MAX], detail[400];
     bool loopback;
     struct sonde_why why = {.code = 0};
-    if (!describe(urls, ports, n, filter, &loopback))
+    if (!describe(urls, ports, n, filter, &loopback)) {
+        if (attach->page)
+            page_set_no_packets(attach->page, _("No segments: there is nothing here that can be captured."));
         return;
+    }
     attach->where = loopback ? "lo" : "any";
     const struct capture_live_options options = {.interface = attach->where, .filter = filter};
     if (capture_live_open(&options, &attach->live, &why) == 0)
@@ -211,6 +230,8 @@ static int start_thread(struct attach *attach)
 void attach_begin(struct attach *attach, const struct sonde_url *urls, const uint16_t *ports, unsigned n)
 {
     open_capture(attach, urls, ports, n);
+    if (attach->page && attach->no_packets[0])
+        page_set_no_packets(attach->page, attach->no_packets);
     const struct session_settings settings = {
         .live = attach->live,
         .where = attach->where,
@@ -223,6 +244,7 @@ void attach_begin(struct attach *attach, const struct sonde_url *urls, const uin
         .stop_fd = attach->stop_fd,
         .checksums = true,
         .while_any = true,
+        .sampling = attach->sampling,
     };
     attach->session = session_new(&settings);
     int error = attach->session ? start_thread(attach) : ENOMEM;

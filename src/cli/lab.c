@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* sonde lab: which experiments are meant, and in which form their reports are wanted. */
 #include "cli/near.h"
+#include "cli/page_options.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
 #include "lab/run.h"
 #include "lab/systems.h"
+#include "page/page.h"
 #include "term/escape.h"
 #include "term/style.h"
 #include "json/json.h"
@@ -32,11 +34,12 @@
 enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 
 struct settings {
-    bool list, json, markdown, predict, full, ascii;
+    bool list, json, whole, markdown, predict, full, ascii;
     struct option_list claims;
     int chapter, color;
-    const char *svg;
+    const char *svg, *prediction;
     long long n_columns;
+    struct page_options page;
 };
 
 static const char *const color_choices[] = {"auto", "always", "never", NULL};
@@ -60,6 +63,11 @@ static const struct option_row options[] = {
      MEMBER(predict),
      .help = N_("ask the question first, wait for an answer, and compare"),
      .brief = true},
+    {.name = "prediction",
+     .value = "TEXT",
+     .kind = OPTION_TEXT,
+     MEMBER(prediction),
+     .help = N_("the answer to the question, instead of being asked for it: \"b\", or what it says")},
     {.name = "list",
      .kind = OPTION_FLAG,
      MEMBER(list),
@@ -68,10 +76,16 @@ static const struct option_row options[] = {
      .kind = OPTION_FLAG,
      MEMBER(json),
      .help = N_("a line of JSON for each claim; with --list, for each experiment")},
+    {.name = "whole",
+     .kind = OPTION_FLAG,
+     MEMBER(whole),
+     .help = N_("with --json: a line for each experiment, with all of its report: tables, ladders and plots (SVG), "
+                "verdicts")},
     {.name = "markdown",
      .kind = OPTION_FLAG,
      MEMBER(markdown),
      .help = N_("a table of claims with their verdicts, and of systems, in Markdown")},
+    PAGE_ROWS(struct settings),
     {.name = "svg",
      .value = "DIR",
      .kind = OPTION_TEXT,
@@ -103,6 +117,7 @@ static const struct example examples[] = {
     {"sonde lab two-queues", N_("run one, and see what this kernel does")},
     {"sonde lab --predict --claim C41", N_("say first what will come, then see")},
     {"sonde lab --svg pictures --chapter trouble", N_("loss, repeats and time-outs, drawn")},
+    {"sonde lab --page", N_("all of them in a browser, to be chosen, predicted and run there")},
     {"sonde lab all --json", N_("all verdicts, for programs")},
     {NULL, NULL},
 };
@@ -285,6 +300,16 @@ static void list(const struct chosen *chosen, const struct settings *settings, c
 
 /* ---- run */
 
+/* What the reader thinks, fit for a terminal, without the blanks around it. */
+static void take_answer(const char *text, char ret_answer[PREDICTION_BYTES])
+{
+    const char *begin = text + strspn(text, " \t");
+    size_t n = strlen(begin);
+    while (n > 0 && (begin[n - 1] == ' ' || begin[n - 1] == '\t'))
+        n--;
+    escape_short(begin, n, ret_answer, PREDICTION_BYTES);
+}
+
 static void ask(const struct experiment *experiment, const struct render_options *render,
                 char ret_answer[PREDICTION_BYTES])
 {
@@ -306,11 +331,7 @@ static void ask(const struct experiment *experiment, const struct render_options
     if (!term_is_terminal(STDIN_FILENO))
         putchar('\n'); /* nobody has typed one */
     line[strcspn(line, "\r\n")] = '\0';
-    const char *begin = line + strspn(line, " \t");
-    size_t n = strlen(begin);
-    while (n > 0 && (begin[n - 1] == ' ' || begin[n - 1] == '\t'))
-        n--;
-    escape_short(begin, n, ret_answer, PREDICTION_BYTES);
+    take_answer(line, ret_answer);
 }
 
 struct running {
@@ -347,6 +368,9 @@ static enum exit_status run_one(struct running *running, const struct experiment
         ask(experiment, &running->request.render, prediction);
         running->request.prediction = prediction[0] ? prediction : NULL;
         putchar('\n');
+    } else if (running->settings->prediction && experiment->question) {
+        take_answer(running->settings->prediction, prediction);
+        running->request.prediction = prediction[0] ? prediction : NULL;
     }
     int error = lab_run(experiment, &running->request, running->signal_fd, running->out, &outcome);
     if (error < 0) {
@@ -436,6 +460,8 @@ static struct render_options render_options(const struct settings *settings)
     };
     if (render.width < TEXT_WIDTH_MIN)
         render.width = TEXT_WIDTH_MIN;
+    /* JSON is UTF-8 whatever a terminal is. */
+    render.unicode = render.unicode || (settings->whole && !settings->ascii);
     return render;
 }
 
@@ -448,6 +474,12 @@ static const char *why_not(const struct settings *settings)
         return _("--list runs nothing: --markdown, --predict and --svg are for what is run.");
     if (settings->predict && (settings->json || settings->markdown))
         return _("--predict is for people; --json and --markdown are not.");
+    if (settings->whole && (!settings->json || settings->list))
+        return _("--whole is the whole report as JSON: it needs --json, and an experiment.");
+    if (settings->prediction && settings->predict)
+        return _("--prediction is the answer that --predict would ask for: give one of them.");
+    if (settings->prediction && (settings->list || settings->markdown || (settings->json && !settings->whole)))
+        return _("--prediction is for a report that shows it: the text, or --json --whole.");
     if (settings->svg && stat(settings->svg, &status) == 0 && !S_ISDIR(status.st_mode))
         return _("--svg needs a directory.");
     return NULL;
@@ -457,7 +489,8 @@ static enum exit_status lab(const struct settings *settings, struct chosen *chos
 {
     struct running running = {.settings = settings, .signal_fd = -1, .out = stdout};
     running.request = (struct lab_request){
-        .format = settings->json       ? LAB_JSON
+        .format = settings->whole      ? LAB_WHOLE
+                  : settings->json     ? LAB_JSON
                   : settings->markdown ? LAB_MARKDOWN
                                        : LAB_TEXT,
         .render = render_options(settings),
@@ -481,6 +514,24 @@ static enum exit_status lab(const struct settings *settings, struct chosen *chos
     return status == EXIT_DONE ? conclude(&running) : status;
 }
 
+/* The experiments are chosen there. */
+static enum exit_status lab_page(const struct settings *settings, bool any_named)
+{
+    struct page_settings page = {
+        .verb = "lab",
+        .title = "lab",
+        .rights = PAGE_SEE | PAGE_RUN,
+        .rows = PAGE_ROWS_STREAMS,
+    };
+    if (any_named || settings->list || settings->json || settings->markdown || settings->predict || settings->svg ||
+        settings->prediction || settings->full) {
+        say(_("experiments are chosen and run in the page: leave out names and options beside --page."));
+        return EXIT_MISUSE;
+    }
+    return page_options_serve(&settings->page, &page,
+                              _("The lab shows the packets of its experiments in its reports."));
+}
+
 static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.chapter = -1};
@@ -496,6 +547,10 @@ static int run(const struct verb *verb, int argc, char **argv)
         say("%s", no);
         return EXIT_MISUSE;
     }
+    if (!page_options_check(&settings.page))
+        return EXIT_MISUSE;
+    if (settings.page.url)
+        return (int)lab_page(&settings, n_operands > 0 || settings.claims.n > 0 || settings.chapter >= 0);
     if (!choose_all(&chosen, &settings, n_operands, argv + 1))
         return EXIT_MISUSE;
     return (int)lab(&settings, &chosen, n_operands > 0 || settings.claims.n > 0 || settings.chapter >= 0);

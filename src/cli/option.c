@@ -254,9 +254,18 @@ static int set(const struct given *given, const char *text, void *settings)
     return 0;
 }
 
-/* What getopt_long returned, unless it was an operand. `argument` is the one it has just looked at. */
-static int take(const struct verb *verb, void *settings, int code, const char *argument)
+/* An optional value that was not tied to its option, and yet can be nothing else. NULL: there is none. */
+static const char *take_word(const struct option_row *row, int argc, char **argv)
 {
+    if (!row->takes_word || optind >= argc || !row->takes_word(argv[optind]))
+        return NULL;
+    return argv[optind++];
+}
+
+/* What getopt_long returned, unless it was an operand. */
+static int take(const struct verb *verb, void *settings, int code, int argc, char **argv)
+{
+    const char *argument = argv[optind - 1];
     struct given given;
     switch (code) {
     case HELP_LETTER:
@@ -276,7 +285,7 @@ static int take(const struct verb *verb, void *settings, int code, const char *a
         return misuse();
     default:
         find_given(verb, code, &given);
-        return set(&given, optarg, settings);
+        return set(&given, optarg ? optarg : take_word(given.row, argc, argv), settings);
     }
 }
 
@@ -294,7 +303,7 @@ int option_parse_behind(const struct verb *verb, void *settings, int argc, char 
         if (code == OPERAND)
             argv[1 + n_operands++] = optarg;
         else
-            status = take(verb, settings, code, argv[optind - 1]);
+            status = take(verb, settings, code, argc, argv);
         if (status != 0)
             return status;
     }

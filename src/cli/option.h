@@ -30,7 +30,7 @@ struct option_row {
     char letter;       /* 0: none */
     const char *name;  /* long name without dashes; NULL: letter only */
     const char *value; /* name of the value for help ("SECS"); NULL for flags, and for choices, which are listed;
-                          "[N]": optional, given with = (--retry=3) or attached (-r3) only */
+                          "[N]": optional, given with = (--retry=3) or attached (-r3); see takes_word */
     enum option_kind kind;
     size_t member; /* offsetof in the verb's settings */
     const char *help;
@@ -38,7 +38,9 @@ struct option_row {
     long long minimum, maximum; /* OPTION_COUNT, SIZE, DURATION (ns): a maximum of 0 means none */
     long long without;          /* optional value left out: this is set */
     bool brief;                 /* shown by -h too, not only by --help */
-    const char *group;          /* the heading in --help that begins with this row; NULL: it goes on */
+    /* An optional value may also be the next word, when this says that it can be nothing else. NULL: only with =. */
+    bool (*takes_word)(const char *word);
+    const char *group; /* the heading in --help that begins with this row; NULL: it goes on */
 };
 
 /* Is this a row, or the end of the table? */

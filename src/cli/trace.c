@@ -3,6 +3,7 @@
 #include "cli/trace_internal.h"
 #include "cli/verbs.h"
 #include "observe/ladder/ladder.h"
+#include "page/page.h"
 #include "term/escape.h"
 #include "term/style.h"
 #include "watch/signals.h"
@@ -77,6 +78,7 @@ static const struct option_row options[] = {
      MEMBER(json),
      .help = N_("one line of JSON for each event, message, packet or conversation"),
      .brief = true},
+    PAGE_ROWS(struct trace_settings),
     {.name = "svg", .value = "FILE", .kind = OPTION_TEXT, MEMBER(svg), .help = N_("draw one connection into FILE")},
     {.name = "write",
      .value = "FILE",
@@ -118,6 +120,7 @@ static const struct example examples[] = {
     {"sonde trace -r lunch.pcapng --conn 3 --svg lunch.svg", N_("one of them as a picture")},
     {"sonde trace -r lunch.pcapng --follow --frame u16be", N_("what was said, cut into messages")},
     {"sonde trace -r lunch.pcapng --layers -c 1", N_("one packet, layer by layer")},
+    {"sonde trace -r lunch.pcapng --page", N_("all of it in a browser: ladders, layers, plots")},
     {"sonde trace --json port 7007 >e.jsonl", N_("record events; sonde trace -r e.jsonl draws them")},
     {NULL, NULL},
 };
@@ -133,6 +136,13 @@ static const struct view *main_view(const struct trace_settings *settings)
     if (settings->layers)
         return &view_layers;
     return settings->json ? &view_json : &view_ladder;
+}
+
+/* With a page the ladder is drawn there; here too, when it is said how. */
+static bool shows_here(const struct trace_settings *settings)
+{
+    return !settings->page.url || settings->summary || settings->follow || settings->layers || settings->json ||
+           settings->list || settings->compact || settings->raw || settings->all;
 }
 
 static bool add_view(struct trace_run *run, const struct view *view, enum exit_status *ret_status)
@@ -156,8 +166,9 @@ static bool open_views(struct trace_run *run, enum exit_status *ret_status)
     const struct view *shown = main_view(settings);
     bool file_is_output =
         (settings->svg && strcmp(settings->svg, "-") == 0) || (settings->write && strcmp(settings->write, "-") == 0);
-    run->sentences = shown == &view_ladder || shown == &view_json || settings->svg || settings->write;
-    return (file_is_output || add_view(run, shown, ret_status)) &&
+    run->sentences = shown == &view_ladder || shown == &view_json || settings->svg || settings->write || run->page;
+    return (file_is_output || !shows_here(settings) || add_view(run, shown, ret_status)) &&
+           (!run->page || add_view(run, &page_view, ret_status)) &&
            (!settings->svg || add_view(run, &view_svg, ret_status)) &&
            (!settings->write || add_view(run, &view_write, ret_status));
 }
@@ -236,6 +247,7 @@ static bool choose(struct trace_run *run, enum exit_status *ret_status)
         .svg = settings->svg,
         .write = settings->write,
         .frame = settings->frame ? &run->frame : NULL,
+        .page = run->page,
     };
     if (!settings->conn)
         return true;
@@ -304,6 +316,7 @@ static enum exit_status trace_from_file(struct trace_run *run)
         .sentences = run->sentences,
     };
     int error = trace_file(&settings, &counts, &why);
+    run->has_shown = counts.n_packets > 0 || counts.n_conversations > 0;
     if (fflush(stdout) != 0 || ferror(stdout))
         return EXIT_DONE; /* main has the word */
     trace_say_file_counts(run, &counts);
@@ -378,6 +391,11 @@ static enum exit_status trace_live(struct trace_run *run)
     };
     if (capture_live_open(&live_options, &live, &why) < 0)
         return say_live_error(run, &why);
+    int why_not = EXIT_DONE; /* whoever is told where the page is misses nothing from then on */
+    if (run->page && !page_options_begin(run->page, &why_not)) {
+        capture_live_close(live);
+        return (enum exit_status)why_not;
+    }
     if (isatty(STDERR_FILENO))
         say(_("capturing on %s; Ctrl-C ends."), run->title);
     /* They end a trace in order. */
@@ -387,6 +405,7 @@ static enum exit_status trace_live(struct trace_run *run)
     int error = signals_open(&signals, numbers);
     if (error == 0) {
         status = run_session(run, live, signals.fd);
+        run->interrupted = signals_next(&signals) > 0;
         signals_close(&signals);
     } else {
         say(_("the trace cannot be shown: %s."), sonde_strerror(error));
@@ -396,6 +415,40 @@ static enum exit_status trace_live(struct trace_run *run)
 }
 
 /* ---- */
+
+/* ---- the page */
+
+static bool open_page(struct trace_run *run, const char *title, enum exit_status *ret_status)
+{
+    struct page_settings page = {
+        .verb = "trace",
+        .title = title,
+        .rights = PAGE_SEE | PAGE_RUN,
+        .rows = PAGE_ROWS_TRACE,
+    };
+    int status = EXIT_DONE;
+    if (!run->settings->page.url)
+        return true;
+    if (page_options_open(&run->settings->page, &page, &run->page, &status))
+        return true;
+    *ret_status = (enum exit_status)status;
+    return false;
+}
+
+/* What was traced can be looked at until a signal comes, also when the trace has come to its end. A live trace that was
+ * ended by one has no such end: then that was the signal. */
+static enum exit_status trace_with_page(struct trace_run *run)
+{
+    const struct trace_settings *settings = run->settings;
+    bool ends = settings->file || settings->n_packets > 0 || settings->duration_ns > 0;
+    int why_not = EXIT_DONE;
+    if (settings->file && !page_options_begin(run->page, &why_not))
+        return (enum exit_status)why_not;
+    enum exit_status traced = settings->file ? trace_from_file(run) : trace_live(run);
+    if (ends && !run->interrupted && (traced == EXIT_DONE || run->has_shown))
+        page_options_wait();
+    return traced;
+}
 
 static bool join_filter(struct trace_run *run, int n_operands, char **operands)
 {
@@ -440,6 +493,8 @@ static bool check(const struct trace_settings *settings)
         say(_("--frame shows messages on the ladder, in events and with --follow: --summary and --layers have none."));
         return false;
     }
+    if (!page_options_check(&settings->page))
+        return false;
     if (settings->hex && !settings->follow) {
         say(_("--hex belongs to --follow."));
         return false;
@@ -455,6 +510,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
     struct trace_settings settings = {.color = -1};
     struct trace_run *trace = calloc(1, sizeof *trace);
+    char title[PAGE_TITLE_MAX];
     enum exit_status status = EXIT_MISUSE;
     int n_operands;
 
@@ -473,9 +529,17 @@ static int run(const struct verb *verb, int argc, char **argv)
         snprintf(trace->title, sizeof trace->title, _("capture %s"), base ? base + 1 : settings.file);
     else
         snprintf(trace->title, sizeof trace->title, "%s", settings.interface);
-    if (parse_frame(trace) && choose(trace, &status) && open_views(trace, &status))
+    char shown[WORD_MAX + 16];
+    snprintf(shown, sizeof shown, "trace %s", trace->title);
+    page_title(shown, n_operands, argv + 1, title);
+    bool ready =
+        parse_frame(trace) && open_page(trace, title, &status) && choose(trace, &status) && open_views(trace, &status);
+    if (ready && trace->page)
+        status = trace_with_page(trace);
+    else if (ready)
         status = settings.file ? trace_from_file(trace) : trace_live(trace);
     close_views(trace);
+    page_end(trace->page);
     free(trace);
     return status;
 }

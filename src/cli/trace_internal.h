@@ -3,6 +3,7 @@
 #ifndef CLI_TRACE_INTERNAL_H
 #define CLI_TRACE_INTERNAL_H
 
+#include "cli/page_options.h"
 #include "cli/say.h"
 #include "trace/file.h"
 #include "trace/framing.h"
@@ -17,6 +18,7 @@ struct trace_settings {
     bool json, follow, hex, summary, layers, raw, compact, ascii, list, all;
     long long n_packets, duration_ns, width;
     int color; /* index of its choices; -1: not given */
+    struct page_options page;
 };
 
 struct trace_run {
@@ -26,6 +28,9 @@ struct trace_run {
     size_t n_views;
     struct framing_codec frame; /* settings->frame */
     bool sentences;
+    struct page *page; /* --page; NULL: none */
+    bool has_shown;    /* something of the file, whatever became of the rest */
+    bool interrupted;  /* by a signal */
     char filter[FILTER_MAX], title[WORD_MAX];
 };
 

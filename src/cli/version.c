@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sonde version: which sonde, on which kernel, and what works here. */
+#include "cli/page_options.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
 #include "term/escape.h"
@@ -27,7 +28,7 @@ static const struct option_row options[] = {
 };
 
 static const struct example examples[] = {
-    {"sonde version", N_("the version, and whether io_uring works here")},
+    {"sonde version", N_("the version, whether io_uring works here, and whether there is a page")},
     {"sonde version --json", N_("the same for programs")},
     {NULL, NULL},
 };
@@ -81,6 +82,7 @@ static void show_text(const struct facts *facts)
             printf("engine %s  not available: %s\n", name, reason);
     }
     printf("default engine %s\n", facts->default_engine ? facts->default_engine : "none");
+    printf("page %s\n", page_is_built() ? "yes" : "no: built without Node.js");
     printf("kernel %s\n", facts->system.release);
 #ifdef SONDE_LIBURING_VERSION
     printf("liburing %s\n", SONDE_LIBURING_VERSION);
@@ -108,6 +110,7 @@ static void show_json(const struct facts *facts)
         snprintf(key, sizeof key, "%s_reason", name);
         json_string(&json, key, reason);
     }
+    json_boolean(&json, "page", page_is_built());
     json_string(&json, "kernel", facts->system.release);
 #ifdef SONDE_LIBURING_VERSION
     json_string(&json, "liburing", SONDE_LIBURING_VERSION);

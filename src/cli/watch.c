@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* sonde watch: the verb, its options, and which of the views they mean. */
 #include "watch/watch.h"
+#include "cli/page_options.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
+#include "page/page.h"
 #include "term/style.h"
 
 #include <string.h>
@@ -16,6 +18,7 @@ struct settings {
     bool once, json, follow, owners, tcp, udp, unix_sockets, all, ascii;
     long long count, duration_ns, interval_ns, n_columns;
     int sort, color;
+    struct page_options page;
 };
 
 static const char *const color_choices[] = {"auto", "always", "never", NULL};
@@ -41,6 +44,7 @@ static const struct option_row options[] = {
      MEMBER(owners),
      .help = N_("find the programs that hold the sockets, which takes a search through /proc"),
      .brief = true},
+    PAGE_ROWS(struct settings),
     {.name = "tcp", .kind = OPTION_FLAG, MEMBER(tcp), .help = N_("TCP sockets; without a kind, TCP and UDP")},
     {.name = "udp", .kind = OPTION_FLAG, MEMBER(udp), .help = N_("UDP sockets")},
     {.name = "unix", .kind = OPTION_FLAG, MEMBER(unix_sockets), .help = N_("UNIX sockets beside the others")},
@@ -93,6 +97,7 @@ static const struct example examples[] = {
     {"sonde watch listening", N_("accept queues: which are full, and whose")},
     {"sonde watch --once 'dport = :443'", N_("one table of the connections to that port")},
     {"sonde watch --follow 7007", N_("each change of state of the connections of a port")},
+    {"sonde watch --page state connected", N_("connections, live, in a browser")},
     {"sonde watch --json --owners 'unread>0'", N_("what is not read, and by which program, for programs")},
     {NULL, NULL},
 };
@@ -116,6 +121,11 @@ static unsigned kinds_of(const struct settings *settings)
 
 static const char *why_not(const struct settings *settings, bool is_terminal)
 {
+    if (settings->page.url && (settings->once || settings->follow || settings->json))
+        return _(
+            "--page shows the sockets in a browser: --once, --follow and --json show them here. Give one of them.");
+    if (settings->page.url && settings->interval_ns > 0)
+        return _("--interval is not for --page, which looks as often as it can be seen.");
     if (settings->once && settings->follow)
         return _("--once and --follow exclude each other.");
     if (!settings->follow && (settings->count > 0 || settings->duration_ns > 0))
@@ -123,6 +133,25 @@ static const char *why_not(const struct settings *settings, bool is_terminal)
     if (settings->interval_ns > 0 && !settings->follow && (settings->once || settings->json || !is_terminal))
         return _("--interval is for --follow and for the full screen; this looks once.");
     return NULL;
+}
+
+/* Until a signal comes. The filter bounds whatever the browser asks for. */
+static enum exit_status watch_page(const struct settings *settings, const struct sockets_filter *filter,
+                                   const char *filter_text)
+{
+    char title[PAGE_TITLE_MAX], *words[] = {(char *)filter_text};
+    struct page_settings page = {
+        .verb = "watch",
+        .title = title,
+        .rights = PAGE_SEE | PAGE_RUN,
+        .rows = PAGE_ROWS_SOCKETS,
+        .kinds = kinds_of(settings),
+        .filter = filter,
+    };
+    page_title("watch", filter_text[0] != '\0', words, title);
+    return page_options_serve(&settings->page, &page,
+                              _("watch looks at sockets, and captures no packets. For those of one port: sonde trace "
+                                "--page -i any port 7007"));
 }
 
 static enum exit_status watch(const struct settings *settings, const struct sockets_filter *filter,
@@ -152,6 +181,8 @@ static enum exit_status watch(const struct settings *settings, const struct sock
         return EXIT_MISUSE;
     }
     int error;
+    if (settings->page.url)
+        return watch_page(settings, filter, filter_text);
     if (settings->follow)
         error = watch_follow(&watch);
     else if (settings->json)
@@ -192,6 +223,8 @@ static int run(const struct verb *verb, int argc, char **argv)
     int status = option_parse(&described, &settings, argc, argv, &n_operands);
     if (status != 0)
         return status - 1;
+    if (!page_options_check(&settings.page))
+        return EXIT_MISUSE;
     if (!join(n_operands, argv + 1, text)) {
         say(_("the filter is longer than %d characters."), FILTER_TEXT_MAX - 1);
         return EXIT_MISUSE;

@@ -348,6 +348,12 @@ void json_bytes(struct json *json, const void *data, size_t n_bytes)
     }
 }
 
+void json_base64(struct json *json, const char *key, const void *data, size_t n_bytes)
+{
+    put_key(json, key);
+    put_base64(json, data, n_bytes);
+}
+
 void json_time(struct json *json, const char *key, int64_t realtime_ns)
 {
     time_t seconds = (time_t)(realtime_ns / NS_PER_S);

@@ -33,6 +33,7 @@ void json_real(struct json *json, const char *key, double value); /* as short as
 void json_boolean(struct json *json, const char *key, bool value);
 /* Peers' bytes: "text": "..." when they are valid UTF-8, else "base64": "...". The key is chosen accordingly. */
 void json_bytes(struct json *json, const void *data, size_t n_bytes);
+void json_base64(struct json *json, const char *key, const void *data, size_t n_bytes);
 /* Seconds since the epoch as ISO 8601 in UTC with microseconds: "2026-11-21T10:04:11.302118Z". */
 void json_time(struct json *json, const char *key, int64_t realtime_ns);
 void json_text(struct json *json, const char *key, const void *value, size_t n_bytes); /* as json_string, by length */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A report as text, as JSON, as rows of the table in docs/claims.md; and its pictures. Pure. */
+/* A report as text, as JSON (its verdicts, or the whole), as rows of docs/claims.md; and its pictures. Pure. */
 #ifndef LAB_RENDER_H
 #define LAB_RENDER_H
 
@@ -22,6 +22,20 @@ void render_json(const struct report *report, FILE *out);
 /* One row for each claim: "| C41 | ... |". */
 void render_markdown(const struct report *report, FILE *out);
 
+/* One object in one line, with all that there is: what is told, tables, ladders and plots as SVG (sonde-page(7)). */
+void render_whole(const struct report *report, const struct render_options *options, FILE *out);
+
+/* ---- words */
+
+const char *verdict_word(enum lab_verdict verdict); /* "TRUE", to be translated */
+/* What was meant by "b": the choice's words; else itself. */
+const char *answer_meaning(const struct experiment *experiment, const char *answer);
+/* "You said 5, measured 3." False: there is no answer. */
+bool answer_text(const struct report *report, char *ret_text, size_t size_bytes);
+const char *setting_short_name(const struct report_setting *setting); /* without "net.ipv4." */
+/* Its value in the run. Returns the machine's, if that is another one; else NULL. */
+const char *setting_value(const struct report_setting *setting, char *ret_text, size_t size_bytes);
+
 /* ---- parts */
 
 /* Paragraphs, wrapped at width, from the column where the cursor stands on; further lines begin at indent. */
@@ -40,6 +54,10 @@ size_t plain_text(const char *text, bool unicode, char *ret_text, size_t size_by
 /* Cells that it takes on a terminal. */
 unsigned lab_cells(const char *text);
 
+/* Its cells are numbers, and stand to the right. */
+bool table_is_numeric(const struct report_table *table, unsigned column);
+/* "": there is no such cell. */
+const char *table_cell(const struct report_table *table, size_t row, unsigned column);
 /* The cursor stands at indent. */
 void render_table(const struct report_table *table, unsigned indent, const struct render_options *options, FILE *out);
 void plot_text(const struct report_item *item, const struct render_options *options, FILE *out);

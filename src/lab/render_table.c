@@ -34,18 +34,18 @@ static bool is_number(const char *text)
     return digit && (*text == '\0' || (strlen(text) <= 6 && !strchr(text + 1, ' ')));
 }
 
-static const char *cell_of(const struct report_table *table, size_t row, unsigned column)
+const char *table_cell(const struct report_table *table, size_t row, unsigned column)
 {
     size_t at = row * table->n_columns + column;
     return at < table->n_cells ? table->cells[at] : "";
 }
 
 /* Empty cells and dashes say nothing about their column. */
-static bool column_is_numbers(const struct report_table *table, unsigned column)
+bool table_is_numeric(const struct report_table *table, unsigned column)
 {
     size_t n_rows = (table->n_cells + table->n_columns - 1) / table->n_columns, n_numbers = 0;
     for (size_t row = 0; row < n_rows; row++) {
-        const char *cell = cell_of(table, row, column);
+        const char *cell = table_cell(table, row, column);
         if (cell[0] == '\0' || strcmp(cell, "-") == 0)
             continue;
         if (!is_number(cell))
@@ -84,10 +84,10 @@ static void measure(const struct report_table *table, bool unicode, struct colum
 {
     size_t n_rows = (table->n_cells + table->n_columns - 1) / table->n_columns;
     for (unsigned i = 0; i < table->n_columns; i++) {
-        columns[i] = (struct column){.right = column_is_numbers(table, i)};
+        columns[i] = (struct column){.right = table_is_numeric(table, i)};
         measure_text(&columns[i], table->heads[i], false, unicode);
         for (size_t row = 0; row < n_rows; row++)
-            measure_text(&columns[i], cell_of(table, row, i), columns[i].right, unicode);
+            measure_text(&columns[i], table_cell(table, row, i), columns[i].right, unicode);
     }
 }
 
@@ -165,7 +165,7 @@ void render_table(const struct report_table *table, unsigned indent, const struc
     make_fit(table->n_columns, columns, options->width > indent + MARGIN ? options->width - indent - MARGIN : 1);
     for (size_t row = 0; row <= n_rows; row++) {
         for (unsigned i = 0; i < table->n_columns; i++)
-            plain_text(row == 0 ? table->heads[i] : cell_of(table, row - 1, i), options->unicode, rest[i],
+            plain_text(row == 0 ? table->heads[i] : table_cell(table, row - 1, i), options->unicode, rest[i],
                        sizeof rest[i]);
         put_row(table, columns, rest, indent, row == 0, out);
     }

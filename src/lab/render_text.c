@@ -3,10 +3,8 @@
 #include "lab/render.h"
 #include "term/translate.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define BOLD "\033[1m"
 #define DIM "\033[2m"
@@ -17,13 +15,6 @@ struct page {
     const struct report *report;
     const struct render_options *options;
     FILE *out;
-};
-
-static const char *const verdict_words[N_LAB_VERDICTS] = {
-    N_("TRUE"),
-    N_("FALSE"),
-    N_("IT DEPENDS"),
-    N_("NOT SHOWN HERE"),
 };
 
 /* ---- heads */
@@ -94,49 +85,6 @@ static void put_claims(const struct page *page)
 
 /* ---- the question and its answer */
 
-static const char *choice_of(const struct experiment *experiment, const char *answer)
-{
-    if (!experiment->choices || !isalpha((unsigned char)answer[0]) || (answer[1] != '\0' && answer[1] != ')'))
-        return NULL;
-    for (size_t i = 0; experiment->choices[i]; i++) {
-        const char *choice = experiment->choices[i];
-        if (tolower((unsigned char)choice[0]) == tolower((unsigned char)answer[0]) && choice[1] == ')')
-            return choice + 2 + strspn(choice + 2, " ");
-    }
-    return NULL;
-}
-
-/* What was meant by it: the choice's words. */
-static const char *meaning(const struct experiment *experiment, const char *answer)
-{
-    const char *choice = choice_of(experiment, answer);
-    return choice ? choice : answer;
-}
-
-static bool as_number(const char *text, double *ret_number)
-{
-    char digits[64];
-    size_t n = 0;
-    for (; *text && n < sizeof digits - 1; text++) {
-        if (*text != ',' && *text != ' ')
-            digits[n++] = *text;
-    }
-    digits[n] = '\0';
-    char *behind;
-    *ret_number = strtod(digits, &behind);
-    return n > 0 && *behind == '\0';
-}
-
-static bool same_answer(const struct experiment *experiment, const char *one, const char *other)
-{
-    double a, b;
-    one = meaning(experiment, one);
-    other = meaning(experiment, other);
-    if (as_number(one, &a) && as_number(other, &b))
-        return a >= b && a <= b;
-    return strcasecmp(one, other) == 0;
-}
-
 static void put_question(const struct page *page)
 {
     const struct experiment *experiment = page->report->experiment;
@@ -157,23 +105,6 @@ static void put_question(const struct page *page)
         wrap_words(&wrapped, text);
     }
     end(&wrapped);
-}
-
-/* "You said 5, measured 3." */
-static bool answer_text(const struct report *report, char *ret_text, size_t size_bytes)
-{
-    const struct experiment *experiment = report->experiment;
-    if (!report->answer)
-        return false;
-    const char *measured = meaning(experiment, report->answer);
-    if (!report->prediction)
-        snprintf(ret_text, size_bytes, _("The answer to the question: %s."), measured);
-    else if (same_answer(experiment, report->prediction, report->answer))
-        snprintf(ret_text, size_bytes, _("You said %s, and so it was."), meaning(experiment, report->prediction));
-    else
-        snprintf(ret_text, size_bytes, _("You said %s, measured %s."), meaning(experiment, report->prediction),
-                 measured);
-    return true;
 }
 
 /* ---- evidence */
@@ -288,7 +219,7 @@ static void put_verdicts(const struct page *page)
         wrap_words(&wrapped, report->gave_up ? _("none: it could not be shown here.") : _("none to give."));
     for (unsigned i = 0; i < report->n_claims; i++) {
         const struct report_verdict *verdict = &report->verdicts[i];
-        const char *word = _(verdict_words[verdict->verdict]);
+        const char *word = _(verdict_word((enum lab_verdict)verdict->verdict));
         char id[24] = "";
         if (report->n_claims > 1)
             snprintf(id, sizeof id, "%s ", report->experiment->claims[i].id);
@@ -310,49 +241,14 @@ static void put_verdicts(const struct page *page)
 
 /* ---- settings */
 
-static const char *short_name(const char *setting)
-{
-    static const char *const prefixes[] = {"net.ipv4.", "net.core."};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        size_t n = strlen(prefixes[i]);
-        if (strncmp(setting, prefixes[i], n) == 0)
-            return setting + n;
-    }
-    return setting;
-}
-
-static void add_text(char *text, size_t size_bytes, const char *more)
-{
-    size_t n = strlen(text);
-    snprintf(text + n, size_bytes - n, "%s", more);
-}
-
 static void setting_text(const struct report_setting *setting, char *ret_text, size_t size_bytes)
 {
-    const char *a = setting->end[END_A], *b = setting->end[END_B], *machine = setting->machine;
-    snprintf(ret_text, size_bytes, "%s ", short_name(setting->name));
-    if (setting->n_set > 0) {
-        for (unsigned i = 0; i < setting->n_set; i++) {
-            if (i > 0)
-                add_text(ret_text, size_bytes, i + 1 < setting->n_set ? ", " : _(" and "));
-            add_text(ret_text, size_bytes, setting->set[i]);
-        }
-        add_text(ret_text, size_bytes, _(" here"));
-    } else if (a && b && strcmp(a, b) != 0) {
-        add_text(ret_text, size_bytes, a);
-        add_text(ret_text, size_bytes, _(" at the client, "));
-        add_text(ret_text, size_bytes, b);
-        add_text(ret_text, size_bytes, _(" at the server"));
-    } else {
-        const char *value = b ? b : a ? a : machine;
-        add_text(ret_text, size_bytes, !value ? _("cannot be read here") : value[0] ? value : _("is empty"));
-    }
-    const char *here = setting->n_set > 0 ? setting->n_set == 1 ? setting->set[0] : "" : b ? b : a;
-    if (machine && here && strcmp(machine, here) != 0) {
-        add_text(ret_text, size_bytes, " (");
-        add_text(ret_text, size_bytes, machine);
-        add_text(ret_text, size_bytes, _(" on this machine)"));
-    }
+    char value[384];
+    const char *machine = setting_value(setting, value, sizeof value);
+    if (machine)
+        snprintf(ret_text, size_bytes, _("%s %s (%s on this machine)"), setting_short_name(setting), value, machine);
+    else
+        snprintf(ret_text, size_bytes, "%s %s", setting_short_name(setting), value);
 }
 
 static void put_settings(const struct page *page)

@@ -150,7 +150,7 @@ static void why_none(const struct running *running, int status, char *ret_text, 
                  WEXITSTATUS(status));
 }
 
-static void render(const struct report *report, const struct lab_request *request, FILE *out)
+void lab_render(const struct report *report, const struct lab_request *request, FILE *out)
 {
     switch (request->format) {
     case LAB_TEXT:
@@ -158,6 +158,9 @@ static void render(const struct report *report, const struct lab_request *reques
         break;
     case LAB_JSON:
         render_json(report, out);
+        break;
+    case LAB_WHOLE:
+        render_whole(report, &request->render, out);
         break;
     case LAB_MARKDOWN:
         render_markdown(report, out);
@@ -173,9 +176,10 @@ static int report_death(const struct experiment *experiment, const struct lab_re
     if (!report)
         return -ENOMEM;
     why_none(running, status, why, sizeof why);
+    report->prediction = request->prediction;
     report_give_up(report, why);
     report->took_ns = lab_now() - running->start_ns;
-    render(report, request, out);
+    lab_render(report, request, out);
     outcome->failed = report->n_claims == 0;
     outcome->n_not_shown = report->n_claims;
     outcome->not_shown = (UINT32_C(1) << report->n_claims) - 1;

@@ -8,7 +8,7 @@
 
 #include "lab/render.h"
 
-enum lab_format { LAB_TEXT, LAB_JSON, LAB_MARKDOWN };
+enum lab_format { LAB_TEXT, LAB_JSON, LAB_WHOLE, LAB_MARKDOWN }; /* LAB_WHOLE: render_whole */
 
 struct lab_request {
     enum lab_format format;
@@ -34,6 +34,9 @@ struct lab_outcome {
  * Writes the report to out, also when no process could be made: it says so. Errors: -ENOMEM. */
 int lab_run(const struct experiment *experiment, const struct lab_request *request, int signal_fd, FILE *out,
             struct lab_outcome *ret_outcome);
+
+/* In the form that is wanted. */
+void lab_render(const struct report *report, const struct lab_request *request, FILE *out);
 
 /* In the experiment's process; run_child.c. */
 _Noreturn void lab_run_here(const struct experiment *experiment, const struct lab_request *request, int result_fd);

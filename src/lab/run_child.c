@@ -153,12 +153,7 @@ static void send_result(struct lab *lab)
     if (!out)
         _exit(1);
     write_pictures(lab, &result);
-    if (lab->request->format == LAB_JSON)
-        render_json(lab->report, out);
-    else if (lab->request->format == LAB_MARKDOWN)
-        render_markdown(lab->report, out);
-    else
-        render_text(lab->report, &lab->request->render, out);
+    lab_render(lab->report, lab->request, out);
     if (fclose(out) != 0)
         _exit(1);
     for (unsigned i = 0; i < lab->report->n_claims; i++) {

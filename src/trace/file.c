@@ -173,7 +173,7 @@ static void show_packet(const struct reading *reading, const struct capture_file
 static bool nobody_reads(const struct trace_file_settings *settings)
 {
     for (size_t i = 0; i < settings->n_views; i++) {
-        if (ferror(settings->views[i].settings->out) || settings->views[i].error < 0)
+        if (view_is_gone(&settings->views[i]))
             return true;
     }
     return false;
@@ -226,7 +226,7 @@ static int refuse_packet_views(const struct reading *reading, struct sonde_why *
     const char *what = NULL;
     for (size_t i = 0; i < reading->settings->n_views && !what; i++) {
         const struct view *view = reading->settings->views[i].view;
-        what = view->packet || view->data ? view->name : NULL;
+        what = (view->packet || view->data) && !view->event ? view->name : NULL;
     }
     if (!what && reading->settings->frame)
         what = "frame"; /* an event has only the first bytes of its payload */

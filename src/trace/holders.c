@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 struct holders {
@@ -18,7 +19,11 @@ struct holders {
     struct owners *owners;
     int64_t second_ns;
     unsigned n_searches; /* in this second */
+    bool is_thrifty;
+    int64_t next_ns; /* thrifty: not before that */
 };
+
+#define THRIFTY_SHARE 100 /* a search, and so often as long nothing */
 
 struct holders *holders_new(void)
 {
@@ -42,6 +47,18 @@ void holders_free(struct holders *holders)
     sockets_close(holders->sockets);
     owners_free(holders->owners);
     free(holders);
+}
+
+void holders_be_thrifty(struct holders *holders)
+{
+    holders->is_thrifty = true;
+}
+
+static int64_t monotonic_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
 /* Whether this machine has the address: nobody else's can be bound. A link-local one is of an interface that is not
@@ -145,15 +162,14 @@ static bool may_search(struct holders *holders, int64_t now_ns)
         holders->second_ns = now_ns;
         holders->n_searches = 0;
     }
+    if (holders->is_thrifty && now_ns < holders->next_ns)
+        return false;
     return holders->n_searches++ < HOLDERS_PER_SECOND;
 }
 
-void holders_find(struct holders *holders, uint8_t protocol, const struct sonde_address address[N_ENDS], int64_t now_ns,
-                  struct holder ret_holders[N_ENDS])
+static void find(struct holders *holders, uint8_t protocol, const struct sonde_address address[N_ENDS],
+                 struct holder ret_holders[N_ENDS])
 {
-    memset(ret_holders, 0, N_ENDS * sizeof *ret_holders);
-    if (!may_search(holders, now_ns))
-        return;
     uint64_t inode[N_ENDS];
     for (int end = 0; end < N_ENDS; end++)
         inode[end] = protocol == IPPROTO_UDP ? datagram_inode(holders, &address[end], &address[other_end(end)])
@@ -168,4 +184,16 @@ void holders_find(struct holders *holders, uint8_t protocol, const struct sonde_
         memcpy(ret_holders[end].program, owner->program, HOLDER_NAME_MAX);
         ret_holders[end].program[HOLDER_NAME_MAX - 1] = '\0';
     }
+}
+
+void holders_find(struct holders *holders, uint8_t protocol, const struct sonde_address address[N_ENDS], int64_t now_ns,
+                  struct holder ret_holders[N_ENDS])
+{
+    memset(ret_holders, 0, N_ENDS * sizeof *ret_holders);
+    if (!may_search(holders, now_ns))
+        return;
+    int64_t begun_ns = monotonic_now_ns();
+    find(holders, protocol, address, ret_holders);
+    int64_t ended_ns = monotonic_now_ns();
+    holders->next_ns = ended_ns + THRIFTY_SHARE * (ended_ns - begun_ns);
 }

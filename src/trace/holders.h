@@ -19,6 +19,8 @@ struct holder {
 };
 
 struct holders *holders_new(void); /* NULL: no memory, or nobody answers */
+/* Search no more than a hundredth of the time. */
+void holders_be_thrifty(struct holders *holders);
 void holders_free(struct holders *holders);
 /* protocol: IPPROTO_TCP or IPPROTO_UDP. Both are always filled in. */
 void holders_find(struct holders *holders, uint8_t protocol, const struct sonde_address address[N_ENDS], int64_t now_ns,

@@ -27,12 +27,14 @@ struct kernel_source {
     unsigned n_places;
     void (*event)(const struct event *event, void *user);
     void *user;
-    size_t n_watched;
+    size_t n_watched, next; /* next: whose turn it is */
     struct watched watched[KERNEL_WATCHED_MAX];
 };
 
 /* Looks that may find nothing before a connection counts as gone: its socket may not be there yet. */
 #define MISSES_MAX 25
+/* One look at a connection is two questions to the kernel. When there are more, they take turns. */
+#define LOOKED_AT_ONCE 8
 
 static struct kernel_source *new_source(void (*event)(const struct event *event, void *user), void *user)
 {
@@ -114,6 +116,11 @@ bool kernel_watch(struct kernel_source *source, uint64_t conn, const struct sond
         (struct watched){.conn = conn, .address = {address[END_A], address[END_B]}, .has_segments = has_segments};
     source->n_watched += i == source->n_watched;
     return true;
+}
+
+void kernel_watch_none(struct kernel_source *source)
+{
+    source->n_watched = 0;
 }
 
 size_t kernel_n_watched(const struct kernel_source *source)
@@ -247,7 +254,9 @@ static void look_at(struct kernel_source *source, struct watched *watched, enum 
 
 void kernel_look(struct kernel_source *source, int64_t now_ns)
 {
-    for (size_t i = 0; i < source->n_watched;) {
+    size_t n = source->n_watched < LOOKED_AT_ONCE ? source->n_watched : LOOKED_AT_ONCE;
+    for (size_t i = source->next; n > 0 && source->n_watched > 0; n--) {
+        i = i < source->n_watched ? i : 0;
         struct watched *watched = &source->watched[i];
         look_at(source, watched, END_A, now_ns);
         look_at(source, watched, END_B, now_ns);
@@ -259,5 +268,6 @@ void kernel_look(struct kernel_source *source, int64_t now_ns)
             *watched = source->watched[--source->n_watched];
         else
             i++;
+        source->next = i;
     }
 }

@@ -30,7 +30,10 @@ void kernel_source_free(struct kernel_source *source);
 bool kernel_watch(struct kernel_source *source, uint64_t conn, const struct sonde_address address[N_ENDS],
                   bool has_segments);
 
-/* Look at all of them. */
+/* Look at none any more. */
+void kernel_watch_none(struct kernel_source *source);
+
+/* Look at all of them; at some, in turn, when there are many. */
 void kernel_look(struct kernel_source *source, int64_t now_ns);
 
 /* How many are looked at. */

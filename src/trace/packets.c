@@ -56,7 +56,7 @@ struct packets {
     struct decoded decoded;
     struct event_segment segment;
     struct event_segment left; /* with courses: as it left */
-    bool has_segment, has_conclusion;
+    bool has_segment, has_conclusion, is_left;
     char conclusion[CONCLUSION_BYTES];
     struct told *waiting;
     int64_t idle_ns;  /* live: how far the time line is */
@@ -157,11 +157,21 @@ static bool held_begin(struct packets *packets, struct told *told, const struct 
     return true;
 }
 
+static bool leaves(struct packets *packets, const struct told *told, const struct event_segment *segment)
+{
+    packets->is_left = packets->owner.leaves && packets->owner.leaves(told->number, segment, packets->owner.user);
+    return packets->is_left;
+}
+
 static void emit_segment(struct packets *packets, struct told *told, struct event *event)
 {
     if (told->number == 0)
         return;
     event->conn = told->number;
+    if (!told->held && leaves(packets, told, &event->segment)) {
+        memcpy(told->state, event->segment.state, sizeof told->state);
+        return;
+    }
     if (told->conversation->both_watched) { /* nothing about it can change any more */
         packets->owner.event(event, packets->owner.user);
         return;
@@ -375,6 +385,10 @@ static void on_segment(struct conversation *conversation, int64_t t_ns, const st
 static void on_datagram(struct conversation *conversation, int64_t t_ns, const struct event_datagram *datagram,
                         void *user)
 {
+    struct packets *packets = user;
+    const struct told *told = conversation_user(conversation);
+    if (!told || leaves(packets, told, NULL))
+        return;
     struct event event = {.source = EVENT_WIRE, .kind = EVENT_KIND_DATAGRAM, .t_ns = t_ns, .datagram = *datagram};
     event.datagram.source = conversation->side[datagram->from].address;
     event.datagram.destination = conversation->side[other_end(datagram->from)].address;
@@ -463,7 +477,7 @@ void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *
                     struct packets_result *ret_result)
 {
     decode(packets, t_ns, packet);
-    packets->has_segment = packets->has_conclusion = false;
+    packets->has_segment = packets->has_conclusion = packets->is_left = false;
     held_tell_until(packets, t_ns);
     struct conversation *conversation =
         tracker_packet(packets->tracker, t_ns, packet->number, packet->interface, &packets->decoded);
@@ -472,6 +486,7 @@ void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *
             .decoded = &packets->decoded,
             .conversation = conversation,
             .segment = packets->has_segment ? &packets->segment : NULL,
+            .is_left = packets->is_left,
             .conclusion = packets->has_conclusion ? packets->conclusion : NULL,
         };
 }

@@ -25,6 +25,8 @@ struct packets_owner {
                  size_t n_bytes, uint64_t n_missing, bool push, void *user);
     /* It is over, or we are. */
     void (*conversation)(const struct conversation *conversation, void *user);
+    /* This segment (NULL: a datagram) of this connection's number is not to be told. NULL: all are. */
+    bool (*leaves)(uint64_t number, const struct event_segment *segment, void *user);
     void *user;
     const char *where;         /* of EVENT_CONNECTION; may be NULL */
     bool checksums;            /* check them */
@@ -40,6 +42,7 @@ struct packets_result {
     const struct decoded *decoded;
     struct conversation *conversation;   /* NULL: none */
     const struct event_segment *segment; /* NULL: none; lent until the next packet */
+    bool is_left;                        /* it was not told */
     const char *conclusion;              /* with this packet it is over: what is to be said of it; NULL: it is not */
 };
 

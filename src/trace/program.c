@@ -4,6 +4,7 @@
 #include "observe/calls/calls.h"
 #include "observe/sockets/tcp_info.h"
 #include "trace/kernel.h"
+#include "trace/sampling.h"
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -20,6 +21,7 @@
 #endif
 
 struct program_calls {
+    struct sampling *sampling; /* NULL: all are taken */
     pthread_mutex_t lock;
     int wake_fd;
     struct program_call *first, **end;
@@ -62,6 +64,11 @@ void program_calls_free(struct program_calls *calls)
     pthread_mutex_destroy(&calls->lock);
     close(calls->wake_fd);
     free(calls);
+}
+
+void program_calls_set_sampling(struct program_calls *calls, struct sampling *sampling)
+{
+    calls->sampling = sampling;
 }
 
 int program_calls_fd(const struct program_calls *calls)
@@ -216,7 +223,40 @@ static void look_at_kernel(struct program_call *call, int fd)
     kernel_values(&socket, &call->values);
 }
 
-static struct program_call *make(const struct sonde_probe_event *probe)
+/* ---- what is taken */
+
+/* The key of a socket whose peer is known now. */
+static void learn_key(struct sampling *sampling, const struct sonde_probe_event *probe, int fd)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t n = sizeof local;
+    struct sonde_address address;
+    if (getsockname(fd, (struct sockaddr *)&local, &n) == 0 && take_address(&local, &address))
+        sampling_learn(sampling, probe->socket_cookie, sampling_key(&address, &probe->address));
+}
+
+static enum sampling_take take_of(struct sampling *sampling, const struct sonde_probe_event *probe)
+{
+    enum sonde_operation operation = probe->operation;
+    bool is_ip = probe->address.family == AF_INET || probe->address.family == AF_INET6;
+    bool moved = operation == SONDE_OP_SEND || operation == SONDE_OP_RECEIVE;
+    bool is_common = moved || operation == SONDE_OP_MESSAGE_IN || operation == SONDE_OP_MESSAGE_OUT;
+    if (is_ip && operation == SONDE_OP_ACCEPT && probe->result >= 0)
+        learn_key(sampling, probe, (int)probe->result);
+    else if (is_ip && operation == SONDE_OP_CONNECT)
+        learn_key(sampling, probe, probe->fd);
+    uint32_t key =
+        moved && is_ip ? sampling_key_of_peer(&probe->address) : sampling_look_up(sampling, probe->socket_cookie);
+    return sampling_offer(sampling, key, is_common ? SAMPLING_COMMON : SAMPLING_RARE);
+}
+
+static bool may_ask(struct sampling *sampling, enum sampling_take take, const struct sonde_probe_event *probe)
+{
+    return !sampling || take == SAMPLING_WHOLE || sampling_may_ask(sampling, probe->end_ns);
+}
+
+static struct program_call *make(const struct sonde_probe_event *probe, struct sampling *sampling,
+                                 enum sampling_take take)
 {
     char arguments[CALLS_LINE_SIZE];
     struct event event;
@@ -247,7 +287,7 @@ static struct program_call *make(const struct sonde_probe_event *probe)
         }
         if (moved && probe->address.family != 0)
             look_at_peer(call, call->fd, probe);
-        if (!call->is_datagram)
+        if (!call->is_datagram && may_ask(sampling, take, probe))
             look_at_kernel(call, call->fd);
     }
     if (probe->operation == SONDE_OP_CONNECT && probe->address.family != 0) {
@@ -262,7 +302,10 @@ void program_calls_probe(const struct sonde_probe_event *probe, void *user)
 {
     struct program_calls *calls = user;
     const uint64_t one = 1;
-    struct program_call *call = make(probe);
+    enum sampling_take take = calls->sampling ? take_of(calls->sampling, probe) : SAMPLING_TAKE;
+    if (take == SAMPLING_LEAVE)
+        return;
+    struct program_call *call = make(probe, calls->sampling, take);
     pthread_mutex_lock(&calls->lock);
     if (!call || calls->n_waiting >= PROGRAM_CALLS_MAX) {
         calls->n_dropped++;

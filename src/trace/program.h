@@ -35,10 +35,13 @@ struct program_call {
 };
 
 struct program_calls;
+struct sampling;
 
 /* NULL: no memory or descriptors. */
 struct program_calls *program_calls_new(void);
 void program_calls_free(struct program_calls *calls);
+/* Only what it takes is handed over. Before the first call; it stays the caller's. */
+void program_calls_set_sampling(struct program_calls *calls, struct sampling *sampling);
 /* Becomes readable when there are calls. */
 int program_calls_fd(const struct program_calls *calls);
 /* The probe; user is the struct program_calls. Any thread. */

@@ -16,6 +16,8 @@
 #define SETTLE_NS (20 * NS_PER_MS) /* calls that a last segment made return come before what is concluded */
 #define IDLE_NS (50 * NS_PER_MS)
 #define PACKETS_AT_ONCE 4096
+#define PACKETS_FEW 500 /* of a turn: the ring has room for the next one's, too */
+#define REST_MS 15      /* where much comes; the time line holds it for longer */
 
 int64_t session_now_ns(void)
 {
@@ -239,7 +241,8 @@ static int take_packets(struct session *session, int64_t *drained_ns)
         session->now_ns = session_now_ns();
         t_ns = capture_clock_convert(&session->clock, packet.realtime_ns, session->now_ns);
         packets_packet(session->packets, t_ns, &packet, &result);
-        show_packet(session, &packet, t_ns, &result);
+        if (!result.is_left)
+            show_packet(session, &packet, t_ns, &result);
     }
     if (t_ns < *drained_ns)
         *drained_ns = t_ns;
@@ -292,7 +295,9 @@ struct session *session_new(const struct session_settings *settings)
     compare_clocks(session);
     session->line = timeline_new(TIMELINE_HOLD_NS, TIMELINE_EVENTS_MAX, (struct timeline_sink){on_event, session});
     bool wants_data = settings->frame != NULL;
-    for (size_t i = 0; i < settings->n_views; i++)
+    /* What is said on streams of ours their owner hears better, and all of it. */
+    bool is_told = settings->sampling && settings->calls;
+    for (size_t i = 0; i < settings->n_views && !is_told; i++)
         wants_data |= settings->views[i].view->data != NULL;
     if (settings->frame)
         session->framing = framing_new(settings->frame, on_message, session);
@@ -301,6 +306,7 @@ struct session *session_new(const struct session_settings *settings)
         .number = on_number,
         .data = wants_data ? on_data : NULL,
         .conversation = on_conversation,
+        .leaves = settings->sampling ? wanted_leaves : NULL,
         .user = session,
         .where = settings->where,
         .checksums = settings->checksums,
@@ -316,6 +322,8 @@ struct session *session_new(const struct session_settings *settings)
     }
     /* Without either there is less to tell, and no more. */
     session->holders = holders_new();
+    if (session->holders && settings->sampling)
+        holders_be_thrifty(session->holders);
     if (settings->kernel)
         session->kernel = kernel_source_new(push, session);
     return session;
@@ -334,6 +342,8 @@ static void look_at_kernel(struct session *session)
     if (!session->kernel || session->now_ns < session->next_look_ns)
         return;
     session->next_look_ns = session->now_ns + KERNEL_LOOK_NS;
+    if (session->settings.sampling)
+        wanted_follow(session);
     kernel_look(session->kernel, session->now_ns);
 }
 
@@ -368,27 +378,34 @@ static void tell_idle(struct session *session)
 static void flush_outputs(const struct session *session)
 {
     for (size_t i = 0; i < session->settings.n_views; i++)
-        fflush(session->settings.views[i].settings->out);
+        view_flush(&session->settings.views[i]);
 }
 
 static bool outputs_are_gone(const struct session *session)
 {
     size_t n_gone = 0, n_views = session->settings.n_views;
     for (size_t i = 0; i < n_views; i++)
-        n_gone += ferror(session->settings.views[i].settings->out) || session->settings.views[i].error < 0;
+        n_gone += view_is_gone(&session->settings.views[i]);
     return n_gone > 0 && (n_gone == n_views || !session->settings.while_any);
 }
 
 static int turn(struct session *session, bool *ret_over)
 {
     const struct session_settings *settings = &session->settings;
+    uint64_t n_before = session->n_packets + session->n_calls, n_packets_before = session->n_packets;
     struct pollfd fds[3] = {
         {.fd = settings->live ? capture_live_fd(settings->live) : -1, .events = POLLIN},
         {.fd = settings->calls ? program_calls_fd(settings->calls) : -1, .events = POLLIN},
         {.fd = settings->stop_fd, .events = POLLIN},
     };
     *ret_over = true;
-    if (poll(fds, 3, wait_ms(session)) < 0 && errno != EINTR)
+    /* Where calls come by the thousand, to wake up for each takes longer than what is done with it. Packets wake us all
+     * the same: the ring hands them over by the block, and has only so much room. */
+    if (session->is_busy)
+        fds[1].fd = -1;
+    if (session->is_busy && settings->sampling && session->n_packets_last < PACKETS_FEW)
+        fds[0].fd = -1;
+    if (poll(fds, 3, session->is_busy ? REST_MS : wait_ms(session)) < 0 && errno != EINTR)
         return -errno;
     session->now_ns = session_now_ns();
     /* What happens while this turn works is taken by the next: until then nothing that young leaves the time line. */
@@ -398,8 +415,12 @@ static int turn(struct session *session, bool *ret_over)
     int error = settings->live ? take_packets(session, &drained_ns) : 0;
     if (settings->calls)
         take_calls(session);
+    session->is_busy = session->n_packets + session->n_calls != n_before;
+    session->n_packets_last = session->n_packets - n_packets_before;
     session->now_ns = session_now_ns();
     sample(session);
+    if (session->settings.sampling)
+        sampling_adapt(session->settings.sampling, session->now_ns);
     look_at_kernel(session);
     packets_idle(session->packets, session->now_ns);
     timeline_advance(session->line, drained_ns);
@@ -441,7 +462,7 @@ static int run_out(struct session *session)
     for (size_t i = 0; i < session->settings.n_views; i++) {
         int one = trace_view_finish(&session->settings.views[i]);
         error = error < 0 ? error : one;
-        fflush(session->settings.views[i].settings->out);
+        view_flush(&session->settings.views[i]);
     }
     return error;
 }

@@ -22,6 +22,7 @@
 
 #define SESSION_CONNECTIONS_MAX 100000 /* of one session; what comes later is counted, and not shown */
 
+struct sampling;
 struct session;
 
 struct session_settings {
@@ -39,6 +40,8 @@ struct session_settings {
     const struct framing_codec *frame; /* messages of streams become events; NULL: none */
     int stop_fd;                       /* readable: end; -1: none */
     bool checksums;
+    /* Only what it takes is shown. The same must have been given to `calls`. NULL: all. */
+    struct sampling *sampling;
     bool while_any; /* go on as long as one view can be written; otherwise all have to be */
 };
 

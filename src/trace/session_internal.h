@@ -9,6 +9,7 @@
 #include "trace/holders.h"
 #include "trace/kernel.h"
 #include "trace/packets.h"
+#include "trace/sampling.h"
 #include "trace/session.h"
 
 /* On the time line a call's connection is not decided yet: conn is this bit and the index of the socket. */
@@ -21,6 +22,7 @@ struct row {
     bool opened; /* the server's end has stood: only such a connection is accepted */
     struct sonde_address address[N_ENDS];
     int64_t first_ns;
+    uint32_t key; /* for the sampling */
     struct holder holder[N_ENDS];
     struct event_values told[N_ENDS]; /* what the ladder shows */
     uint8_t state[N_ENDS];            /* without segments: what was told last */
@@ -77,6 +79,9 @@ struct session {
     int64_t start_ns, now_ns, next_sample_ns, next_look_ns, last_event_ns;
     struct session_counts counts;
     bool no_packets_told;
+    bool is_busy; /* the last turn took something */
+    unsigned wanted_generation;
+    uint64_t n_packets_last; /* taken by the last turn */
 };
 
 int64_t session_now_ns(void);
@@ -88,6 +93,13 @@ static inline struct row *session_row(struct session *session, uint64_t conn)
 {
     return conn > 0 && conn <= session->n_rows ? &session->rows[conn - 1] : NULL;
 }
+
+/* session_wanted.c: only what is wanted. Of this row a segment, or datagram, is not to be told. */
+bool wanted_leaves(uint64_t conn, const struct event_segment *segment, void *user);
+/* Which rows somebody looks at has changed, perhaps: of those the kernel is asked. */
+void wanted_follow(struct session *session);
+/* A new row. */
+void wanted_row(struct session *session, struct row *row, uint64_t conn);
 
 /* One call of our own: onto the time line. */
 void join_call(struct session *session, const struct program_call *call);

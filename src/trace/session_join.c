@@ -46,8 +46,10 @@ static struct own *find_own(struct session *session, const struct program_call *
         if (agrees(own, call))
             return own;
     }
-    /* Threads tell of closing and accepting in the order in which they get to it: the one before may be meant. */
-    for (size_t i = session->n_owns; i-- > 0;) {
+    /* Threads tell of closing and accepting in the order in which they get to it: the one before may be meant. Where
+     * not all are taken, most that are not found are not there. */
+    size_t last = session->settings.sampling && session->n_owns > OWNS_SEARCHED ? session->n_owns - OWNS_SEARCHED : 0;
+    for (size_t i = session->n_owns; i-- > last;) {
         if (agrees(&session->owns[i], call))
             return &session->owns[i];
     }
@@ -241,7 +243,8 @@ void join_call(struct session *session, const struct program_call *call)
         own = peer_own(session, own, call);
     event.call.number = ++session->n_calls;
     if (!own) {
-        timeline_push(session->line, &event);
+        if (!session->settings.sampling) /* else its socket's beginning was left out */
+            timeline_push(session->line, &event);
         return;
     }
     learn(own, call);
@@ -285,8 +288,7 @@ struct row *session_add_row(struct session *session, uint8_t protocol, const str
     bool is_udp = protocol == IPPROTO_UDP && address[END_A].family != 0 && address[END_B].family != 0;
     if (session->holders && (protocol == IPPROTO_TCP || is_udp))
         holders_find(session->holders, protocol, row->address, session->now_ns, row->holder);
-    if (session->kernel && protocol == IPPROTO_TCP)
-        kernel_watch(session->kernel, *ret_conn, row->address, has_segments);
+    wanted_row(session, row, *ret_conn);
     return row;
 }
 
@@ -409,8 +411,8 @@ static void conclude(struct session *session, const struct own *own, const struc
 {
     char received[32], sent[32], took[16], text[160];
     const struct row *row = session_row(session, own->conn);
-    if (row->has_segments || (!own->has_addresses && !own->is_unix) || closed->call.operation != SONDE_OP_CLOSE ||
-        closed->call.phase == CALL_BEGIN)
+    if (row->has_segments || session->settings.sampling || (!own->has_addresses && !own->is_unix) ||
+        closed->call.operation != SONDE_OP_CLOSE || closed->call.phase == CALL_BEGIN)
         return;
     ladder_count_text(own->n_received, received);
     ladder_count_text(own->n_sent, sent);

@@ -15,16 +15,18 @@
 #include <stdio.h>
 
 struct framing_codec;
+struct page;
 
 /* What all views of one run share. */
 struct view_settings {
-    FILE *out;         /* of those that print */
+    FILE *out;         /* of those that print; may be NULL for the others */
     const char *title; /* where it comes from: "lo", "capture lunch.pcapng" */
     bool live, unicode, color, raw, compact, list, hex, json, all;
     unsigned width;
     uint64_t only;                     /* this connection; 0: all */
     const char *svg, *write;           /* paths */
     const struct framing_codec *frame; /* --frame; NULL: none */
+    struct page *page;                 /* --page: of page_view; NULL: none */
 };
 
 struct holder;
@@ -75,6 +77,9 @@ extern const struct view view_ladder, view_json, view_svg, view_follow, view_sum
 int trace_view_open(const struct view *view, const struct view_settings *settings, struct view_run *ret_run,
                     struct sonde_why *ret_why);
 int trace_view_finish(struct view_run *run);
+/* What it has printed is to be seen now; and: it cannot print, or write its file, any more. */
+void view_flush(const struct view_run *run);
+bool view_is_gone(const struct view_run *run);
 void trace_view_close(struct view_run *run);
 
 #endif

@@ -2,19 +2,16 @@
 /* --layers: each packet opened layer by layer, with byte offsets. */
 #include "observe/ladder/ladder.h"
 #include "term/translate.h"
+#include "trace/layers_json.h"
 #include "trace/view.h"
-#include "json/json.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define JSON_BYTES (4 * 1024 * 1024) /* a packet of 64 KiB takes half a megabyte */
-
 struct state {
     bool begun;
     int64_t origin_ns;
-    struct json json;
-    char line[JSON_BYTES];
+    char line[LAYERS_JSON_MAX];
 };
 
 static void put_line(const char *text, void *user)
@@ -23,46 +20,11 @@ static void put_line(const char *text, void *user)
     fprintf(out, "%s\n", text);
 }
 
-static void put_json(const struct decode_field *field, void *user)
-{
-    struct state *state = user;
-    json_object_begin(&state->json, NULL);
-    json_unsigned(&state->json, "offset", field->offset);
-    json_unsigned(&state->json, "bytes", field->n_bytes);
-    json_string(&state->json, "layer", field->layer);
-    if (field->name) {
-        json_string(&state->json, "name", field->name);
-        json_string(&state->json, "value", field->value);
-    }
-    if (field->remark)
-        json_string(&state->json, "remark", field->remark);
-    json_object_end(&state->json);
-}
-
 static void print_json(struct view_run *run, const struct view_packet *shown)
 {
     struct state *state = run->state;
-    const struct packet *packet = shown->packet;
-    json_begin(&state->json, state->line, sizeof state->line);
-    json_string(&state->json, "event", "packet");
-    json_unsigned(&state->json, "packet", packet->number);
-    json_number(&state->json, "t_ns", shown->t_ns);
-    if (shown->conversation)
-        json_unsigned(&state->json, "conn", shown->conversation->id);
-    json_unsigned(&state->json, "bytes", packet->n_wire);
-    json_unsigned(&state->json, "captured", packet->n_captured);
-    json_array_begin(&state->json, "fields");
-    decode_layers(packet->link_type, packet->data, packet->n_captured, packet->n_wire, put_json, state);
-    json_array_end(&state->json);
-    size_t n = json_end(&state->json);
-    if (n == 0) {
-        /* A packet with more fields than fit: its payload's rows. Say so, rather than nothing. */
-        json_begin(&state->json, state->line, sizeof state->line);
-        json_string(&state->json, "event", "packet");
-        json_unsigned(&state->json, "packet", packet->number);
-        json_boolean(&state->json, "too_long", true);
-        n = json_end(&state->json);
-    }
+    uint64_t conn = shown->conversation ? shown->conversation->id : 0;
+    size_t n = layers_json(shown->packet, shown->t_ns, conn, state->line, sizeof state->line);
     fwrite(state->line, 1, n, run->settings->out);
 }
 

@@ -29,6 +29,17 @@ int trace_view_finish(struct view_run *run)
     return run->error;
 }
 
+void view_flush(const struct view_run *run)
+{
+    if (run->settings->out)
+        fflush(run->settings->out);
+}
+
+bool view_is_gone(const struct view_run *run)
+{
+    return (run->settings->out && ferror(run->settings->out)) || run->error < 0;
+}
+
 void trace_view_close(struct view_run *run)
 {
     if (!run->view)

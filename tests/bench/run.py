@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Measures sonde against other echo servers (messages, connections, memory, start-up), ss, tshark and tcpdump, and
-its wire against loopback.
+"""Measures sonde against other echo servers (messages, connections, memory, start-up), ss, tshark and tcpdump, its
+wire against loopback, and what its page costs.
 
 Build first: meson compile -C build && meson compile -C build bench-programs. Takes about 13 minutes, --quick about
 two. Needs two cores that nothing else uses meanwhile, or --realtime, which takes them. Ends with status 1 if a server
@@ -24,13 +24,14 @@ import time
 import across
 import crowd
 import measure
+import page
 import report
 import see
 import see_report
 import transports
 
 PEERS = ("bare_uring", "bare_epoll", "uv", "event", "ev")
-EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct", "wire", "transports")
+EXTRA = ("idle", "start", "watch", "trace", "capture", "cost", "direct", "wire", "transports", "page")
 
 
 def all_servers(options):
@@ -251,7 +252,7 @@ def main():
     options = parse_arguments()
     bench = measure.Bench(options.programs, options.server_cpu, options.load_cpu, options.seconds, options.warmup,
                           options.far_ns, options.realtime)  # fmt: skip
-    for program in ("across", "load", "c2c", "crowd", "many", "packets", "took"):
+    for program in ("across", "load", "c2c", "crowd", "many", "paced", "packets", "took"):
         if not os.path.exists(bench.program(program)):
             sys.exit(f"run.py: no {bench.program(program)}: meson compile -C build bench-programs")
     if options.realtime:
@@ -276,14 +277,16 @@ def main():
 
     over = transports.take(bench, options.sonde, options.quick, say) if "transports" in options.only else None
 
+    looked = page.take(bench, options.sonde, options.quick, say) if "page" in options.only else None
+
     names = [server.name for server in servers]
     peers = [name for name in names if name in PEERS]
     text = report.markdown(report.Results(samples), workloads, names, peers, idle, start,
                            conditions(options) + see_report.conditions(seen),
                            see_report.verdicts(seen) + crowd.verdicts(direct, report.Verdict)
-                           + transports.verdicts(over, report.Verdict),
+                           + transports.verdicts(over, report.Verdict) + page.verdicts(looked, report.Verdict),
                            see_report.sections(seen) + crowd.section(direct) + across.section(wire)
-                           + transports.section(over))  # fmt: skip
+                           + transports.section(over) + page.section(looked))  # fmt: skip
     if options.samples:
         with open(options.samples, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in samples)
@@ -294,7 +297,9 @@ def main():
         say(f"written: {options.write}")
     print(text, end="")
     dropped = any(sample.dropped in ("failed", "errors") for sample in samples)
-    return 1 if seen.failed() or crowd.failed(direct) or across.failed(wire) or transports.failed(over) or dropped else 0
+    failed = (seen.failed() or crowd.failed(direct) or across.failed(wire) or transports.failed(over)
+              or page.failed(looked))  # fmt: skip
+    return 1 if failed or dropped else 0
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ static void send_bytes(int fd, const void *bytes, size_t n)
 
 /* What a plain socket has been answered, until its end. */
 struct answer {
-    char text[4096];
+    char text[8192];
     size_t n;
     bool is_over;
 };
@@ -187,6 +187,8 @@ static void check_request(struct end *end)
     assert_int_equal(sonde_http_answer(end->stream, 99, NULL), -EINVAL);
     assert_int_equal(sonde_http_answer(end->stream, 200, "text/html\r\nX: y"), -EINVAL);
     assert_int_equal(sonde_http_answer(end->stream, 202, "text/plain"), 0);
+    assert_int_equal(sonde_http_answer_header(end->stream, "X-One: 1"), 0);
+    assert_int_equal(sonde_http_answer_header(end->stream, "X-Two:2"), 0);
 }
 
 static void http_any_split(struct contract *c)
@@ -208,6 +210,7 @@ static void http_any_split(struct contract *c)
             assert_memory_equal(answer.text, "HTTP/1.1 202 Accepted\r\n", 23);
             assert_non_null(strstr(answer.text, "\r\nX-Content-Type-Options: nosniff\r\n"));
             assert_non_null(strstr(answer.text, "\r\nContent-Type: text/plain\r\n"));
+            assert_non_null(strstr(answer.text, "\r\nX-One: 1\r\nX-Two:2\r\n\r\n"));
             assert_string_equal(body_of(&answer) + strlen(body_of(&answer)) - 5, "0\r\n\r\n");
             raw_close(raw);
             until(c, server.ends[0].closed);
@@ -239,6 +242,68 @@ static void answers(struct contract *c)
         until(c, read_more(raw, &answer));
         assert_memory_equal(answer.text, "HTTP/1.1 200 OK\r\nConnection: close\r\n", 36);
         assert_string_equal(body_of(&answer), samples[i].body);
+        raw_close(raw);
+        until(c, server.ends[0].closed);
+        server_wind_up(&server);
+    }
+}
+
+static void add_headers(struct end *end)
+{
+    static const char *const bad[] = {
+        "",
+        "X",
+        ": y",
+        "X : y",
+        "X: y\r\nSet-Cookie: z",
+        "X: y\n",
+        "X: \x7f",
+        "X: \x01",
+        "content-length: 3",
+        "Transfer-Encoding: identity",
+        "Connection: keep-alive",
+        "Content-Type: text/html",
+        "Cache-Control: public",
+        "X-Content-Type-Options: sniff",
+    };
+    char text[1024];
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(sonde_http_answer_header(end->stream, bad[i]), -EINVAL);
+    memset(text, 'x', sizeof text);
+    memcpy(text, "X-Long: ", 8);
+    text[1022] = '\0'; /* a KiB with its line's end */
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(sonde_http_answer_header(end->stream, text), 0);
+    assert_int_equal(sonde_http_answer_header(end->stream, "X: y"), -ENOBUFS);
+    DO(sonde_stream_write(end->stream, "hello", 5));
+    assert_int_equal(sonde_http_answer_header(end->stream, "X: y"), -EALREADY);
+    DO(sonde_stream_finish(end->stream, SONDE_WHILE_MOVING));
+}
+
+/* Headers of the owner's own, up to their limit and not beyond, in an answer with a body and in one without. */
+static void more_headers(struct contract *c)
+{
+    static const char *const samples[][2] = {
+        {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"},
+        {"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", ""},
+        {"GET / HTTP/1.0\r\n\r\n", "hello"},
+    };
+
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        struct server server = {.on_accepted = add_headers};
+        struct answer answer = {.n = 0};
+        snprintf(c->note, sizeof c->note, "sample %zu", i);
+        open_web(&server, c, 1, NO_TLS);
+        int raw = raw_connect(server_port(&server));
+        raw_write(raw, samples[i][0]);
+        until(c, read_more(raw, &answer));
+        unsigned n = 0;
+        for (const char *at = answer.text; (at = strstr(at, "\r\nX-Long: ")) != NULL; at++)
+            n++;
+        assert_int_equal(n, 4);
+        assert_null(strstr(answer.text, "\r\nX: y"));
+        assert_string_equal(body_of(&answer), samples[i][1]);
         raw_close(raw);
         until(c, server.ends[0].closed);
         server_wind_up(&server);
@@ -450,6 +515,7 @@ static void websocket_any_split(struct contract *c)
         assert_int_equal(sonde_stream_layers(server.ends[0].stream), SONDE_LAYER_ANY | SONDE_LAYER_WS);
         assert_string_equal(sonde_stream_request(server.ends[0].stream)->target, "/chat");
         assert_int_equal(sonde_http_answer(server.ends[0].stream, 200, NULL), -EOPNOTSUPP);
+        assert_int_equal(sonde_http_answer_header(server.ends[0].stream, "X: y"), -EOPNOTSUPP);
         raw_close(raw);
         server_wind_up(&server);
     }
@@ -547,6 +613,11 @@ static void closed_meanwhile(struct contract *c)
 
 /* --- faults ----------------------------------------------------------------------------------------------------- */
 
+static void add_header(struct end *end)
+{
+    (void)sonde_http_answer_header(end->stream, "X-One: 1");
+}
+
 /* However it goes with the n-th allocation failing: it ends, nothing is left behind, and what is answered is either
  * right or nothing. */
 static void every_allocation(struct contract *c)
@@ -557,7 +628,8 @@ static void every_allocation(struct contract *c)
 
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
         for (long n = 1, n_clean = 0; n_clean < 2; n++) {
-            struct server server = {.model = {.on_data = end_echo, .on_end = end_finish, .on_failed = end_close}};
+            struct server server = {.model = {.on_data = end_echo, .on_end = end_finish, .on_failed = end_close},
+                                    .on_accepted = add_header};
             struct answer answer = {.n = 0};
             snprintf(c->note, sizeof c->note, "sample %zu, allocation %ld", i, n);
             open_web(&server, c, 1, NO_TLS);
@@ -593,12 +665,12 @@ static void every_allocation(struct contract *c)
 int main(int argc, char **argv)
 {
     static const struct contract_test tests[] = {
-        CONTRACT_TEST(raw_any_split),    CONTRACT_TEST(silent),         CONTRACT_TEST(unfinished_is_raw_in_time),
-        CONTRACT_TEST(ends_at_once),     CONTRACT_TEST(http_any_split), CONTRACT_TEST(answers),
-        CONTRACT_TEST(paused),           CONTRACT_TEST(much),           CONTRACT_TEST(bad_bodies),
-        CONTRACT_TEST(refused),          CONTRACT_TEST(huge_head),      CONTRACT_TEST(websocket_any_split),
-        CONTRACT_TEST(our_clients),      CONTRACT_TEST(silent_in_tls),  CONTRACT_TEST(closed_meanwhile),
-        CONTRACT_TEST(every_allocation),
+        CONTRACT_TEST(raw_any_split),       CONTRACT_TEST(silent),           CONTRACT_TEST(unfinished_is_raw_in_time),
+        CONTRACT_TEST(ends_at_once),        CONTRACT_TEST(http_any_split),   CONTRACT_TEST(answers),
+        CONTRACT_TEST(more_headers),        CONTRACT_TEST(paused),           CONTRACT_TEST(much),
+        CONTRACT_TEST(bad_bodies),          CONTRACT_TEST(refused),          CONTRACT_TEST(huge_head),
+        CONTRACT_TEST(websocket_any_split), CONTRACT_TEST(our_clients),      CONTRACT_TEST(silent_in_tls),
+        CONTRACT_TEST(closed_meanwhile),    CONTRACT_TEST(every_allocation),
     };
     return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

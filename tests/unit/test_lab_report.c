@@ -319,6 +319,68 @@ static void json_has_a_line_for_each_claim(void **state)
     report_free(report);
 }
 
+static void render_all(const struct report *report, FILE *out)
+{
+    const struct render_options options = {.width = 80, .ladder_width = 80, .unicode = true, .color = true};
+    render_whole(report, &options, out);
+}
+
+/* With every kind of evidence; footnotes and remarks last. */
+static void whole_has_everything(void **state)
+{
+    struct report *report = report_new(&two);
+    static const char *const cells[] = {"a", "1", "b", "20"};
+    (void)state;
+    give(report, "C41", LAB_FALSE, "\"quoted\"");
+    give(report, "C40", LAB_DEPENDS, "b");
+    report->answer = strdup("3");
+    report->prediction = "5";
+    report->took_ns = 41 * NS_PER_MS;
+    report_add(report, REPORT_FOOTNOTE, strdup("a note"));
+    report_add(report, REPORT_PARAGRAPH, strdup("</script>\n"));
+    struct report_item *item = report_add(report, REPORT_TABLE, NULL);
+    item->table.n_columns = 2;
+    item->table.heads[0] = strdup("what");
+    item->table.heads[1] = strdup("n");
+    item->table.cells = calloc(4, sizeof *item->table.cells);
+    for (item->table.n_cells = 0; item->table.n_cells < 4; item->table.n_cells++)
+        item->table.cells[item->table.n_cells] = strdup(cells[item->table.n_cells]);
+    report_add(report, REPORT_LINES, strdup("Ethernet II\n"));
+    report_remark(report, "starved");
+    struct report_setting *setting = report_setting(report, "net.ipv4.tcp_retries2");
+    setting->machine = strdup("15");
+    setting->end[END_A] = strdup("3");
+    setting->end[END_B] = strdup("3");
+    char *text = rendered(report, render_all);
+    assert_string_equal(
+        text,
+        "{\"name\":\"two\",\"chapter\":\"data\",\"title\":\"two\",\"done\":\"\",\"question\":\"\",\"choices\":[],"
+        "\"prediction\":\"5\",\"answer\":\"3\",\"outcome\":\"You said 5, measured 3.\",\"claims\":["
+        "{\"id\":\"C41\",\"claim\":\"the first | claim.\",\"verdict\":\"FALSE\",\"sentence\":\"\\\"quoted\\\"\"},"
+        "{\"id\":\"C40\",\"claim\":\"the second.\",\"verdict\":\"IT DEPENDS\",\"sentence\":\"b\"}],\"evidence\":["
+        "{\"kind\":\"paragraph\",\"text\":\"</script>\\n\"},"
+        "{\"kind\":\"table\",\"heads\":[\"what\",\"n\"],\"rows\":[[\"a\",\"1\"],[\"b\",\"20\"]],"
+        "\"numeric\":[false,true]},"
+        "{\"kind\":\"layers\",\"text\":\"Ethernet II\\n\"},"
+        "{\"kind\":\"footnote\",\"text\":\"a note\"},{\"kind\":\"footnote\",\"text\":\"starved\"}],"
+        "\"settings\":[{\"name\":\"tcp_retries2\",\"value\":\"3\",\"machine\":\"15\"}],\"by_hand\":\"\",\"read\":\"\","
+        "\"failed\":false,\"ms\":41}\n");
+    free(text);
+    report_free(report);
+}
+
+static void whole_without_claims_says_that_it_failed(void **state)
+{
+    struct report *report = report_new(&none);
+    (void)state;
+    report_give_up(report, "there is no wire");
+    char *text = rendered(report, render_all);
+    assert_non_null(strstr(text, "\"failed\":true"));
+    assert_non_null(strstr(text, "there is no wire"));
+    free(text);
+    report_free(report);
+}
+
 static void markdown_has_a_row_for_each_claim(void **state)
 {
     struct report *report = report_new(&two);
@@ -438,6 +500,8 @@ int main(void)
         cmocka_unit_test(a_table_is_made_to_fit),
         cmocka_unit_test(blanks_of_cells_stay),
         cmocka_unit_test(json_has_a_line_for_each_claim),
+        cmocka_unit_test(whole_has_everything),
+        cmocka_unit_test(whole_without_claims_says_that_it_failed),
         cmocka_unit_test(markdown_has_a_row_for_each_claim),
         cmocka_unit_test(every_value_stands_on_its_axes),
         cmocka_unit_test(nothing_to_draw_is_said),

@@ -25,9 +25,15 @@
 struct settings {
     bool quiet, brief;
     long long count, size, wait, retry;
-    const char *file;
+    const char *file, *page;
     int engine, mode;
 };
+
+/* What nothing else in a command line begins with. */
+static bool is_page(const char *word)
+{
+    return strncmp(word, "page:", 5) == 0;
+}
 
 static const char *const engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const modes[] = {"off", "on", "both", NULL};
@@ -44,6 +50,7 @@ static const struct option_row rows[] = {
     {'f', "file", "F", OPTION_TEXT, MEMBER(file), "from a file"},
     {0, "engine", NULL, OPTION_CHOICE, MEMBER(engine), "which engine", engines},
     {0, "mode", "[MODE]", OPTION_CHOICE, MEMBER(mode), "which mode", modes, .without = 2},
+    {'p', "page", "[URL]", OPTION_TEXT, MEMBER(page), "a page", .takes_word = is_page},
     {'u', NULL, NULL, OPTION_REFUSED, 0, "-u is UDP, and not here."},
     {'e', "exec", NULL, OPTION_REFUSED, 0, "--exec is coming."},
     {0, NULL, NULL, OPTION_FLAG},
@@ -157,6 +164,36 @@ static void optional_values(void **state)
     assert_int_equal(settings.mode, 2);
     assert_int_equal(parse("--mode=on"), 0);
     assert_int_equal(settings.mode, 1);
+}
+
+/* An optional value that can be nothing else may stand apart. */
+static void optional_words(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("a --page page:1 b"), 0);
+    assert_string_equal(settings.page, "page:1");
+    assert_int_equal(n_operands, 2);
+    assert_string_equal(arguments[1], "a");
+    assert_string_equal(arguments[2], "b");
+    assert_int_equal(parse("--page a"), 0);
+    assert_string_equal(settings.page, "");
+    assert_int_equal(n_operands, 1);
+    assert_int_equal(parse("--page=x page:1"), 0);
+    assert_string_equal(settings.page, "x");
+    assert_string_equal(arguments[1], "page:1");
+    assert_int_equal(parse("-p page:1 -q"), 0);
+    assert_string_equal(settings.page, "page:1");
+    assert_true(settings.quiet);
+    assert_int_equal(parse("-qp page:1"), 0);
+    assert_string_equal(settings.page, "page:1");
+    assert_int_equal(parse("--page -- page:1"), 0);
+    assert_string_equal(settings.page, "");
+    assert_int_equal(n_operands, 1);
+    assert_int_equal(parse("--page"), 0);
+    assert_string_equal(settings.page, "");
+    assert_int_equal(parse("--page --quiet"), 0);
+    assert_string_equal(settings.page, "");
+    assert_true(settings.quiet);
 }
 
 static void operands(void **state)
@@ -408,13 +445,21 @@ static int set_up(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flags_and_values), cmocka_unit_test(optional_values),
-        cmocka_unit_test(operands),         cmocka_unit_test(posixly_correct_changes_nothing),
-        cmocka_unit_test(unknown_options),  cmocka_unit_test(values_missing_or_too_many),
-        cmocka_unit_test(bad_values),       cmocka_unit_test(values_out_of_range),
-        cmocka_unit_test(refused_options),  cmocka_unit_test(help),
-        cmocka_unit_test(narrow_help),      cmocka_unit_test(durations),
-        cmocka_unit_test(counts_and_sizes), cmocka_unit_test(near_words),
+        cmocka_unit_test(flags_and_values),
+        cmocka_unit_test(optional_values),
+        cmocka_unit_test(optional_words),
+        cmocka_unit_test(operands),
+        cmocka_unit_test(posixly_correct_changes_nothing),
+        cmocka_unit_test(unknown_options),
+        cmocka_unit_test(values_missing_or_too_many),
+        cmocka_unit_test(bad_values),
+        cmocka_unit_test(values_out_of_range),
+        cmocka_unit_test(refused_options),
+        cmocka_unit_test(help),
+        cmocka_unit_test(narrow_help),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(counts_and_sizes),
+        cmocka_unit_test(near_words),
     };
 
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -73,6 +73,17 @@ static void listening(void **state)
     check_json(&event, "{\"event\":\"listening\"," WHEN ",\"url\":\"" URL "\"}\n");
 }
 
+/* Text has it on standard error, where people look. */
+static void page(void **state)
+{
+    struct serve_event event = event_of(SERVE_PAGE);
+
+    (void)state;
+    event.url = "http://127.0.0.1:7070/#token";
+    check_text(&event, "");
+    check_json(&event, "{\"event\":\"page\"," WHEN ",\"url\":\"http://127.0.0.1:7070/#token\"}\n");
+}
+
 static void opened(void **state)
 {
     struct serve_event event = event_of(SERVE_OPENED);
@@ -327,13 +338,21 @@ static void room_is_enough_for_any_data(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(listening),       cmocka_unit_test(opened),
-        cmocka_unit_test(closed_in_order), cmocka_unit_test(reasons),
-        cmocka_unit_test(refused),         cmocka_unit_test(unsent),
-        cmocka_unit_test(queues),          cmocka_unit_test(troubles),
-        cmocka_unit_test(tables),          cmocka_unit_test(data_as_text),
-        cmocka_unit_test(data_as_hex),     cmocka_unit_test(data_that_is_only_counted),
-        cmocka_unit_test(what_is_said),    cmocka_unit_test(room_is_enough_for_any_data),
+        cmocka_unit_test(listening),
+        cmocka_unit_test(page),
+        cmocka_unit_test(opened),
+        cmocka_unit_test(closed_in_order),
+        cmocka_unit_test(reasons),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(unsent),
+        cmocka_unit_test(queues),
+        cmocka_unit_test(troubles),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(data_as_text),
+        cmocka_unit_test(data_as_hex),
+        cmocka_unit_test(data_that_is_only_counted),
+        cmocka_unit_test(what_is_said),
+        cmocka_unit_test(room_is_enough_for_any_data),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

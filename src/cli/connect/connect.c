@@ -104,8 +104,15 @@ static bool check(struct connect_settings *settings, int *ret_status)
          N_("-z sends and receives nothing: --hex, --once, --output and --each-line have no meaning with it.")},
         {settings->scan && (settings->send.n > 0 || settings->expect != NULL || settings->verify_echo),
          N_("-z sends and receives nothing: --send, --expect and --verify-echo have no meaning with it.")},
+        {settings->scan && settings->page.url != NULL,
+         N_("-z leaves at once: there is nothing that a page could show.")},
+        {settings->verify_echo && settings->page.url != NULL && !settings->page.read_only,
+         N_("--verify-echo judges what comes back, and what is sent from a page would come back too: give "
+            "--page-read-only as well.")},
         {settings->scan && settings->proxy.n > 0, N_("-z asks the ports themselves, and not through a proxy.")},
     };
+    if (!page_options_check(&settings->page))
+        return connect_misuse(ret_status);
     return connect_say_first(rows, sizeof rows / sizeof rows[0], ret_status) && check_listening(settings, ret_status) &&
            check_sending(settings, ret_status);
 }
@@ -182,12 +189,17 @@ static int run_job(struct connect_job *job)
 {
     const struct connect_settings *settings = job->settings;
     struct listening listening = {.listener = NULL};
+    const struct attach_settings wanted = {
+        .ladder = settings->trace,
+        .json = settings->trace_json,
+        .page = job->page->page,
+        .is_client = !settings->listen,
+    };
     struct attach *attach = NULL;
     struct sonde_why why;
     int why_not;
 
-    if ((settings->trace || settings->trace_json) &&
-        !attach_new(settings->trace, settings->trace_json, !settings->listen, &attach, &why_not))
+    if ((wanted.ladder || wanted.json != NULL || wanted.page != NULL) && !attach_new(&wanted, &attach, &why_not))
         return why_not;
     if (attach != NULL)
         attach_tap(attach, job->taps, job->loop);
@@ -224,9 +236,14 @@ static int run_on_loop(struct connect_job *job)
     job->taps = &taps;
     if (job->settings->calls)
         calls_print_start(&taps, job->loop, &origin_ns);
-    int status = run_job(job);
+    struct connect_page page = {.page = NULL};
+    int status = EXIT_NETWORK;
+    job->page = &page;
+    if (connect_page_open(&page, &job->settings->page, job->title, job->target->url.scheme, &status))
+        status = run_job(job);
     if (job->loop != NULL)
         sonde_loop_destroy(job->loop);
+    connect_page_end(&page);
     return status;
 }
 
@@ -298,7 +315,7 @@ static bool make_verify(struct connect_job *job, struct verify *verify, struct e
     return false;
 }
 
-static int run_prepared(const struct connect_settings *settings, const struct connect_target *target)
+static int run_prepared(const struct connect_settings *settings, const struct connect_target *target, const char *title)
 {
     struct send send = {.n_pieces = 0};
     /* A search that was given up reads it until the process is no more. */
@@ -307,7 +324,7 @@ static int run_prepared(const struct connect_settings *settings, const struct co
     struct echo_window echo = {.n = 0};
     struct framing framing = {.max_bytes = 0};
     struct messages messages = {.room = NULL};
-    struct connect_job job = {.settings = settings, .target = target, .send = &send, .file_fd = -1};
+    struct connect_job job = {.settings = settings, .target = target, .send = &send, .file_fd = -1, .title = title};
     int status = EXIT_NETWORK;
     bool ready = make_send(settings, &send, &status);
 
@@ -346,6 +363,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
     struct connect_settings settings = {.n_rounds = -1, .each_line = -1};
     struct connect_target target;
+    char title[PAGE_TITLE_MAX];
     int n_operands, status = EXIT_DONE;
     /* Parsing moves the operands to the front, over options. */
     char **given = calloc((size_t)argc + 1, sizeof *given);
@@ -363,9 +381,10 @@ static int run(const struct verb *verb, int argc, char **argv)
 
     if (!check(&settings, &status))
         return status;
+    page_title("connect", n_operands, argv + 1, title);
     if (connect_target_make(&settings, n_operands, argv + 1, &target, &status) &&
         check_frame(&settings, target.transport, &status))
-        status = run_prepared(&settings, &target);
+        status = run_prepared(&settings, &target, title);
     connect_target_free(&target);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "cli/connect/input.h"
 #include "cli/connect/listen.h"
 #include "cli/connect/messages.h"
+#include "cli/connect/page.h"
 #include "cli/connect/parts.h"
 #include "cli/connect/send.h"
 #include "cli/connect/talk.h"
@@ -50,6 +51,7 @@ struct connect_settings {
     const char *output, *trace_json;
     bool udp; /* -u */
     struct tls_settings tls;
+    struct page_options page;
     /* Messages and WebSocket. */
     bool binary, base64, commands, no_deflate, print_ping;
     long long ping_ns, message_max; /* 0: not given */
@@ -126,6 +128,8 @@ struct connect_job {
     struct messages *messages;   /* NULL: the transport has none */
     struct echo_window *echo;    /* --verify-echo of those; NULL: not asked for */
     int file_fd;                 /* of --output, or -1; taken over */
+    const char *title;           /* of the page */
+    struct connect_page *page;
 };
 
 /* SIGINT as an event of the loop. */

@@ -132,6 +132,7 @@ const struct option_row connect_options[] = {
      .kind = OPTION_TEXT,
      MEMBER(trace_json),
      .help = N_("Write the same events into FILE; sonde trace -r FILE draws them.")},
+    PAGE_ROWS(struct connect_settings),
     {0, "calls", NULL, OPTION_FLAG, MEMBER(calls),
      N_("Print each call on a socket on standard error, with its result and the time it took."), .brief = true},
     {0, "no-edit", NULL, OPTION_FLAG, MEMBER(no_edit), N_("On a terminal: do not edit lines, take them as they are typed."),

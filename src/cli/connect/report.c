@@ -230,6 +230,10 @@ int report_end(const char *given, const char *name, const char *file, const stru
               "The network to it may be down."),
             name, n_received, n_sent);
         break;
+    case END_KICKED:
+        say(_("the connection to %s was reset from the page, after %llu bytes received, %llu sent."), name, n_received,
+            n_sent);
+        break;
     case END_OUTPUT:
         /* Whoever reads our output has seen enough, as head does. */
         if (output_error != -EPIPE || verbose)

@@ -173,6 +173,7 @@ static void on_opened(struct talk *talk)
         attempts_tell(&talk->attempts);
     run->job->taps->hides_sent = false;
     run->n_failed = 0;
+    connect_page_opened(run->job->page, talk->stream, run->settings->listen ? talk->local_name : NULL);
     if (talk->number == 1)
         view_empty_file(&run->view);
     if (run->settings->verbose || (isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
@@ -181,6 +182,13 @@ static void on_opened(struct talk *talk)
         connect_tls_report(talk->stream);
         report_agreed(talk);
     }
+}
+
+static void on_closed(struct talk *talk)
+{
+    struct run *run = talk->user;
+
+    connect_page_closed(run->job->page, talk->stream);
 }
 
 static void on_done(struct talk *talk)
@@ -354,6 +362,7 @@ static int open_parts(struct run *run)
         error = open_input(run);
     talk_init(&run->talk, run->loop, &run->input, &run->view, &run->rules);
     run->talk.opened = on_opened;
+    run->talk.closed = on_closed;
     run->talk.done = on_done;
     run->talk.user = run;
     /* A UNIX socket's clients have no local address, and what is behind a proxy may be known by its name alone, as is
@@ -413,6 +422,45 @@ static void report_missed(const struct run *run)
             (unsigned long long)n_missed);
 }
 
+/* ---- the page */
+
+static void on_kicked(struct sonde_stream *stream, void *user)
+{
+    struct run *run = user;
+
+    if (stream == run->talk.stream)
+        talk_kicked(&run->talk);
+}
+
+static bool on_half_close(struct sonde_stream *stream, void *user)
+{
+    struct run *run = user;
+
+    return stream == run->talk.stream && talk_half_close(&run->talk);
+}
+
+static bool begin_page(struct run *run)
+{
+    struct connect_page *page = run->job->page;
+    const struct listening *listening = run->job->listening;
+    char url[SONDE_URL_MAX];
+
+    page->kicked = on_kicked;
+    page->half_close = on_half_close;
+    page->user = run;
+    for (unsigned i = 0; listening != NULL && i < listening->n_urls; i++) {
+        sonde_url_format(&listening->urls[i], url, sizeof url);
+        connect_page_listening(page, url);
+    }
+    if (!connect_page_begin(page, run->loop, &run->status))
+        return false;
+    if (connect_page_url(page) != NULL)
+        view_page(&run->view, connect_page_url(page));
+    return true;
+}
+
+/* ---- */
+
 int connect_run(const struct connect_job *job)
 {
     struct sonde_loop *loop = job->loop;
@@ -425,7 +473,7 @@ int connect_run(const struct connect_job *job)
     };
 
     int error = open_parts(&run);
-    if (error == 0) {
+    if (error == 0 && begin_page(&run)) {
         begin(&run);
         /* A failure that is known at once comes before the loop runs. */
         if (!run.over)
@@ -438,5 +486,6 @@ int connect_run(const struct connect_job *job)
     /* The closed callbacks reach into run, so they have to come before it goes. */
     if (run.talk.state == TALK_NONE)
         sonde_loop_run(loop);
+    connect_page_remove(job->page);
     return run.status;
 }

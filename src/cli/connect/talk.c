@@ -405,6 +405,8 @@ static void on_closed(struct sonde_stream *stream)
     talk->end.n_unsent = sonde_stream_unsent_bytes(stream) + talk->n_refused;
     talk->end.duration_ns = sonde_loop_now_ns(talk->loop) - sonde_stream_since_ns(stream);
     note_transport(talk);
+    if (talk->end.opened && talk->closed != NULL)
+        talk->closed(talk);
     talk->stream = NULL;
     talk->state = TALK_CLOSED;
     sonde_timer_stop(&talk->idle);
@@ -581,6 +583,24 @@ void talk_input_end(struct talk *talk)
     case EOF_IGNORE:
         break;
     }
+}
+
+void talk_kicked(struct talk *talk)
+{
+    if (talk->state >= TALK_CLOSING)
+        return;
+    talk->state = TALK_CLOSING;
+    talk->end.reason = END_KICKED;
+    input_wish(talk->input, INPUT_NOTHING);
+}
+
+bool talk_half_close(struct talk *talk)
+{
+    if (talk->state != TALK_OPEN || talk_has_no_half_close(talk))
+        return false;
+    input_wish(talk->input, INPUT_NOTHING);
+    talk_input_end(talk);
+    return true;
 }
 
 void talk_view_unstuck(struct talk *talk)

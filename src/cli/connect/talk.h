@@ -72,6 +72,7 @@ struct talk {
     /* It stands; and it is over, with everything shown: the talk may be started again. */
     const char *local_name, *peer_name; /* as in struct connection_end; may be set after talk_init */
     void (*opened)(struct talk *talk);
+    void (*closed)(struct talk *talk); /* the stream that has been opened is about to be freed; may be NULL */
     void (*done)(struct talk *talk);
     void *user;
 
@@ -115,6 +116,11 @@ void talk_stop(struct talk *talk);
 /* From the input's handler. */
 void talk_bytes(struct talk *talk, const void *data, size_t n_bytes);
 void talk_input_end(struct talk *talk);
+
+/* From the page: the stream is about to be reset; and it is half-closed, as if the input had ended. False: there is no
+ * half-close here, or not any more. */
+void talk_kicked(struct talk *talk);
+bool talk_half_close(struct talk *talk);
 
 /* From the messages: one that is to be sent. 0, or it cannot be: -EILSEQ, -EMSGSIZE. */
 int talk_send_message(struct talk *talk, const void *data, size_t n_bytes, unsigned flags);

@@ -97,6 +97,8 @@ const char *end_reason_text(const struct connection_end *end)
         return "no answer to Close";
     case END_NO_SUBPROTOCOL:
         return "no subprotocol";
+    case END_KICKED:
+        return "kicked from the page";
     case END_RESET:
         return "reset by peer";
     case END_TIMEOUT:
@@ -124,6 +126,7 @@ static const char *const reason_names[N_END_REASONS] = {
     [END_BAD_MESSAGE] = "bad_message",
     [END_NO_CLOSE] = "no_close",
     [END_NO_SUBPROTOCOL] = "no_subprotocol",
+    [END_KICKED] = "page",
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -247,16 +250,26 @@ void view_matched(struct view *view, uint64_t offset, uint64_t n_bytes)
     view_put(view, line, json_end(&json));
 }
 
-void view_listening(struct view *view, const char *url)
+static void show_url(struct view *view, const char *event, const char *url)
 {
     char line[JSON_ROOM(SONDE_URL_MAX)];
     struct json json;
 
     if (view->kind != VIEW_JSON)
         return;
-    view_event_begin(&json, line, sizeof line, "listening");
+    view_event_begin(&json, line, sizeof line, event);
     json_string(&json, "url", url);
     view_put(view, line, json_end(&json));
+}
+
+void view_listening(struct view *view, const char *url)
+{
+    show_url(view, "listening", url);
+}
+
+void view_page(struct view *view, const char *url)
+{
+    show_url(view, "page", url);
 }
 
 static void show_json(struct view *view, const char *direction, const void *data, size_t n_bytes)

@@ -37,6 +37,7 @@ enum end_reason {
     END_OTHER,          /* another error */
     END_NO_CLOSE,       /* WebSocket: our Close was not answered */
     END_NO_SUBPROTOCOL, /* WebSocket: none of --subprotocol was agreed on */
+    END_KICKED,         /* reset from the page */
     N_END_REASONS,
 };
 
@@ -136,6 +137,7 @@ void view_matched(struct view *view, uint64_t offset, uint64_t n_bytes);
 
 /* -l: here we listen. */
 void view_listening(struct view *view, const char *url);
+void view_page(struct view *view, const char *url); /* where the page is */
 
 /* Sent bytes are shown too, and so have to wait for a slow reader as received ones do. */
 bool view_shows_sent(const struct view *view);

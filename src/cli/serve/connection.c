@@ -140,6 +140,7 @@ static void accepted(struct sonde_listener *listener, struct sonde_stream *strea
     if (settings->idle_ns > 0)
         serve_idle_opened(worker, connection);
     serve_show_connection(worker, stream, SERVE_OPENED);
+    serve_page_opened(worker, stream);
     if (serve_facts_wanted(worker, stream)) {
         connection->flags |= CONNECTION_FACTS;
         sonde_stream_set_handler(stream, &facts_handler, worker);
@@ -365,6 +366,7 @@ static void on_closed(struct sonde_stream *stream)
     if (counted && !(connection->flags & CONNECTION_FACTS) && worker->service->closed != NULL)
         worker->service->closed(&worker->run, stream, own_of(stream));
     serve_show_connection(worker, stream, SERVE_CLOSED);
+    serve_page_closed(worker, stream);
     serve_messages_closed(worker, stream);
     if (worker->serve->has_frame)
         serve_frame_closed(worker, stream);

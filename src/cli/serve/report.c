@@ -274,6 +274,8 @@ size_t serve_render_text(const struct serve_event *event, char *ret_text, size_t
     switch (event->happening) {
     case SERVE_LISTENING:
         return line(ret_text, size_bytes, "listening %s\n", event->url);
+    case SERVE_PAGE:
+        break;
     case SERVE_OPENED:
         return text_opened(view, ret_text, size_bytes);
     case SERVE_DATA:

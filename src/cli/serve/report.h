@@ -22,6 +22,7 @@
     X(TIMEOUT, "timeout", "timed out")                                                                                 \
     X(SERVED, "served", "served")                         /* the service had said all */                               \
     X(KICKED, "kicked", "kicked")                         /* talk: the operator has sent it away */                    \
+    X(PAGE_KICKED, "page", "kicked from the page")        /* --page: reset by whoever looked on */                     \
     X(NOT_READING, "not_reading", "not reading")          /* talk: it did not take what was said */                    \
     X(STOPPED, "stopped", "stopped")                      /* the program ended */                                      \
     X(LIMIT, "limit", "refused")                          /* --max-clients with --when-full refuse */                  \
@@ -45,6 +46,7 @@ enum serve_reason {
 
 enum serve_happening {
     SERVE_LISTENING,
+    SERVE_PAGE, /* JSON alone tells it; text has it on standard error */
     SERVE_OPENED,
     SERVE_DATA,
     SERVE_MESSAGE, /* --frame: instead of DATA */
@@ -112,7 +114,7 @@ struct serve_event {
     enum serve_happening happening;
     int64_t realtime_ns, mono_ns; /* when; shown by JSON alone */
     struct serve_view view;
-    const char *url;        /* LISTENING, QUEUE, REFUSED (with view.peer) */
+    const char *url;        /* LISTENING, PAGE, QUEUE, REFUSED (with view.peer) */
     unsigned length, limit; /* QUEUE */
     const char *state;      /* WAITING, with view.local and view.peer */
     unsigned n_unread;      /* WAITING: bytes that nobody has read */

@@ -19,6 +19,7 @@ static const char *const reason_names[] = {[SERVE_OPEN] = "open",
 /* NULL: JSON does not tell it. */
 static const char *const event_names[] = {
     [SERVE_LISTENING] = "listening",
+    [SERVE_PAGE] = "page",
     [SERVE_OPENED] = "opened",
     [SERVE_SAID] = NULL,
     [SERVE_SPOKEN] = "said",
@@ -195,6 +196,7 @@ size_t serve_render_json(const struct serve_event *event, char *ret_text, size_t
     json_number(&json, "mono_ns", event->mono_ns);
     switch (event->happening) {
     case SERVE_LISTENING:
+    case SERVE_PAGE:
         json_string(&json, "url", event->url);
         break;
     case SERVE_OPENED:

@@ -89,6 +89,8 @@ static enum exit_status check(const struct serve_settings *settings, const struc
     bool guards = settings->allow.n > 0 || settings->deny.n > 0 || settings->proxy_from.n > 0 ||
                   settings->max_per_peer > 0 || settings->rate > 0;
 
+    if (!page_options_check(&settings->page))
+        return EXIT_MISUSE;
     if (settings->ipv4 && settings->ipv6)
         return misuse(_("-4 and -6 exclude each other: leave both out for both families."));
     if (settings->file != NULL && !(service->flags & SERVICE_TAKES_TEXT))
@@ -125,6 +127,9 @@ static enum exit_status find_text(struct serve *serve, int *n_operands, char ***
         say(_("%s cannot be read: %s."), file, sonde_strerror(error));
         return EXIT_NETWORK;
     }
+    if (*n_operands == 0 && serve->settings->page.url != NULL && page_takes_word(serve->settings->page.url))
+        return misuse(_("greet says what? A word behind --page that begins with http:// is the page's address: put the "
+                        "text before --page."));
     if (*n_operands == 0)
         return misuse(_("greet says what? sonde serve greet TEXT, or sonde serve greet --file FILE."));
     const char *text = (*operands)[0];
@@ -206,6 +211,8 @@ static enum exit_status serve_operands(struct serve *serve, int n_operands, int 
 {
     if (n_operands == 0)
         return say_which_service(NULL);
+    /* What stands behind "--" is a program, and what it is told may be a secret. */
+    page_title("serve", n_operands - n_behind, operands, serve->page_title);
     serve->service = service_find(operands[0]);
     if (serve->service == NULL)
         return say_which_service(operands[0]);

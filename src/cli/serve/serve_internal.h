@@ -17,12 +17,13 @@
  * facts.c what GET is answered; web.c WebSocket, HTTP and any://; messages.c connections with messages; schemes.c what
  * does not go with an address; local.c their local names; show.c what is told of it; report.c its words,
  * report_spoken.c those about TLS, WebSocket, HTTP and messages; output.c standard output; frame.c --frame; greeting.c
- * the text of greet; program.c what exec runs; errors.c its standard error.
+ * the text of greet; program.c what exec runs; errors.c its standard error; page.c --page.
  */
 #ifndef CLI_SERVE_INTERNAL_H
 #define CLI_SERVE_INTERNAL_H
 
 #include "cli/option.h"
+#include "cli/page_options.h"
 #include "cli/say.h"
 #include "cli/serve/activation.h"
 #include "cli/serve/peers.h"
@@ -66,6 +67,7 @@ struct serve_settings {
     struct option_list allow, deny, proxy_from; /* comma-separated CIDRs */
     struct tls_settings tls;
     struct web_settings web;
+    struct page_options page;
 };
 
 extern const struct option_row serve_options[];
@@ -158,6 +160,8 @@ struct worker {
     struct local_name *locals;
     unsigned n_locals, last_local;
 
+    struct page_loop *page; /* --page; NULL: no */
+
     struct error_lines *errors; /* exec's; NULL: none yet */
     bool held;                  /* the service lets nobody in */
     bool busy;                  /* the service has more to wait for than its connections */
@@ -183,12 +187,15 @@ struct serve {
     struct guard guard;
     struct sonde_tls *tls; /* NULL: no address speaks it */
     struct sonde_web_server web;
-    const char *web_origins[OPTION_LIST_MAX + 1], *web_hosts[OPTION_LIST_MAX + 1];
+    const char *web_origins[OPTION_LIST_MAX + 2], *web_hosts[OPTION_LIST_MAX + 1];
     unsigned any_kinds; /* 0: all */
     struct program program;
     bool has_frame;
     struct sonde_frame frame;
-    struct attach *attach; /* --trace; NULL: no */
+    struct attach *attach; /* --trace, --page; NULL: no */
+    struct page *page;     /* --page; NULL: no */
+    struct sockets_filter *page_filter;
+    char page_title[PAGE_TITLE_MAX];
     unsigned n_workers;
     struct worker *workers;
     unsigned n_direct;    /* most places of a ring; 0: not --direct */
@@ -240,6 +247,7 @@ _Static_assert(sizeof(struct connection) + SERVICE_CONNECTION_BYTES_MAX <= 40, "
 #define CONNECTION_CUT 2u     /* is one of n_cut */
 #define CONNECTION_PEER 4u    /* is counted for its peer */
 #define CONNECTION_FACTS 8u   /* is answered by facts.c; the service does not know of it */
+#define CONNECTION_PAGE 16u   /* the page knows of it */
 
 /* What is kept of a connection whose address may bring messages, behind all else. */
 struct message_notes {
@@ -338,6 +346,18 @@ void serve_web_listen(const struct serve *serve, const struct sonde_url *url, st
 bool serve_facts_wanted(const struct worker *worker, const struct sonde_stream *stream);
 void serve_facts_answer(struct worker *worker, struct sonde_stream *stream);
 
+/* page.c: nothing of it without --page. open, as soon as the addresses are known: what is wrong has been said.
+ * listening, when all listen; begin, when that has been told; worker and worker_end: a worker's loop is there, and is
+ * about to go. */
+enum exit_status serve_page_open(struct serve *serve);
+void serve_page_listening(struct serve *serve);
+enum exit_status serve_page_begin(struct serve *serve);
+void serve_page_end(struct serve *serve);
+enum exit_status serve_page_worker(struct worker *worker);
+void serve_page_worker_end(struct worker *worker);
+void serve_page_opened(struct worker *worker, struct sonde_stream *stream);
+void serve_page_closed(struct worker *worker, struct sonde_stream *stream);
+
 /* errors.c */
 bool serve_error_line(struct service_run *run, uint64_t id, const void *line, size_t n_bytes, bool cut);
 
@@ -413,6 +433,7 @@ void serve_lines_quit(struct service_run *run);
 /* The number of a connection, from its sonde_stream_id. */
 uint64_t serve_number_of(const struct worker *worker, uint64_t id);
 void serve_show_listening(struct worker *worker);
+void serve_show_page(struct worker *worker, const char *url);
 /* SERVE_OPENED, SERVE_CLOSED */
 void serve_show_connection(struct worker *worker, const struct sonde_stream *stream, enum serve_happening happening);
 /* The program of a connection that was closed before has ended. */

@@ -141,6 +141,15 @@ void serve_show_listening(struct worker *worker)
     serve_output_flush(worker);
 }
 
+/* Text has it on standard error. */
+void serve_show_page(struct worker *worker, const char *url)
+{
+    struct serve_event event = {.happening = SERVE_PAGE, .url = url};
+
+    tell(worker, &event);
+    serve_output_flush(worker);
+}
+
 static bool is_refused(enum serve_reason reason)
 {
     return reason == SERVE_LIMIT || reason == SERVE_NOT_ALLOWED || reason == SERVE_PEER_LIMIT;

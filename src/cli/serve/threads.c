@@ -185,6 +185,8 @@ static enum exit_status worker_init(struct serve *serve, unsigned index)
         calls_print_start(&worker->taps, worker->loop, &serve->start_ns);
     if (serve->attach != NULL)
         attach_tap(serve->attach, &worker->taps, worker->loop);
+    if (serve_page_worker(worker) != EXIT_DONE)
+        return EXIT_NETWORK;
     serve_idle_init(worker);
     serve_messages_init(worker);
     serve_drain_init(worker);
@@ -217,6 +219,7 @@ static void loop_free(struct worker *worker)
     serve_output_flush(worker);
     if (worker->started && worker->service->release != NULL)
         worker->service->release(&worker->run);
+    serve_page_worker_end(worker);
     sonde_loop_destroy(worker->loop);
     worker->loop = NULL;
 }
@@ -334,11 +337,14 @@ static enum exit_status run_all(struct serve *serve, unsigned *ret_n_started)
     int error = serve_signals_start(serve);
     if (error != 0)
         return fail(error, "signalfd");
+    serve_page_listening(serve);
     if (serve->attach != NULL)
         begin_trace(serve);
     if (serve->n_direct > 0)
         serve_direct_tell(serve);
     serve_show_listening(&serve->workers[0]);
+    if (serve_page_begin(serve) != EXIT_DONE)
+        return EXIT_NETWORK;
     serve_tls_tell(serve);
     serve_program_warn(serve);
     error = tell_service(serve);
@@ -393,6 +399,19 @@ static void say_end(const struct serve *serve)
             (double)(patience_ns / 1000000) / 1000);
 }
 
+/* Of the connections themselves: --direct has no descriptors to ask the kernel about. */
+static enum exit_status attach(struct serve *serve)
+{
+    const struct serve_settings *settings = serve->settings;
+    const struct attach_settings wanted = {
+        .ladder = settings->trace, .json = settings->trace_json, .page = settings->direct ? NULL : serve->page};
+    int status = EXIT_DONE;
+
+    if (wanted.ladder || wanted.json != NULL || wanted.page != NULL)
+        attach_new(&wanted, &serve->attach, &status);
+    return serve->attach != NULL ? EXIT_DONE : (enum exit_status)status;
+}
+
 enum exit_status serve_run(struct serve *serve)
 {
     enum exit_status status = EXIT_DONE;
@@ -404,12 +423,13 @@ enum exit_status serve_run(struct serve *serve)
     serve->workers = calloc(serve->n_workers, sizeof(*serve->workers));
     if (serve->workers == NULL)
         return fail(-ENOMEM, "malloc");
-    const struct serve_settings *settings = serve->settings;
-    int why_not;
-    if ((settings->trace || settings->trace_json) &&
-        !attach_new(settings->trace, settings->trace_json, false, &serve->attach, &why_not)) {
+    status = serve_page_open(serve);
+    if (status == EXIT_DONE)
+        status = attach(serve);
+    if (status != EXIT_DONE) {
+        serve_page_end(serve);
         free(serve->workers);
-        return (enum exit_status)why_not;
+        return status;
     }
     for (unsigned i = 0; i < serve->n_workers && status == EXIT_DONE; i++)
         status = worker_init(serve, i);
@@ -419,6 +439,7 @@ enum exit_status serve_run(struct serve *serve)
         status = run_all(serve, &n_started);
     wind_up(serve, n_started);
     attach_end(serve->attach);
+    serve_page_end(serve);
     say_end(serve);
     serve_messages_say(serve);
     free(serve->workers);

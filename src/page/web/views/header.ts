@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The top bar: which sonde this is, how much there is to see, what may be done here.
+import type { App, Create, View } from "../app";
+import { count, el, setText } from "../dom";
+import { plain, setName } from "../text";
+
+const RIGHT_NAMES = ["see", "send", "kick", "run"] as const;
+
+function rightsOf(app: App): string {
+  const welcome = app.welcome;
+  if (!welcome) return "";
+  if (welcome.read_only) return "read-only: this page may look, and do nothing";
+  return `rights: ${RIGHT_NAMES.filter((right) => app.can(right)).join(", ")}`;
+}
+
+export const create: Create = (root, app) => {
+  const title = el("span", { class: "addr mono" });
+  const connections = el("dd", { class: "n5" }, "–");
+  const events = el("dd", { class: "n5" }, "–");
+  const attention = el("dd", { class: "n3" }, "–");
+  const rights = el("span", { class: "rights" });
+  const pause = el("button", {
+    type: "button", class: "pause", "aria-pressed": "false", disabled: true, "aria-keyshortcuts": "p",
+    click: () => document.dispatchEvent(new Event("sonde-pause")),
+  }, "Pause ", el("kbd", null, "p"));
+  const help = el("button", {
+    type: "button", class: "help", "aria-label": "keys", title: "keys", "aria-keyshortcuts": "?",
+    click: () => document.dispatchEvent(new Event("sonde-keys")),
+  }, "?");
+  const fact = (label: string, value: HTMLElement) => el("div", null, el("dt", null, label), value);
+  root.append(el("h1", null, "sonde"), title,
+    el("dl", { class: "facts" }, fact("connections", connections), fact("events/s", events),
+      fact("need attention", attention)),
+    rights, pause, help);
+
+  const view: View = {
+    message(message) {
+      if (message.kind === "welcome" || message.kind === "overview") app.draw(view);
+    },
+    connected(is) {
+      pause.disabled = !is;
+    },
+    paused(is) {
+      pause.setAttribute("aria-pressed", String(is));
+    },
+    frame() {
+      const { welcome, overview } = app;
+      if (welcome) {
+        setName(title, welcome.title);
+        title.title = plain(welcome.title);
+        setText(rights, rightsOf(app));
+      }
+      if (!overview) return;
+      const n = overview.attention.length;
+      setText(connections, count(overview.connections));
+      setText(events, count(Math.round(overview.events_per_s)));
+      setText(attention, count(n));
+      attention.classList.toggle("tr", n > 0);
+      const name = `${n > 0 ? `(${n}) ` : ""}sonde: ${plain(welcome?.title ?? "")}`;
+      if (document.title !== name) document.title = name;
+    },
+  };
+  return view;
+};

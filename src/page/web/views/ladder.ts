@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// The opened connection's ladder, live. What is kept (ladder_kept.ts) is told (ladder_marks.ts, ladder_fold.ts), laid out
+// (ladder_layout.ts, or ladder_list.ts where it is narrow) and drawn (ladder_draw.ts), a few times a second.
+import type { App, Create, View } from "../app";
+import { count, el, setText, svg } from "../dom";
+import type { Row, ServerMessage } from "../types";
+import { Keyed, markers } from "./ladder_draw";
+import { DRAWN, Kept, partOf } from "./ladder_kept";
+import { layout, type LayoutOptions } from "./ladder_layout";
+import { listLines } from "./ladder_list";
+import type { Mark, Story } from "./ladder_marks";
+import { download, pictureFile } from "./ladder_save";
+import { Sentences } from "./ladder_said";
+import { Chosen } from "./ladder_chosen";
+import "./ladder.css";
+
+const LIST_BELOW = 420; // pixels: two life lines and their texts have no room
+const EVERY_MS = 200, RARELY_MS = 1500, SHARE = 8; // a picture that takes long is drawn more rarely: an eighth of the time at most
+const ZOOMS = [0.35, 0.5, 0.7, 1, 1.4, 2, 3, 4.5, 7];
+const FILE_WIDTH = 900;
+const NEAR_END = 24;
+
+class Ladder implements View {
+  private readonly kept = new Kept();
+  private readonly svg = svg("svg", { class: "ladder", role: "group" });
+  private readonly head = svg("svg", { class: "ladder lad-head", "aria-hidden": "true" });
+  private readonly list = el("ol", { class: "lad-list", hidden: true });
+  private readonly box = el("div", { class: "lad-box", role: "region", "aria-label": "ladder", scroll: () => { this.scrolled(); } });
+  private readonly empty = el("p", { class: "mute lad-empty" });
+  private readonly where = el("span", { class: "lad-where num" });
+  private readonly earlier = el("button", { type: "button", click: () => { this.page(-1); } }, "Earlier");
+  private readonly later = el("button", { type: "button", click: () => { this.page(1); } }, "Later");
+  private readonly latest = el("button", { type: "button", click: () => { this.toEnd(); } }, "Newest");
+  private readonly raw = el("input", { type: "checkbox", change: () => { this.again(); } });
+  private readonly folds = el("input", { type: "checkbox", checked: true, change: () => { this.again(); } });
+  private readonly items: Keyed;
+  private readonly headItems: Keyed;
+  private readonly lines: Keyed;
+  private readonly said: Sentences;
+  private readonly chosen: Chosen;
+  private zoom = 3;
+  private width = 0;
+  private until: number | null = null; // what is drawn ends here; null: with the newest
+  private follows = true;
+  private last = 0;
+  private timer = 0;
+  private cost = 0;
+  private row: Row | null = null;
+  private flight = 0;
+  private drawnMarks: Mark[] = [];
+
+  constructor(root: HTMLElement, private readonly app: App) {
+    const layer = svg("g"), headLayer = svg("g");
+    this.svg.append(markers(), layer);
+    this.head.append(headLayer);
+    this.items = new Keyed(layer);
+    this.headItems = new Keyed(headLayer);
+    this.lines = new Keyed(this.list);
+    this.box.append(this.svg, this.list);
+    this.said = new Sentences(app);
+    this.chosen = new Chosen(this.box, app);
+    root.classList.add("lad");
+    root.append(this.tools(), this.head, this.box, this.empty, this.said.root);
+    this.empty.hidden = true;
+    new ResizeObserver(() => { this.measured(); }).observe(root);
+  }
+
+  private tools(): HTMLElement {
+    const zoom = (by: number): (() => void) => () => {
+      this.zoom = Math.max(0, Math.min(ZOOMS.length - 1, this.zoom + by));
+      this.again();
+    };
+    return el("div", { class: "lad-tools" },
+      el("span", { class: "lad-zoom" }, el("button", { type: "button", "aria-label": "zoom in", click: zoom(1) }, "+"),
+        el("button", { type: "button", "aria-label": "zoom out", click: zoom(-1) }, "−")),
+      el("label", null, this.raw, "raw numbers"), el("label", null, this.folds, "fold repeats"),
+      el("button", { type: "button", click: () => { this.save(); } }, "Save SVG"),
+      el("span", { class: "lad-pages" }, this.where, this.earlier, this.later, this.latest));
+  }
+
+  message(message: ServerMessage): void {
+    if (message.kind === "welcome") this.said.noPackets(message.no_packets);
+    if (message.kind !== "events" || message.id !== this.app.row?.id) return;
+    this.kept.take(message);
+    if (message.first) this.toEnd();
+    this.soon();
+  }
+
+  opened(row: Row | null): void {
+    if (row?.id === this.row?.id) return;
+    this.row = row;
+    this.kept.clear();
+    this.flight = 0;
+    this.until = null;
+    this.follows = true;
+    this.soon();
+  }
+
+  // At most a few times a second, and always once more after the last event.
+  private soon(): void {
+    if (this.timer) return;
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      this.app.draw(this);
+    }, Math.max(0, this.last + Math.min(RARELY_MS, Math.max(EVERY_MS, SHARE * this.cost)) - performance.now()));
+  }
+
+  private again(): void {
+    this.kept.changed = true;
+    this.app.draw(this);
+  }
+
+  resized(): void { this.measured(); }
+
+  private measured(): void {
+    const width = Math.floor(this.box.clientWidth);
+    if (width === 0 || width === this.width) return;
+    this.width = width;
+    this.again();
+  }
+
+  private scrolled(): void {
+    const atEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - NEAR_END;
+    if (this.until !== null || atEnd === this.follows) return;
+    this.follows = atEnd;
+    this.said.following(atEnd);
+  }
+
+  private page(by: number): void {
+    const { marks } = this.kept.story(this.folds.checked), { from, to } = partOf(marks, this.until);
+    const end = by < 0 ? from + DRAWN / 4 : to + DRAWN * 3 / 4;
+    this.until = end >= marks.length ? null : marks[Math.max(0, end)]?.at ?? null;
+    this.follows = false;
+    this.again();
+    this.box.scrollTop = by < 0 ? this.box.scrollHeight : 0;
+  }
+
+  private toEnd(): void {
+    this.until = null;
+    this.follows = true;
+    this.again();
+  }
+
+  private options(width: number): LayoutOptions {
+    return { width, zoom: ZOOMS[this.zoom] ?? 1, raw: this.raw.checked, flight: this.flight };
+  }
+
+  // The scale stays while the usual flight is about the same: a ladder that breathes can't be read.
+  private takeFlight(story: Story): void {
+    const is = story.flight, was = this.flight;
+    if (is === 0 || was === 0 || is > was * 1.5 || is < was / 1.5) this.flight = is;
+  }
+
+  frame(now: number): void {
+    if (!this.kept.changed || this.width === 0) return;
+    this.kept.changed = false;
+    const begun = performance.now();
+    this.last = now;
+    const { story, marks } = this.kept.story(this.folds.checked);
+    const { from, to } = partOf(marks, this.until), shown = marks.slice(from, to);
+    this.takeFlight(story);
+    this.drawnMarks = shown;
+    const asList = this.width < LIST_BELOW;
+    this.empty.hidden = shown.length > 0;
+    setText(this.empty, this.app.welcome?.no_packets ?? "Nothing was seen of it yet.");
+    this.list.hidden = !asList;
+    this.svg.toggleAttribute("hidden", asList);
+    this.head.toggleAttribute("hidden", asList || shown.length === 0);
+    if (asList) this.lines.lines(listLines(story, shown, this.raw.checked));
+    else this.paint(story, shown, marks[from - 1]?.now ?? story.first);
+    this.pages(marks.length, from, to);
+    this.said.show(story);
+    this.chosen.refresh();
+    if (this.follows) this.box.scrollTop = this.box.scrollHeight;
+    this.cost = performance.now() - begun;
+  }
+
+  private paint(story: Story, shown: Mark[], before: { a: string; b: string }): void {
+    const picture = layout(story, shown, before, this.options(this.width));
+    for (const [element, height] of [[this.svg, picture.height], [this.head, 32]] as const) {
+      // Without a viewBox: with one, a picture that grows would have all its texts measured again.
+      element.setAttribute("width", String(picture.width));
+      element.setAttribute("height", String(height));
+    }
+    this.svg.setAttribute("aria-label", picture.words);
+    this.items.items(picture.items);
+    this.headItems.items(picture.head);
+  }
+
+  private pages(total: number, from: number, to: number): void {
+    const forgotten = this.kept.forgotten;
+    setText(this.where, total === 0 ? "" : to - from === total && forgotten === 0 ? `${count(total)} events`
+      : `${count(from + 1)}–${count(to)} of ${count(total)}${forgotten > 0 ? ", older ones went" : ""}`);
+    this.earlier.disabled = from === 0;
+    this.later.disabled = to === total;
+    this.latest.disabled = this.until === null && this.follows;
+  }
+
+  private save(): void {
+    const { story, marks } = this.kept.story(this.folds.checked), { from } = partOf(marks, this.until);
+    const row = this.row;
+    if (!row || this.drawnMarks.length === 0) {
+      this.app.say("There is nothing to save yet.");
+      return;
+    }
+    const picture = layout(story, this.drawnMarks, marks[from - 1]?.now ?? story.first, this.options(FILE_WIDTH));
+    const { a, b } = story.connection.end, title = `${story.connection.protocol} ${a.address} → ${b.address}`;
+    download(`ladder-${row.id}.svg`, pictureFile(picture, title, this.said.texts(story)));
+    this.app.say("The ladder was saved as a file.");
+  }
+}
+
+export const create: Create = (root, app) => new Ladder(root, app);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Shapes to elements. What is the same as before stays the same element, so that the focus stays too; only what is new
+// is made, and only what has moved is moved.
+import { el, svg } from "../dom";
+import type { Line } from "./ladder_list";
+import type { Item, Shape } from "./ladder_shapes";
+import type { Piece } from "./ladder_text";
+
+interface Drawn { node: SVGGElement | HTMLLIElement; signature: string; y: number }
+
+export function pieceNodes(pieces: Piece[]): Node[] {
+  return pieces.map((piece) => (piece.cls ? svg("tspan", { class: piece.cls }, piece.text) : document.createTextNode(piece.text)));
+}
+
+function shapeNode(shape: Shape): SVGElement {
+  const node = svg(shape.tag, shape.attributes);
+  if (shape.pieces) node.append(...pieceNodes(shape.pieces));
+  return node;
+}
+
+function itemNode(item: Item): SVGGElement {
+  const node = svg("g", { transform: `translate(0,${Math.round(item.y * 10) / 10})` });
+  if (item.cls) node.setAttribute("class", item.cls);
+  if (item.segment !== undefined) {
+    node.setAttribute("role", "button");
+    node.setAttribute("tabindex", "-1");
+    node.setAttribute("aria-pressed", "false");
+    node.setAttribute("aria-label", item.words ?? "");
+    node.dataset.segment = String(item.segment);
+  }
+  node.append(...item.shapes.map(shapeNode));
+  return node;
+}
+
+function lineNode(line: Line): HTMLLIElement {
+  const pieces = line.pieces.map((piece) => (piece.cls ? el("span", { class: piece.cls }, piece.text) : document.createTextNode(piece.text)));
+  const words = line.segment === undefined ? el("span", { class: `ev ${line.cls ?? ""}` }, ...pieces)
+    : el("button", { type: "button", class: `ev seg ${line.cls ?? ""}`, tabindex: -1, "aria-pressed": "false", "aria-label": line.words,
+      "data-segment": line.segment }, ...pieces);
+  return el("li", null, el("span", { class: "time mute" }, line.time), words,
+    ...line.notes.map((note) => el("span", { class: "note mute" }, `└ ${note}`)));
+}
+
+// The children of one element, by key.
+export class Keyed {
+  private drawn = new Map<string, Drawn>();
+  constructor(private readonly parent: Element) {}
+
+  items(items: Item[]): void {
+    this.place(items, (item) => JSON.stringify([item.cls, item.words, item.shapes]), itemNode, (node, item, y) => {
+      if (y !== item.y) node.setAttribute("transform", `translate(0,${Math.round(item.y * 10) / 10})`);
+      return item.y;
+    });
+  }
+
+  lines(lines: Line[]): void {
+    this.place(lines, (line) => JSON.stringify(line), lineNode, () => 0);
+  }
+
+  private place<T extends { key: string }>(things: T[], sign: (thing: T) => string, make: (thing: T) => Drawn["node"],
+      move: (node: Drawn["node"], thing: T, y: number) => number): void {
+    const kept = new Map<string, Drawn>();
+    let cursor = this.parent.firstChild;
+    for (const thing of things) {
+      const signature = sign(thing);
+      let drawn = this.drawn.get(thing.key);
+      if (drawn && drawn.signature !== signature) {
+        const node = make(thing);
+        replace(drawn.node, node, cursor === drawn.node ? () => { cursor = node; } : null);
+        drawn = { node, signature, y: "y" in thing ? thing.y as number : 0 };
+      } else if (drawn) drawn.y = move(drawn.node, thing, drawn.y);
+      else drawn = { node: make(thing), signature, y: "y" in thing ? thing.y as number : 0 };
+      this.drawn.delete(thing.key);
+      kept.set(thing.key, drawn);
+      if (cursor === drawn.node) cursor = cursor.nextSibling;
+      else this.parent.insertBefore(drawn.node, cursor);
+    }
+    for (const { node } of this.drawn.values()) node.remove();
+    this.drawn = kept;
+  }
+}
+
+// With the focus, which the new one takes over.
+function replace(old: Element, node: SVGGElement | HTMLLIElement, moved: (() => void) | null): void {
+  const focused = old.contains(document.activeElement) || old === document.activeElement;
+  old.replaceWith(node);
+  moved?.();
+  if (!focused) return;
+  const target = node.matches("[data-segment]") ? node : node.querySelector<HTMLElement>("[data-segment]");
+  (target as SVGElement | HTMLElement | null)?.focus({ preventScroll: true });
+}
+
+// Arrow heads, in the colours of their lines.
+export function markers(): SVGDefsElement {
+  const head = (id: string, cls: string): SVGMarkerElement =>
+    svg("marker", { id, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto",
+      markerUnits: "userSpaceOnUse" }, svg("path", { class: cls, d: "M0,.8 8,4 0,7.2z" }));
+  return svg("defs", null, head("lad-ink", "head-ink"), head("lad-red", "head-red"));
+}

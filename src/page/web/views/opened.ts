@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// The head of the connection that is looked at: its ends, its state, what is wrong with it, and what may be done to it.
+import type { App, Create, View } from "../app";
+import { count, el, setText } from "../dom";
+import { age, milliseconds, name, plain, setName, splitSentence } from "../text";
+import type { Row } from "../types";
+
+interface Act { right: "send" | "kick"; ability: "half-close" | "kick"; label: string; hint: string; done: string }
+const ACTS: Act[] = [
+  { right: "send", ability: "half-close", label: "Half-close", done: "Half-closed: the peer is told that nothing more comes.",
+    hint: "Sends FIN: we send nothing more, and still receive." },
+  { right: "kick", ability: "kick", label: "Kick", done: "Kicked: the connection was reset.",
+    hint: "Resets the connection (RST): both ends lose what is on its way." },
+];
+
+// Who called whom is known of the verbs that only answer, or only call.
+function arrow(app: App): [string, boolean] {
+  if (app.welcome?.verb === "serve") return ["→", true];
+  if (app.welcome?.verb === "connect") return ["→", false];
+  return ["↔", true];
+}
+
+export function whyNot(app: Pick<App, "welcome" | "can">, row: Row): string | null {
+  if (app.welcome?.read_only) return "Read-only: this page may look, and do nothing.";
+  if (!app.can("send") && !app.can("kick")) return null;
+  if (row.ended) return "It has ended.";
+  if (row.can.length === 0) return "Not a connection of this sonde: it can only be looked at.";
+  return null;
+}
+
+function factsOf(row: Row): [string, string][] {
+  const facts: [string, string][] = [["", [row.protocol, row.layers].filter(Boolean).join(" ")]];
+  if (row.note) facts.push(["service", row.note]);
+  if (row.owner) facts.push(["held by", row.owner]);
+  if (row.rtt_us !== null) facts.push(["RTT", `${milliseconds(row.rtt_us)} ms`]);
+  if (row.in !== null) facts.push(["in", count(row.in)]);
+  if (row.out !== null) facts.push(["out", count(row.out)]);
+  if (row.recv_q !== null) facts.push(["Recv-Q", count(row.recv_q)]);
+  if (row.send_q !== null) facts.push(["Send-Q", count(row.send_q)]);
+  if (row.timer) facts.push(["timer", `${row.timer.name}${row.timer.n ? ` ${row.timer.n}` : ""} in ${age(row.timer.ms)}`]);
+  if (row.age_ms !== null) facts.push(["age", age(row.age_ms)]);
+  return facts;
+}
+
+class Facts {
+  readonly root = el("dl", { class: "opened-facts" });
+  #key = "";
+  #values: HTMLElement[] = [];
+
+  set(facts: [string, string][]): void {
+    const key = facts.map(([label]) => label).join();
+    if (key !== this.#key) {
+      this.#key = key;
+      this.#values = facts.map(() => el("dd"));
+      this.root.replaceChildren(...facts.map(([label], i) => el("div", null,
+        el("dt", { class: label ? null : "vh" }, label || "protocol"), this.#values[i])));
+    }
+    facts.forEach(([, value], i) => { if (this.#values[i]) setName(this.#values[i], value); });
+  }
+}
+
+export const create: Create = (root, app) => {
+  const place = document.getElementById("connection") ?? root;
+  const ends = el("span", { class: "ends" });
+  const chip = el("span", { class: "chip" });
+  const buttons = ACTS.map((act) => {
+    const hint = el("span", { class: "vh", id: `hint-${act.ability}` }, act.hint);
+    const button = el("button", { type: "button", class: act.ability === "kick" ? "danger" : null, title: act.hint,
+      "aria-describedby": hint.id, click: () => void perform(act) }, act.label);
+    return { act, button, hint };
+  });
+  const close = el("button", { type: "button", title: "show no connection", "aria-keyshortcuts": "Escape",
+    click: () => app.open(null) }, "Close view ", el("kbd", null, "Esc"));
+  const not = el("span", { class: "mute" });
+  const what = el("b"), rest = el("span");
+  const verdict = el("p", { class: "opened-verdict" }, what, rest);
+  const facts = new Facts();
+  root.append(
+    el("div", { class: "bar opened-head" }, el("h2", { id: "h-o" }, ends, " ", chip),
+      el("span", { class: "acts" }, not, ...buttons.flatMap(({ button, hint }) => [button, hint]), close)),
+    facts.root, verdict);
+
+  const perform = async (act: Act) => {
+    const row = app.row;
+    if (!row) return;
+    const answer = await app.ask({ do: act.ability, id: row.id }).catch((error: Error) => error);
+    if (answer instanceof Error) app.say(answer.message);
+    else if (answer.kind === "result") app.say(answer.ok ? act.done : plain(answer.error ?? "That did not work."));
+  };
+  const drawVerdict = (row: Row) => {
+    const text = row.verdict ?? row.brief;
+    const [first, others] = splitSentence(text ?? (row.ended ? "It has ended." : "Nothing is wrong with it."));
+    setName(what, row.trouble ? first : "");
+    setName(rest, row.trouble ? others : `${first}${others}`);
+    verdict.className = row.trouble ? "opened-verdict why" : "opened-verdict calm";
+  };
+
+  let drawnEnds = "";
+  const view: View = {
+    message(message) {
+      if (message.kind === "row" || message.kind === "welcome") app.draw(view);
+    },
+    opened(row) {
+      place.hidden = row === null;
+      document.body.classList.toggle("has-open", row !== null);
+      app.draw(view);
+    },
+    connected(is) {
+      for (const { button } of buttons) button.disabled = !is;
+    },
+    frame() {
+      const row = app.row;
+      if (!row) return;
+      const [sign, isPeerFirst] = arrow(app);
+      const pair = isPeerFirst ? [row.peer, row.local] : [row.local, row.peer];
+      const key = pair.join(sign);
+      if (key !== drawnEnds) {
+        drawnEnds = key;
+        ends.replaceChildren(name(pair[0] || "(no name)"), ` ${sign} `, name(pair[1] || "(no name)"));
+      }
+      setName(chip, row.state);
+      chip.className = row.class === "none" ? "chip" : `chip ${row.class}`;
+      for (const { act, button } of buttons) button.hidden = !app.can(act.right) || !row.can.includes(act.ability);
+      const reason = whyNot(app, row);
+      not.hidden = reason === null;
+      setText(not, reason ?? "");
+      facts.set(factsOf(row));
+      drawVerdict(row);
+    },
+  };
+  return view;
+};
