@@ -251,10 +251,10 @@ SONDE_API void *sonde_stream_user(const struct sonde_stream *stream);
 SONDE_API void sonde_stream_set_handler(struct sonde_stream *stream, const struct sonde_stream_handler *handler,
                                         void *owner);
 
-/* The tap: what is said on the streams of a loop, as their owners say and hear it, above TLS and WebSocket. Called right
- * before data gets something (also where there is no data), and after write, send or forward has taken something; of
- * what was refused or dropped nothing is told. Lent for the call. One predictable branch each while nobody listens. NULL
- * ends it. On the loop's thread, or before the loop first runs. The function must not call back into the loop. */
+/* The tap: what is said on the streams of a loop, as their owners say and hear it, above TLS and WebSocket. Called
+ * right before data gets something (also where there is no data), and after write, send or forward has taken something;
+ * of what was refused or dropped nothing is told. Lent for the call. One predictable branch each while nobody listens.
+ * NULL ends it. On the loop's thread, or before the loop first runs. The function must not call back into the loop. */
 enum sonde_direction { SONDE_IN, SONDE_OUT };
 
 typedef void (*sonde_tap_function)(struct sonde_stream *stream, enum sonde_direction direction,

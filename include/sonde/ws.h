@@ -91,9 +91,9 @@ SONDE_API const char *sonde_http_header(const struct sonde_http_request *request
 SONDE_API int sonde_http_answer(struct sonde_stream *stream, unsigned status, const char *content_type);
 
 /* Another header of the answer, "Name: value": before the first write, as often as wanted, up to 4 KiB in all
- * (-ENOBUFS). Control characters are refused, and headers that say how long the body is, that concern the connection, or
- * that are said anyway (Content-Type, Cache-Control, X-Content-Type-Options): -EINVAL.
- * -EOPNOTSUPP, -EALREADY, -ENOMEM. */
+ * (-ENOBUFS). Control characters are refused, and headers that say how long the body is, that concern the connection,
+ * or that are said anyway (Content-Type, Cache-Control, X-Content-Type-Options): -EINVAL. -EOPNOTSUPP, -EALREADY,
+ * -ENOMEM. */
 SONDE_API int sonde_http_answer_header(struct sonde_stream *stream, const char *header);
 
 #ifdef __cplusplus

@@ -16,7 +16,8 @@ size_t http_answer_refusal(const struct http_refusal *refusal, bool is_head, cha
     return (size_t)snprintf(
         ret_text, HTTP_ANSWER_MAX,
         "HTTP/1.1 %u %s\r\nConnection: close%s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"
-        "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: %zu\r\n\r\n%s%s",
+        "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+        "Referrer-Policy: no-referrer\r\nCache-Control: no-store\r\nContent-Length: %zu\r\n\r\n%s%s",
         refusal->status, http_status_words(refusal->status), refusal->status == 426 ? ", Upgrade" : "", more,
         strlen(refusal->sentence) + 1, is_head ? "" : refusal->sentence, is_head ? "" : "\n");
 }

@@ -48,7 +48,7 @@ static bool say_why_not(const char *url, const struct sonde_why *why, int *ret_s
 {
     *ret_status = EXIT_NETWORK;
     if (why->code == -ENOSYS) {
-        say(_("this sonde was built without the page, for want of Node.js: everything else works, without --page."));
+        say(_("this sonde was built without the page: everything else works, without --page."));
         return false;
     }
     *ret_status = (int)say_why(url, why);
@@ -83,6 +83,15 @@ static void print_line(const char *url)
             ;
 }
 
+/* What a browser shows of a certificate that it does not know, to be held against it. */
+static void say_fingerprint(const struct page *page)
+{
+    if (page_fingerprint(page)[0] != '\0')
+        say(_("the page's certificate was made for this run. Its SHA-256 fingerprint, to compare with the browser's: "
+              "%s"),
+            page_fingerprint(page));
+}
+
 bool page_options_begin(struct page *page, int *ret_status)
 {
     sigset_t all, before;
@@ -98,6 +107,7 @@ bool page_options_begin(struct page *page, int *ret_status)
         return false;
     }
     print_line(page_url(page));
+    say_fingerprint(page);
     return true;
 }
 
@@ -116,14 +126,15 @@ static void wait_for(const struct signals *signals)
         ;
 }
 
-enum exit_status page_options_wait(void)
+enum exit_status page_options_wait(const struct signals *signals)
 {
-    struct signals signals;
-    int error = signals_open(&signals, ending_signals);
+    struct signals own;
+    int error = signals ? 0 : signals_open(&own, ending_signals);
     if (error < 0)
         return say_no_signals(error);
-    wait_for(&signals);
-    signals_close(&signals);
+    wait_for(signals ? signals : &own);
+    if (!signals)
+        signals_close(&own);
     return EXIT_DONE;
 }
 

@@ -54,8 +54,10 @@ bool page_options_open(const struct page_options *options, struct page_settings 
 /* page_begin, and a line on standard error that tells where. The same answer. */
 bool page_options_begin(struct page *page, int *ret_status);
 
-/* The verb has nothing more to do: until SIGINT, SIGTERM or SIGHUP. */
-enum exit_status page_options_wait(void);
+/* The verb has nothing more to do: until SIGINT, SIGTERM or SIGHUP. signals: where the verb has them already, so that
+ * one that has come is not waited for again; NULL: it has none. */
+struct signals;
+enum exit_status page_options_wait(const struct signals *signals);
 
 /* For verbs that do nothing else: from the beginning to such a signal, and page_end. settings: see page_options_open;
  * where no packets are seen by itself, no_packets says what would show them. */

@@ -391,26 +391,29 @@ static enum exit_status trace_live(struct trace_run *run)
     };
     if (capture_live_open(&live_options, &live, &why) < 0)
         return say_live_error(run, &why);
-    int why_not = EXIT_DONE; /* whoever is told where the page is misses nothing from then on */
-    if (run->page && !page_options_begin(run->page, &why_not)) {
-        capture_live_close(live);
-        return (enum exit_status)why_not;
-    }
-    if (isatty(STDERR_FILENO))
-        say(_("capturing on %s; Ctrl-C ends."), run->title);
     /* They end a trace in order. */
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, 0};
     struct signals signals;
-    enum exit_status status = EXIT_NETWORK;
-    int error = signals_open(&signals, numbers);
-    if (error == 0) {
-        status = run_session(run, live, signals.fd);
-        run->interrupted = signals_next(&signals) > 0;
-        signals_close(&signals);
-    } else {
+    int error = signals_open(&signals, numbers), why_not = EXIT_DONE;
+    if (error < 0) {
         say(_("the trace cannot be shown: %s."), sonde_strerror(error));
+        capture_live_close(live);
+        return EXIT_NETWORK;
+    }
+    enum exit_status status = EXIT_NETWORK;
+    /* Whoever is told where the page is misses nothing from then on. */
+    if (!run->page || page_options_begin(run->page, &why_not)) {
+        if (isatty(STDERR_FILENO))
+            say(_("capturing on %s; Ctrl-C ends."), run->title);
+        status = run_session(run, live, signals.fd);
+    } else {
+        status = (enum exit_status)why_not;
     }
     capture_live_close(live);
+    /* What was traced stays to be looked at. Where a signal has ended the trace, that was the signal. */
+    if (run->page && status == EXIT_DONE)
+        page_options_wait(&signals);
+    signals_close(&signals);
     return status;
 }
 
@@ -435,18 +438,15 @@ static bool open_page(struct trace_run *run, const char *title, enum exit_status
     return false;
 }
 
-/* What was traced can be looked at until a signal comes, also when the trace has come to its end. A live trace that was
- * ended by one has no such end: then that was the signal. */
-static enum exit_status trace_with_page(struct trace_run *run)
+/* What was read can be looked at until a signal comes. */
+static enum exit_status trace_file_with_page(struct trace_run *run)
 {
-    const struct trace_settings *settings = run->settings;
-    bool ends = settings->file || settings->n_packets > 0 || settings->duration_ns > 0;
     int why_not = EXIT_DONE;
-    if (settings->file && !page_options_begin(run->page, &why_not))
+    if (!page_options_begin(run->page, &why_not))
         return (enum exit_status)why_not;
-    enum exit_status traced = settings->file ? trace_from_file(run) : trace_live(run);
-    if (ends && !run->interrupted && (traced == EXIT_DONE || run->has_shown))
-        page_options_wait();
+    enum exit_status traced = trace_from_file(run);
+    if (traced == EXIT_DONE || run->has_shown)
+        page_options_wait(NULL);
     return traced;
 }
 
@@ -534,8 +534,8 @@ static int run(const struct verb *verb, int argc, char **argv)
     page_title(shown, n_operands, argv + 1, title);
     bool ready =
         parse_frame(trace) && open_page(trace, title, &status) && choose(trace, &status) && open_views(trace, &status);
-    if (ready && trace->page)
-        status = trace_with_page(trace);
+    if (ready && trace->page && settings.file)
+        status = trace_file_with_page(trace);
     else if (ready)
         status = settings.file ? trace_from_file(trace) : trace_live(trace);
     close_views(trace);

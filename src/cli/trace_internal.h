@@ -30,7 +30,6 @@ struct trace_run {
     bool sentences;
     struct page *page; /* --page; NULL: none */
     bool has_shown;    /* something of the file, whatever became of the rest */
-    bool interrupted;  /* by a signal */
     char filter[FILTER_MAX], title[WORD_MAX];
 };
 

@@ -82,7 +82,7 @@ static void show_text(const struct facts *facts)
             printf("engine %s  not available: %s\n", name, reason);
     }
     printf("default engine %s\n", facts->default_engine ? facts->default_engine : "none");
-    printf("page %s\n", page_is_built() ? "yes" : "no: built without Node.js");
+    printf("page %s\n", page_is_built() ? "yes" : "no: built without the page");
     printf("kernel %s\n", facts->system.release);
 #ifdef SONDE_LIBURING_VERSION
     printf("liburing %s\n", SONDE_LIBURING_VERSION);

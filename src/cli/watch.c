@@ -147,11 +147,10 @@ static enum exit_status watch_page(const struct settings *settings, const struct
         .rows = PAGE_ROWS_SOCKETS,
         .kinds = kinds_of(settings),
         .filter = filter,
+        .traces = true,
     };
     page_title("watch", filter_text[0] != '\0', words, title);
-    return page_options_serve(&settings->page, &page,
-                              _("watch looks at sockets, and captures no packets. For those of one port: sonde trace "
-                                "--page -i any port 7007"));
+    return page_options_serve(&settings->page, &page, NULL); /* told when a capture was tried */
 }
 
 static enum exit_status watch(const struct settings *settings, const struct sockets_filter *filter,

@@ -78,6 +78,8 @@ int address_parse(const char *text, struct page_address *ret_address, struct son
                        "https://"),
                      ret_why);
     ret_address->is_https = is_https;
+    for (char *c = ret_address->url.host; *c != '\0'; c++) /* as browsers write it */
+        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
     /* By which name others reach it, where it listens on all addresses; browsers are given one, too. */
     snprintf(ret_address->name, sizeof ret_address->name, "%s", ret_address->url.host);
     if (strcmp(ret_address->name, "*") == 0 || strcmp(ret_address->name, "0.0.0.0") == 0 ||

@@ -179,7 +179,7 @@ static void begin_message(struct text *text, const char *kind, const struct view
 static void send_events(struct viewer *viewer, int64_t now_ns)
 {
     struct text *text = &viewer->page->text;
-    uint64_t before = viewer->cursor.next_event;
+    uint64_t before = viewer->cursor.next_event, trace = viewer->cursor.trace;
     size_t n_max, n;
 
     raise_allowance(viewer, now_ns);
@@ -190,13 +190,17 @@ static void send_events(struct viewer *viewer, int64_t now_ns)
     if (viewer->is_first)
         text_string(text, "\"first\":true,");
     n = store_put_events(viewer->page->store, &viewer->cursor, n_max, text);
-    uint64_t n_passed = viewer->cursor.next_event - before;
+    /* Another trace of the row begins anew what is shown. */
+    bool is_another = trace != 0 && viewer->cursor.trace != trace;
+    uint64_t n_passed = viewer->cursor.next_event - (is_another ? 0 : before);
     if (!viewer->is_first) {
         viewer->allowance -= n < viewer->allowance ? (unsigned)n : viewer->allowance;
         viewer->one_in = n > 0 ? (n_passed + n - 1) / n : 1;
     }
     if (!viewer->is_first && n_passed == 0)
         return;
+    if (is_another && !viewer->is_first)
+        text_string(text, ",\"first\":true");
     text_format(text, ",\"one_in\":%" PRIu64 "}", viewer->one_in);
     viewer_send_text(viewer, text);
 }
@@ -275,6 +279,7 @@ void viewers_tick(struct sonde_timer *timer)
     bool any = false, any_row = false;
 
     page_orders_deliver(page);
+    page_traces_follow(page);
     for (struct viewer *viewer = page->viewers; viewer != NULL; viewer = viewer->next) {
         if (!viewer->is_known || viewer->is_closing)
             continue;

@@ -249,6 +249,16 @@ static void find_owners(struct look *look)
 
 /* ---- looks */
 
+/* Where the machine's sockets are shown, what is wrong with all of them together is, too. */
+static void judge_all(struct look *look)
+{
+    char brief[VERDICT_SHORT_MAX] = "", text[VERDICT_TEXT_MAX] = "";
+    if (look->mode != PAGE_ROWS_SOCKETS)
+        return;
+    bool is_trouble = judge_machine(&look->source.judge, brief, text) == VERDICT_TROUBLE;
+    store_see_machine(look->store, is_trouble ? brief : "", is_trouble ? text : "");
+}
+
 /* What it takes of a core: what others take of it meanwhile is none of its business. */
 static int64_t spent_ns(void)
 {
@@ -275,6 +285,7 @@ static void look_at_all(struct look *look)
     if (dump(look) >= 0) {
         model_end(&look->model);
         store_look_ends(look->store);
+        judge_all(look);
     }
     look->last_ns = begin_ns;
     look->cost_ns = spent_ns() - before_ns;

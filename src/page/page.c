@@ -141,7 +141,7 @@ int page_create(const struct page_settings *settings, const struct page_asset *a
     int error;
 
     if (assets[0].path == NULL)
-        return fail(-ENOSYS, "page", _("this sonde was built without Node.js, and so without the page"), ret_why);
+        return fail(-ENOSYS, "page", _("this sonde was built without the page"), ret_why);
     page = calloc(1, sizeof *page);
     if (page == NULL)
         return fail(-ENOMEM, "page", "", ret_why);
@@ -320,6 +320,7 @@ void page_end(struct page *page)
     if (page == NULL)
         return;
     end_loop(page);
+    page_traces_free(page);
     page_lab_free(page);
     page_loops_free(page);
     look_free(page->look);

@@ -19,7 +19,7 @@
  * Files: page.c life and thread; address.c its URL; server.c HTTP and who is let in; token.c; viewer.c one browser;
  * feed.c what it is sent; command.c what it wants; order.c what is done on streams' loops; template.c what is sent;
  * repeat.c again and again; lab.c experiments; store.c, store_*.c what was seen; look.c the kernel's sockets; view.c
- * the trace's view; packets.c packets, layer by layer.
+ * the trace's view; traces.c traces of what viewers look at; packets.c packets, layer by layer.
  */
 #ifndef PAGE_PAGE_H
 #define PAGE_PAGE_H
@@ -59,7 +59,8 @@ struct page_settings {
     enum page_rows rows;
     unsigned kinds;                      /* SOCKETS_...; 0: the kernel is not asked */
     const struct sockets_filter *filter; /* NULL: all of these kinds. Must stay until page_end */
-    /* While there are viewers: capture what they look at, by a trace of the page's own, in verbs that have none. */
+    /* Capture the TCP and UDP rows that viewers look at, for as long as they do, each by a trace of its own: for verbs
+     * that have none. */
     bool traces;
 };
 

@@ -21,6 +21,7 @@ struct json;
 struct json_t;
 
 struct page_lab;
+struct page_traces;
 struct page_asset;
 struct viewer;
 struct repeat;
@@ -58,8 +59,9 @@ struct page {
     struct page_settings settings; /* its texts are the page's own */
     unsigned rights;               /* as they are: read_only is taken into account */
     struct store *store;
-    struct look *look;    /* NULL: the kernel is not asked */
-    struct page_lab *lab; /* lab.c's own; NULL: nothing yet */
+    struct look *look;          /* NULL: the kernel is not asked */
+    struct page_lab *lab;       /* lab.c's own; NULL: nothing yet */
+    struct page_traces *traces; /* traces.c's own; NULL: nothing yet */
     struct sonde_loop *loop;
     struct sonde_listener *listener;
     struct sonde_tls *tls; /* NULL: http:// */
@@ -131,6 +133,7 @@ struct viewer {
     struct sonde_stream *stream;
     uint64_t id; /* never used twice: whoever will have an answer for it later keeps this, and not the pointer */
     bool is_known, is_paused, is_closing, is_full;
+    bool is_told_why; /* its row is not traced */
     unsigned n_bad;
     struct sonde_timer hello;
 
@@ -268,6 +271,13 @@ void page_orders_deliver(struct page *page);
 /* Why not, as a sentence. */
 const char *page_order_why(const struct order *order);
 void page_loops_free(struct page *page); /* when no loop runs any more */
+
+/* ---- traces.c: traces of what viewers look at, where settings.traces says so. On the page's thread */
+
+/* Somebody looks at another row, or none, or it is time to see: those that are wanted begin, the others are stopped. */
+void page_traces_follow(struct page *page);
+/* The page's thread has ended. Waits for theirs. */
+void page_traces_free(struct page *page);
 
 /* ---- lab.c: on the page's thread. re: to be given back in the answer, which may come later (by the viewer's id). The
  * right to run (PAGE_RUN) was checked. */

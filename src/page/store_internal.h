@@ -93,9 +93,37 @@ void store_packet(struct store *store, uint64_t conn, uint32_t segment, int64_t 
 /* Payload in order: what is said, where no stream of ours tells of it. n_missing bytes before it were not captured. */
 void store_data(struct store *store, uint64_t conn, int64_t t_ns, enum event_end from, const void *data, size_t n_bytes,
                 uint64_t n_missing);
+void store_datagram(struct store *store, uint64_t conn, int64_t t_ns, enum event_end from, const void *data,
+                    size_t n_bytes, size_t n_whole_bytes);
 void store_trace_over(struct store *store, uint64_t conn);
 void store_packets_dropped(struct store *store, uint64_t n); /* by the capture, in all */
 /* A trace begins, or begins again: its connections' numbers begin at 1. */
 void store_trace_begins(struct store *store);
+
+/* ---- several traces at a time, each of one connection (store_demand.c) */
+
+/* What they count from 1 is told apart by the session's number, which is not 0, and never used twice. 0: the one trace
+ * of its page. */
+#define STORE_SESSION_BITS 20 /* of the connection */
+static inline uint64_t store_conn_of(uint64_t session, uint64_t conn)
+{
+    return session << STORE_SESSION_BITS | conn;
+}
+
+static inline uint64_t store_session_of(uint64_t conn)
+{
+    return conn >> STORE_SESSION_BITS;
+}
+
+/* A TCP or UDP row with both ends that somebody looks at. */
+struct demand {
+    uint64_t row;
+    struct sonde_address local, peer;
+    uint8_t protocol;
+    bool is_ended;
+};
+size_t store_demands(struct store *store, struct demand *ret_demands, size_t n_max); /* how many; each row once */
+void store_session_begins(struct store *store);
+void store_session_over(struct store *store, uint64_t session);
 
 #endif

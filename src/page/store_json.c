@@ -2,6 +2,7 @@
 /* What viewers are sent: overviews, and the events, messages and points of the row that they look at. */
 #include "observe/event/event_json.h"
 #include "page/store_parts_internal.h"
+#include "term/translate.h"
 #include "json/json.h"
 
 #include <netinet/in.h>
@@ -98,7 +99,8 @@ static size_t choose(struct store *store, const struct store_overview *overview,
             store_row_refresh(row, now_ns);
             if (!matches(row, overview->filter) && row->id != overview->with)
                 continue;
-            *ret_n_live += !row->is_ended;
+            /* What a trace has seen counts, over or not: of a file all may be. */
+            *ret_n_live += !row->is_ended || store->mode == PAGE_ROWS_TRACE;
             candidates[n++] = (struct candidate){row, row->id == overview->with ? 0 : rank_of(row, now_ns)};
         }
     }
@@ -108,11 +110,12 @@ static size_t choose(struct store *store, const struct store_overview *overview,
 
 /* ---- overview */
 
+/* Neither row nor listener: the machine's, whose sentences have no other place; else verdict is NULL. */
 static void put_attention(struct text *text, uint64_t row, uint64_t listener, const char *who, size_t n_who,
-                          const char *brief)
+                          const char *brief, const char *verdict)
 {
     struct json json;
-    if (!begin(&json, text, 1024 + 6 * NAME_MAX_BYTES))
+    if (!begin(&json, text, JSON_ROOM(NAME_MAX_BYTES + (verdict ? VERDICT_TEXT_MAX : 0))))
         return;
     if (row != 0)
         json_unsigned(&json, "row", row);
@@ -124,6 +127,8 @@ static void put_attention(struct text *text, uint64_t row, uint64_t listener, co
         json_null(&json, "listener");
     json_text(&json, "who", who, n_who);
     json_string(&json, "brief", brief ? brief : "");
+    if (verdict)
+        json_string(&json, "verdict", verdict);
     end(&json, text);
 }
 
@@ -132,19 +137,24 @@ static void put_attentions(const struct store *store, const struct candidate *ca
     char who[NAME_MAX_BYTES + 1];
     size_t n_put = 0;
     text_string(text, ",\"attention\":[");
+    if (store->machine_verdict) {
+        comma(text, n_put++);
+        put_attention(text, 0, 0, _("this machine"), strlen(_("this machine")), store->machine_brief,
+                      store->machine_verdict);
+    }
     for (size_t i = 0; i < store->n_listeners && n_put < ATTENTION_MAX; i++) {
         const struct store_listener *listener = &store->listeners[i];
         if (listener->weight != VERDICT_TROUBLE)
             continue;
         comma(text, n_put++);
-        put_attention(text, 0, listener->id, listener->address, strlen(listener->address), listener->brief);
+        put_attention(text, 0, listener->id, listener->address, strlen(listener->address), listener->brief, NULL);
     }
     for (size_t i = 0; i < n && n_put < ATTENTION_MAX && candidates[i].rank == 0; i++) {
         const struct store_row *row = candidates[i].row;
         if (row->weight != VERDICT_TROUBLE)
             continue;
         comma(text, n_put++);
-        put_attention(text, row->id, 0, who, store_row_peer_text(row, who, sizeof who), row->brief);
+        put_attention(text, row->id, 0, who, store_row_peer_text(row, who, sizeof who), row->brief, NULL);
     }
     text_string(text, "]");
 }

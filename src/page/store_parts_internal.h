@@ -153,10 +153,11 @@ struct store {
     struct shelf events, messages, packets;
     struct store_listener *listeners;
     size_t n_listeners;
-    uint64_t look;                    /* number of the last look */
-    uint64_t n_beyond, n_beyond_next; /* sockets of the last look, and of this one, for which there was no room */
-    unsigned n_watching;              /* rows, each as often as it is watched */
-    uint64_t watching[64];            /* their numbers; 0: free */
+    char *machine_brief, *machine_verdict; /* what is wrong with the machine as a whole; NULL: nothing is */
+    uint64_t look;                         /* number of the last look */
+    uint64_t n_beyond, n_beyond_next;      /* sockets of the last look, and of this one, for which there was no room */
+    unsigned n_watching;                   /* rows, each as often as it is watched */
+    uint64_t watching[64];                 /* their numbers; 0: free */
     struct sampling *sampling;
     bool has_trace;
     /* Dropped: connections of the trace, and their events, for want of a row; rows, for want of room. */
@@ -263,6 +264,8 @@ void store_see_listener(struct store *store, const struct seen *seen, bool match
 void store_gone(struct store *store, const struct seen *seen);
 void store_look_begins(struct store *store);
 void store_look_ends(struct store *store);
+/* What is wrong with the machine as a whole; "": nothing is. */
+void store_see_machine(struct store *store, const char *brief, const char *verdict);
 void store_listeners_free(struct store *store);
 bool store_is_watched(struct store *store);
 /* Rows that somebody looks at: how many; those without a socket of the kernel's get their point. */

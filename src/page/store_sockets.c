@@ -272,6 +272,17 @@ void store_listeners_free(struct store *store)
     for (size_t i = 0; i < store->n_listeners; i++)
         free_listener(&store->listeners[i]);
     free(store->listeners);
+    free(store->machine_brief);
+    free(store->machine_verdict);
+}
+
+void store_see_machine(struct store *store, const char *brief, const char *verdict)
+{
+    store_lock(store);
+    store->version += !store->machine_verdict != (verdict[0] == '\0');
+    store_keep_text(&store->machine_brief, brief, strlen(brief));
+    store_keep_text(&store->machine_verdict, verdict, strlen(verdict));
+    store_unlock(store);
 }
 
 /* One that was overlooked once is still there. */

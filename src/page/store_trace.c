@@ -142,6 +142,7 @@ static void hand_over(struct store *store, const struct trace_row *trace, struct
 
 static void join(struct store *store, struct trace_row *trace, struct store_row *row, enum event_end end)
 {
+    store_trace_part(store, row);
     store->n_waiting -= is_waiting(trace);
     TAILQ_REMOVE(list_of(store, trace), trace, link);
     trace->row[end] = row;
@@ -169,9 +170,15 @@ static enum event_end end_of(const struct trace_row *trace, const struct store_r
     return N_ENDS;
 }
 
+/* It was traced, and is traced again: what is over makes room. */
+static bool is_followed_by(const struct trace_row *before, const struct trace_row *trace)
+{
+    return before->is_over && store_session_of(before->conn) != store_session_of(trace->conn);
+}
+
 static bool may_join(const struct trace_row *trace, const struct store_row *row)
 {
-    if (!trace->is_known || trace->is_over || row->trace)
+    if (!trace->is_known || trace->is_over || (row->trace && !is_followed_by(row->trace, trace)))
         return false;
     enum event_end end = end_of(trace, row);
     return end != N_ENDS && !trace->row[end];
@@ -497,12 +504,9 @@ static void say(struct store *store, struct pile *pile, int64_t t_ns, bool is_ou
         pile_pass(pile, 1, bytes->n_bytes);
 }
 
-void store_data(struct store *store, uint64_t conn, int64_t t_ns, enum event_end from, const void *data, size_t n_bytes,
-                uint64_t n_missing)
+static void take_said(struct store *store, uint64_t conn, int64_t t_ns, enum event_end from,
+                      const struct sonde_lent *bytes, uint64_t n_missing)
 {
-    const struct sonde_lent bytes = {.data = data, .n_bytes = n_bytes, .n_whole_bytes = n_bytes};
-    if (n_bytes == 0)
-        return;
     store_lock(store);
     struct trace_row *trace = trace_get(store, conn, t_ns);
     for (int end = 0; trace && end < N_ENDS; end++) {
@@ -511,11 +515,31 @@ void store_data(struct store *store, uint64_t conn, int64_t t_ns, enum event_end
             continue; /* a stream's tap tells itself */
         if (n_missing > 0)
             pile_pass(&row->messages, 1, n_missing);
-        say(store, &row->messages, t_ns, row->trace_end == from, row->n_watching > 0, &bytes);
+        say(store, &row->messages, t_ns, row->trace_end == from, row->n_watching > 0, bytes);
     }
     if (trace && is_waiting(trace))
-        say(store, &trace->said, t_ns, from == END_A, false, &bytes);
+        say(store, &trace->said, t_ns, from == END_A, false, bytes);
     store_unlock(store);
+}
+
+void store_data(struct store *store, uint64_t conn, int64_t t_ns, enum event_end from, const void *data, size_t n_bytes,
+                uint64_t n_missing)
+{
+    const struct sonde_lent bytes = {.data = data, .n_bytes = n_bytes, .n_whole_bytes = n_bytes};
+    if (n_bytes > 0)
+        take_said(store, conn, t_ns, from, &bytes, n_missing);
+}
+
+void store_datagram(struct store *store, uint64_t conn, int64_t t_ns, enum event_end from, const void *data,
+                    size_t n_bytes, size_t n_whole_bytes)
+{
+    const struct sonde_lent bytes = {
+        .data = data,
+        .n_bytes = n_bytes,
+        .n_whole_bytes = n_whole_bytes,
+        .flags = SONDE_MESSAGE | (n_bytes < n_whole_bytes ? SONDE_CUT : 0),
+    };
+    take_said(store, conn, t_ns, from, &bytes, 0);
 }
 
 void store_packets_dropped(struct store *store, uint64_t n)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 
 static struct store *store_of(const struct view_run *run)
 {
@@ -17,14 +18,43 @@ static int on_open(struct view_run *run, struct sonde_why *ret_why)
         *ret_why = (struct sonde_why){.code = -EINVAL, .call = "page"};
         return -EINVAL;
     }
-    store_trace_begins(store_of(run));
+    if (run->settings->session == 0)
+        store_trace_begins(store_of(run));
+    else
+        store_session_begins(store_of(run));
     return 0;
+}
+
+static uint64_t number(const struct view_run *run, uint64_t conn)
+{
+    return conn != 0 ? store_conn_of(run->settings->session, conn) : 0;
+}
+
+/* One session of several: what concerns none of its connections concerns none of the others' either. */
+static void store_event_of_session(const struct view_run *run, const struct event *event)
+{
+    struct event own = *event;
+    own.conn = number(run, event->conn != 0 ? event->conn : 1);
+    store_event(store_of(run), &own);
 }
 
 static void on_event(struct view_run *run, const struct event *event)
 {
-    if (run->settings->only == 0 || event->conn == 0 || event->conn == run->settings->only)
+    if (run->settings->session != 0)
+        store_event_of_session(run, event);
+    else if (run->settings->only == 0 || event->conn == 0 || event->conn == run->settings->only)
         store_event(store_of(run), event);
+}
+
+/* What is said in datagrams comes by no other way. Of fragments the first tells how long the whole is, and no more. */
+static void say_datagram(const struct view_run *run, const struct view_packet *shown, uint64_t conn)
+{
+    const struct decoded *decoded = shown->decoded;
+    const struct sonde_address *a = &shown->conversation->side[END_A].address;
+    bool is_ipv6 = decoded->network == DECODE_IPV6;
+    bool from_a = decoded->source_port == a->port && memcmp(decoded->source.bytes, a->u.ip, is_ipv6 ? 16 : 4) == 0;
+    store_datagram(store_of(run), conn, shown->t_ns, from_a ? END_A : END_B, decoded->payload,
+                   decoded->n_payload_captured, decoded->n_payload);
 }
 
 /* Datagrams are no segments, but numbered in the same way. */
@@ -34,9 +64,12 @@ static void on_packet(struct view_run *run, const struct view_packet *shown)
     if (conn == 0 || (run->settings->only != 0 && conn != run->settings->only))
         return;
     uint32_t segment = shown->segment ? shown->segment->number : 0;
-    if (shown->conversation->protocol == IPPROTO_UDP && shown->decoded->protocol == IPPROTO_UDP)
+    bool is_datagram = shown->conversation->protocol == IPPROTO_UDP && shown->decoded->protocol == IPPROTO_UDP;
+    if (is_datagram)
         segment = shown->conversation->n_segments; /* the number that it has just been given */
-    store_packet(store_of(run), conn, segment, shown->t_ns, shown->packet);
+    if (is_datagram && run->settings->session != 0)
+        say_datagram(run, shown, number(run, conn));
+    store_packet(store_of(run), number(run, conn), segment, shown->t_ns, shown->packet);
 }
 
 static void on_data(struct view_run *run, const struct conversation *conversation, int64_t t_ns, enum event_end from,
@@ -45,12 +78,12 @@ static void on_data(struct view_run *run, const struct conversation *conversatio
     uint64_t conn = packets_number(conversation);
     (void)push;
     if (conn != 0 && (run->settings->only == 0 || conn == run->settings->only))
-        store_data(store_of(run), conn, t_ns, from, data, n_bytes, n_missing);
+        store_data(store_of(run), number(run, conn), t_ns, from, data, n_bytes, n_missing);
 }
 
 static void on_conversation(struct view_run *run, const struct conversation *conversation)
 {
-    store_trace_over(store_of(run), packets_number(conversation));
+    store_trace_over(store_of(run), number(run, packets_number(conversation)));
 }
 
 static void on_statistics(struct view_run *run, uint64_t n_received, uint64_t n_dropped)

@@ -135,6 +135,9 @@ void viewer_look_at(struct viewer *viewer, uint64_t row)
     viewer->one_in = 1;
     viewer->row_ns = sonde_loop_now_ns(viewer->page->loop) + PAGE_ROW_NS; /* it was shown when it was opened */
     viewer->row_version = 0;
+    viewer->is_told_why = false;
+    if (row == 0)
+        page_traces_follow(viewer->page);
     if (row != 0) {
         page_look_now(viewer->page);
         sonde_timer_start(&viewer->page->tick, 0);
@@ -297,6 +300,7 @@ static void on_closed(struct sonde_stream *stream)
     if (viewer->next != NULL)
         viewer->next->previous = viewer->previous;
     free(viewer);
+    page_traces_follow(page);
     page_check_end(page);
 }
 

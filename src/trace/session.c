@@ -326,6 +326,9 @@ struct session *session_new(const struct session_settings *settings)
         holders_be_thrifty(session->holders);
     if (settings->kernel)
         session->kernel = kernel_source_new(push, session);
+    uint64_t conn;
+    if (settings->ends && !settings->live)
+        session_add_row(session, IPPROTO_TCP, settings->ends, session->now_ns, false, &conn);
     return session;
 }
 

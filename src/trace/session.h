@@ -33,6 +33,9 @@ struct session_settings {
     /* Which end our calls are of, enum event_role. ROLE_CLIENT: only connections of our own sockets are shown. */
     uint8_t our_role;
     bool kernel; /* ask the kernel about the ends */
+    /* N_ENDS of a TCP connection that there is already: where no packets are seen the kernel is asked about it all the
+     * same. NULL: none. */
+    const struct sonde_address *ends;
     struct view_run *views;
     size_t n_views;
     uint64_t n_packets_max;            /* 0: any number */

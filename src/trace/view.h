@@ -27,6 +27,7 @@ struct view_settings {
     const char *svg, *write;           /* paths */
     const struct framing_codec *frame; /* --frame; NULL: none */
     struct page *page;                 /* --page: of page_view; NULL: none */
+    uint64_t session;                  /* of page_view, where there are several traces: its number; 0: the only one */
 };
 
 struct holder;

@@ -65,7 +65,8 @@ bool row_is_suspect(const struct row *row)
            (row->protocol == IPPROTO_TCP && row->state != TCP_STATE_ESTABLISHED && row->state != TCP_STATE_CLOSED);
 }
 
-enum verdict_weight judge_machine(const struct judge *judge, char ret_text[VERDICT_TEXT_MAX])
+enum verdict_weight judge_machine(const struct judge *judge, char ret_brief[VERDICT_SHORT_MAX],
+                                  char ret_text[VERDICT_TEXT_MAX])
 {
     struct machine_case about = {
         .counters = &judge->counters,
@@ -83,6 +84,8 @@ enum verdict_weight judge_machine(const struct judge *judge, char ret_text[VERDI
             continue;
         heaviest = weight;
         memcpy(ret_text, text, sizeof text);
+        if (ret_brief)
+            memcpy(ret_brief, brief, sizeof brief);
     }
     return heaviest;
 }

@@ -30,7 +30,8 @@ void row_set_verdict(struct row *row, const struct judgement *judgement);
  * is worth asking for more. */
 bool row_is_suspect(const struct row *row);
 
-/* The heaviest of the machine's verdicts. */
-enum verdict_weight judge_machine(const struct judge *judge, char ret_text[VERDICT_TEXT_MAX]);
+/* The heaviest of the machine's verdicts. ret_brief: NULL: not wanted. */
+enum verdict_weight judge_machine(const struct judge *judge, char ret_brief[VERDICT_SHORT_MAX],
+                                  char ret_text[VERDICT_TEXT_MAX]);
 
 #endif

@@ -187,7 +187,7 @@ static void add_rest_of_verdicts(struct once *once)
         put_sentences(once, '!', &sentence);
         text_clear(&sentence);
     }
-    enum verdict_weight weight = judge_machine(&once->source.judge, text);
+    enum verdict_weight weight = judge_machine(&once->source.judge, NULL, text);
     if (weight != VERDICT_NONE) {
         text_string(&sentence, text);
         put_sentences(once, weight == VERDICT_TROUBLE ? '!' : 'i', &sentence);

@@ -54,7 +54,7 @@ int screen_look(struct screen *screen)
     int error = sockets_dump(source->sockets, settings->kinds, WITH_MOST, NULL, see, screen);
     model_end(&screen->model);
     screen->view.seen_ns = screen->view.now_ns = begin_ns;
-    screen->machine_weight = judge_machine(&source->judge, screen->machine);
+    screen->machine_weight = judge_machine(&source->judge, NULL, screen->machine);
     bool filter_asks = screen->filter && filter_needs_owner(screen->filter);
     if (screen->owners_shown || filter_asks)
         source_refresh_owners_now_and_then(source);

@@ -87,7 +87,8 @@ def test_overview(feed, server, peer_sock):
     assert sorted(row["can"]) == ["half-close", "kick", "send"]
     message = feed.next("overview")
     assert message["connections"] == message["shown"] == len(message["rows"]) == 1, message
-    assert message["sampled"] is None
+    # A machine with many sockets is looked at less often, and that is told as well.
+    assert message["sampled"] is None or (message["sampled"]["rows"], message["sampled"]["events_one_in"]) == (False, 1)
     (listener,) = [one for one in message["listeners"] if str(server.port) in one["address"]]
     assert listener["limit"] == int(open("/proc/sys/net/core/somaxconn", encoding="ascii").read()), listener
     assert listener["queue"] == 0 and listener["full"] is False and listener["note"] == "echo"
@@ -330,6 +331,7 @@ def test_a_megabyte(feed, peer_sock):
     assert harness.nothing_to_read(peer_sock)
 
 
+@pytest.mark.ordinary_build  # a sanitizer keeps what was freed
 def test_a_peer_that_does_not_read(feed, server):
     """What cannot be queued any more is refused as busy, and not kept without end."""
     with harness.dial(f"tcp://127.0.0.1:{server.port}", rcvbuf=4096) as deaf:

@@ -190,6 +190,27 @@ static inline const char *error_of(const json_t *result)
     return error;
 }
 
+static inline void ask_about(struct client *client, const char *format, uint64_t id, json_t **ret_result)
+{
+    char text[512];
+
+    snprintf(text, sizeof text, format, (unsigned long long)id);
+    *ret_result = client_ask(client, text);
+}
+
+static inline size_t read_all(struct scene *scene, int fd, char *bytes, size_t n_wanted)
+{
+    size_t n = 0;
+    ssize_t got;
+
+    for (int64_t until_ns = scene_now() + PATIENCE_NS; n < n_wanted; scene_turn(scene)) {
+        assert_true(scene_now() < until_ns);
+        while (n < n_wanted && (got = recv(fd, bytes + n, n_wanted - n, MSG_DONTWAIT)) > 0)
+            n += (size_t)got;
+    }
+    return n;
+}
+
 /* --- streams ------------------------------------------------------------------------------------------------------ */
 
 static inline void shown_closed(struct sonde_stream *stream)

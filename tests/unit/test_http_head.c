@@ -668,6 +668,8 @@ static void our_answers(void **state)
             assert_int_equal(n - reading.n_taken, is_head ? 0 : strlen(refusals[i].sentence) + 1);
             assert_true(http_header_has(http_head_request(reading.head), "Connection", "close"));
             assert_non_null(sonde_http_header(http_head_request(reading.head), "X-Content-Type-Options"));
+            assert_string_equal(sonde_http_header(http_head_request(reading.head), "Content-Security-Policy"),
+                                "default-src 'none'; frame-ancestors 'none'");
             finish(&reading);
         }
     memset(longest, 'x', sizeof longest - 1);

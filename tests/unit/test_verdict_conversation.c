@@ -255,8 +255,8 @@ static void zero_window(void **state)
     about.side[END_A].n_probes = 1;
     says(&about, &conversation_zero_window, VERDICT_TROUBLE,
          "Stalled 2.06 s because the server took no more: it advertised window 0, 36.0 ms after the first packet. It "
-         "still does where "
-         "this capture ends. Its window closed 2 times in all. 10.0.0.1:40488 asked 1 time (window probe). Not the "
+         "still did at the last packet seen. Its window closed 2 times in all. 10.0.0.1:40488 asked 1 time (window "
+         "probe). Not the "
          "network: a closed window is the receiver's own word, mostly because its program does not read.");
     about.side[END_A].n_probes = 0;
     server->zero_since_ns = 0;
@@ -293,7 +293,7 @@ static void stall(void **state)
          "Segment #4 of the client was sent again 3 times; to its ACK or its last repeat it took 853 ms. Only timers "
          "repeated it: tail probe 1, RTO 2. It was lost or late, or its ACK was.");
     says(&about, &conversation_unacknowledged, VERDICT_NOTE,
-         "Where this capture ends, 5 bytes from the client were sent and not acknowledged.");
+         "At the last packet seen, 5 bytes from the client were sent and not acknowledged.");
     client->in_flight = 0;
     client->n_again = 40;
     client->n_again_bytes = 57920;
@@ -350,7 +350,7 @@ static void unacknowledged(void **state)
     is_well(&about);
     about.side[END_B].n_again = 1;
     says(&about, &conversation_unacknowledged, VERDICT_NOTE,
-         "Where this capture ends, 100 bytes from the server were sent and not acknowledged.");
+         "At the last packet seen, 100 bytes from the server were sent and not acknowledged.");
     about.ending = ENDED_IN_4;
     does_not_apply(&about, &conversation_unacknowledged);
 }

@@ -8,7 +8,6 @@
 
 #define ACKS_FIRST_NS NS_PER_MS
 #define ACKS_LONGEST_NS (50 * NS_PER_MS)
-#define QUIET_NS (20 * NS_PER_MS) /* nothing more comes for a moment */
 
 static void conclude(struct talk *talk)
 {
@@ -146,83 +145,6 @@ static void on_idle(struct sonde_timer *timer)
         sonde_timer_start(timer, talk->active_ns + talk->rules->idle_ns);
 }
 
-static void on_within(struct sonde_timer *timer)
-{
-    struct talk *talk = timer->user;
-
-    if (talk->state == TALK_OPEN || talk->state == TALK_ENDING)
-        talk_leave(talk, END_LATE, 0);
-}
-
-/* The expression has matched, and that is all that was waited for. */
-static void has_matched(struct talk *talk)
-{
-    uint64_t offset, n_bytes;
-
-    if (talk->view->kind == VIEW_JSON) {
-        expect_where(talk->rules->expect, &offset, &n_bytes);
-        view_matched(talk->view, offset, n_bytes);
-    }
-    talk_leave(talk, END_HERE, 0);
-}
-
-static void on_quiet(struct sonde_timer *timer)
-{
-    struct talk *talk = timer->user;
-
-    if ((talk->state == TALK_OPEN || talk->state == TALK_ENDING) && expect_look(talk->rules->expect, false))
-        has_matched(talk);
-}
-
-/* The peer has ended, and what it still owes will never come back. */
-static bool is_cut_short(const struct talk *talk)
-{
-    return talk->peer_ended && ((talk->rules->verify != NULL && talk->rules->verify->n_bytes > 0) ||
-                                (talk->rules->echo != NULL && echo_missing(talk->rules->echo) > 0));
-}
-
-/* No more will come: is that a line's end that was waited for? */
-static bool look_at_end(struct talk *talk)
-{
-    if (talk->state >= TALK_CLOSING || talk->rules->expect == NULL || !expect_look(talk->rules->expect, true))
-        return false;
-    has_matched(talk);
-    return true;
-}
-
-/* Is what has come what it should be? It may be the last that is wanted. */
-void talk_judge(struct talk *talk, const void *data, size_t n_bytes)
-{
-    const struct talk_rules *rules = talk->rules;
-
-    if (rules->verify != NULL && verify_received(rules->verify, data, n_bytes) != VERIFY_SAME) {
-        talk_leave(talk, END_DIFFERS, 0);
-        return;
-    }
-    if (rules->expect == NULL)
-        return;
-    if (expect_received(rules->expect, data, n_bytes))
-        has_matched(talk);
-    else if (expect_is_behind(rules->expect))
-        sonde_timer_start_in(&talk->quiet, QUIET_NS);
-}
-
-static void start_judging(struct talk *talk)
-{
-    const struct talk_rules *rules = talk->rules;
-
-    if (rules->expect != NULL)
-        expect_restart(rules->expect);
-    if (rules->verify != NULL)
-        verify_restart(rules->verify);
-    if (rules->echo != NULL)
-        echo_restart(rules->echo, talk_transport(talk) != TRANSPORT_DATAGRAMS);
-    if (rules->within_ns > 0)
-        sonde_timer_start_in(&talk->within, rules->within_ns);
-    if (rules->within_ns > 0 && rules->expect != NULL)
-        rules->expect->deadline_ns = talk->within.deadline_ns;
-}
-
 static void on_opened(struct sonde_stream *stream)
 {
     struct talk *talk = sonde_stream_owner(stream);
@@ -236,7 +158,7 @@ static void on_opened(struct sonde_stream *stream)
     sonde_stream_local(stream, &talk->end.local);
     sonde_stream_peer(stream, &talk->end.peer);
     view_opened(talk->view, talk->number, &talk->end);
-    start_judging(talk);
+    talk_start_judging(talk);
     talk->opened(talk);
     int error = talk->rules->framing != NULL ? framing_begin(talk->rules->framing, talk) : 0;
     if (error < 0) {
@@ -310,7 +232,7 @@ static void on_end(struct sonde_stream *stream)
     talk_moved(talk);
     talk->peer_ended = true;
     note_partial(talk);
-    if (look_at_end(talk) || talk->state >= TALK_CLOSING)
+    if (talk_look_at_end(talk) || talk->state >= TALK_CLOSING)
         return;
     if (talk_transport(talk) == TRANSPORT_WEBSOCKET) {
         talk_websocket_ended(talk);
@@ -318,7 +240,7 @@ static void on_end(struct sonde_stream *stream)
     }
     if (talk->state != TALK_OPEN)
         return;
-    if (is_cut_short(talk)) {
+    if (talk_is_cut_short(talk)) {
         talk_leave(talk, END_OF_DATA, 0);
         return;
     }
@@ -367,7 +289,7 @@ static void on_failed(struct sonde_stream *stream, int error)
     attempts_take(&talk->attempts, stream);
     if (talk->end.opened)
         note_partial(talk);
-    if (talk->end.opened && look_at_end(talk))
+    if (talk->end.opened && talk_look_at_end(talk))
         return;
     if (talk->deadline_ns != 0 && error == -ETIMEDOUT && sonde_loop_now_ns(talk->loop) >= talk->deadline_ns)
         talk_leave(talk, END_HERE, 0);
@@ -437,8 +359,7 @@ void talk_init(struct talk *talk, struct sonde_loop *loop, struct input *input, 
     *talk = (struct talk){.loop = loop, .input = input, .view = view, .rules = rules};
     sonde_timer_init(&talk->idle, loop, on_idle, talk);
     sonde_timer_init(&talk->acks, loop, on_acks, talk);
-    sonde_timer_init(&talk->within, loop, on_within, talk);
-    sonde_timer_init(&talk->quiet, loop, on_quiet, talk);
+    talk_judge_init(talk);
     talk_messages_init(talk);
 }
 
@@ -529,7 +450,7 @@ void talk_bytes(struct talk *talk, const void *data, size_t n_bytes)
         framing_sent(talk->rules->framing, data, n_bytes);
     else
         view_sent(talk->view, data, n_bytes);
-    if (is_cut_short(talk))
+    if (talk_is_cut_short(talk))
         talk_leave(talk, END_OF_DATA, 0);
     talk_regulate(talk);
 }
@@ -543,7 +464,7 @@ int talk_send_message(struct talk *talk, const void *data, size_t n_bytes, unsig
         return sent;
     talk_moved(talk);
     talk_message_went(talk, data, n_bytes, flags);
-    if (is_cut_short(talk))
+    if (talk_is_cut_short(talk))
         talk_leave(talk, END_OF_DATA, 0);
     talk_regulate(talk);
     return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What talk.c and talk_messages.c do for each other. */
+/* What talk.c, talk_judge.c and talk_messages.c do for each other. */
 #ifndef CLI_CONNECT_TALK_INTERNAL_H
 #define CLI_CONNECT_TALK_INTERNAL_H
 
@@ -16,10 +16,23 @@ void talk_finish(struct talk *talk, int64_t deadline_ns);
 /* Let each side go on or wait, as things stand. */
 void talk_regulate(struct talk *talk);
 
+void talk_moved(struct talk *talk);
+
+/* --- talk_judge.c --- */
+
+void talk_judge_init(struct talk *talk);
+
+/* The connection stands: nothing has come yet. */
+void talk_start_judging(struct talk *talk);
+
 /* Is what has come what it should be? It may be the last that is wanted. */
 void talk_judge(struct talk *talk, const void *data, size_t n_bytes);
 
-void talk_moved(struct talk *talk);
+/* No more will come: is that a line's end that was waited for? */
+bool talk_look_at_end(struct talk *talk);
+
+/* The peer has ended, and what it still owes will never come back. */
+bool talk_is_cut_short(const struct talk *talk);
 
 /* --- talk_messages.c --- */
 

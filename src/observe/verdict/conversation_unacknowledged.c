@@ -10,7 +10,7 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
     if (!is_tcp(about) || about->ending != ENDED_NOT || about->opening == OPENED_NOT_YET || end == N_ENDS)
         return VERDICT_NONE;
     struct sentences text = sentences_begin(ret_text, VERDICT_TEXT_MAX);
-    sentence(&text, _("Where this capture ends, %s from %s were sent and not acknowledged."),
+    sentence(&text, _("At the last packet seen, %s from %s were sent and not acknowledged."),
              BYTES(about->side[end].in_flight), END(about, end));
     return VERDICT_NOTE;
 }

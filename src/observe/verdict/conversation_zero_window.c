@@ -25,7 +25,7 @@ static enum verdict_weight judge(const struct conversation *about, char ret_text
         sentence(&text, _("Stalled %s because %s took no more: it advertised window 0, %s after the first packet."),
                  DURATION(longest_ns), END(about, end), DURATION(since(closed->zero_first_ns, about->first_ns)));
     if (still)
-        sentence(&text, _("It still does where this capture ends."));
+        sentence(&text, _("It still did at the last packet seen."));
     if (closed->n_zero_windows > 1)
         sentence(&text, _("Its window closed %s times in all."), COUNT(closed->n_zero_windows));
     if (other->n_probes == 0)

@@ -5,6 +5,7 @@ import type { PageState } from "./page_state";
 
 const KEYS: [string, string][] = [
   ["/", "to the filter"],
+  ["m", "to the message to send"],
   ["j, ↓", "the next connection"],
   ["k, ↑", "the one before"],
   ["Home, End", "the first, the last connection"],
@@ -53,6 +54,7 @@ export function listenForKeys(app: PageState): void {
   const dialog = makeDialog();
   const acts: Record<string, () => void> = {
     "/": () => document.querySelector<HTMLInputElement>("#conns input[type=search]")?.focus(),
+    m: () => document.getElementById("send-text")?.focus(),
     "?": () => dialog.showModal(),
     p: () => void app.togglePause(),
     j: () => moveInTable(1),

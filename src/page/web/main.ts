@@ -54,15 +54,28 @@ function sayer(line: HTMLElement): (text: string) => void {
   };
 }
 
-// `sonde lab --page` is about the lab: there it stands first.
-const labFirst: View = {
+// `sonde lab --page` is about the lab: there it stands first. `sonde watch` knows no bytes, and has more listeners than
+// others: the style sheet gives them the room.
+const arranged: View = {
   message(message) {
-    if (message.kind === "welcome" && message.verb === "lab") element("conns").before(element("lab"));
+    if (message.kind !== "welcome") return;
+    document.body.dataset["verb"] = message.verb;
+    document.body.classList.toggle("only-looks", !message.rights.includes("send"));
+    if (message.verb === "lab") element("conns").before(element("lab"));
   },
 };
+
+// In one column the order of what is read, and reached with Tab, is the order of the page: the client comes after what
+// it talks to.
+const isOneColumn = matchMedia("(max-width: 720px)");
+function placeClient(): void {
+  document.querySelector(isOneColumn.matches ? ".talk" : ".side")?.append(element("client"));
+}
+isOneColumn.addEventListener("change", placeClient);
+placeClient();
 
 const app = new PageState(sayer(element("said")));
 const made = views.map(([id, create]) => create(element(id), app));
 addEventListener("resize", () => { for (const view of made) view.resized?.(innerWidth); });
 listenForKeys(app);
-app.begin([...made, labFirst]);
+app.begin([...made, arranged]);

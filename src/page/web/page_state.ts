@@ -26,6 +26,7 @@ export class PageState implements App {
   #frameIsAsked = false;
   #hearSelect: ((segment: number | null) => void)[] = [];
   #wanted: number | null = null;                       // the row that is to be looked at
+  #mayOpenOnly = true;                                 // nobody has chosen yet what to look at
   #lasting = new Map<"filter" | "rows", Command>();   // asked for again after a loss
   #isConnected = false;
   #sayLine: (text: string) => void;
@@ -45,6 +46,7 @@ export class PageState implements App {
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#feed.retry(); });
     addEventListener("online", () => this.#feed.retry());
     this.#wanted = this.#hashRow();
+    this.#mayOpenOnly = this.#wanted === null;
     this.#feed.start(takeToken(location, sessionStorage, history));
   }
 
@@ -120,13 +122,26 @@ export class PageState implements App {
     const id = rowOf(message);
     if (id !== null && id !== this.#wanted) return;
     if (message.kind === "welcome") this.#welcomed(message);
-    if (message.kind === "overview") this.overview = message;
+    if (message.kind === "overview") {
+      this.overview = message;
+      this.#openOnly(message);
+    }
     if (message.kind === "row") this.row = message.row;
     if (message.kind === "opened") {
       this.row = message.row;
       this.#each((view) => view.opened?.(message.row));
     }
     this.#each((view) => view.message?.(message));
+  }
+
+  // Who connects, or reads a file with one connection in it, has come for that one.
+  #openOnly(overview: Overview): void {
+    const [only] = overview.rows;
+    if (!this.#mayOpenOnly || !only || !["connect", "trace"].includes(this.welcome?.verb ?? "")) return;
+    this.#mayOpenOnly = false;
+    if (overview.rows.length > 1) return;
+    history.replaceState(null, "", `${location.pathname}#row-${only.id}`);
+    this.#show(only.id);
   }
 
   #welcomed(welcome: Welcome): void {
@@ -154,13 +169,20 @@ export class PageState implements App {
   #hashChanged(): void {
     const given = location.hash;
     const token = takeToken(location, sessionStorage, history);
-    if (location.hash !== given) this.#feed.start(token);
+    if (location.hash !== given) {
+      // Another sonde, perhaps: its rows have other numbers.
+      this.overview = null;
+      this.#show(null);
+      this.#mayOpenOnly = true;
+      this.#feed.start(token);
+    }
     else if (this.#hashRow() !== null || given === "") this.#show(this.#hashRow());
   }
 
   #show(row: number | null): void {
     if (row === this.#wanted) return;
     this.#wanted = row;
+    this.#mayOpenOnly = false;
     if (row === null) {
       this.#forget();
       this.#feed.ask({ do: "close" }).catch(() => undefined);

@@ -19,7 +19,8 @@ export interface Row extends Named {
   can: Ability[]; trace: number | null; n_messages: number; messages_kind: "bytes" | "messages";
 }
 
-export interface Attention { row: number | null; listener: number | null; who: string; brief: string }
+// verdict: of this machine as a whole, which is neither a row nor a listener
+export interface Attention { row: number | null; listener: number | null; who: string; brief: string; verdict?: string }
 export interface Sampled { rows: boolean; events_one_in: number; why: string }
 
 export interface Welcome {

@@ -55,7 +55,7 @@ async function sent(size: number, answers: Partial<Result>[], more: { isMessage?
     assert.ok(command.do === "send");
     const part = command.parts[0];
     const answer: Result = { kind: "result", re: 1, ok: true, queued: 0, ...answers[pieces++] };
-    if (answer.ok && part && "data" in part) got.push(...fromBase64(part.data));
+    if (answer.ok && part && "data" in part) for (const byte of fromBase64(part.data)) got.push(byte);
     return Promise.resolve(answer);
   };
   const wrong = await sendFile({

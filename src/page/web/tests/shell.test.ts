@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { age, milliseconds, plain, splitSentence } from "../text";
 import type { Overview, Row } from "../types";
-import { roomFor } from "../views/connections";
+import { roomFor, sayHowMany } from "../views/connections";
 import { briefOf, columns, nextSort, sortRows } from "../views/connections_columns";
+import { whereOf } from "../views/header";
 import { say } from "../views/notice";
-import { whyNot } from "../views/opened";
+import { newerOf, whyNot } from "../views/opened";
 
 function row(id: number, more: Partial<Row> = {}): Row {
   return { id, local: "127.0.0.1:7007", peer: `10.0.0.${id}:4000`, protocol: "tcp", layers: null, note: null,
@@ -123,8 +124,28 @@ test("why nothing can be done is said", () => {
   assert.equal(whyNot(app(false, ["see", "send", "kick"]), row(1, { can: ["send"] })), null);
 });
 
+test("how many there are is said as people say it", () => {
+  assert.deepEqual([[0, 0, 0], [0, 0, 1], [1, 1, 0], [2, 2, 1], [200, 1012, 3]].map(([shown, all, ended]) => sayHowMany(shown!, all!, ended!)),
+    ["", "none open, 1 ended", "1 connection", "2 connections, and 1 ended", "200 of 1,012 connections"]);
+});
+
+test("the port that port 0 became is said", () => {
+  assert.equal(whereOf("serve echo any://127.0.0.1:0", [{ address: "127.0.0.1:4001" }]), "at 127.0.0.1:4001");
+  assert.equal(whereOf("serve echo any://127.0.0.1:7007", [{ address: "127.0.0.1:7007" }]), "");
+  assert.equal(whereOf("serve echo tcp://127.0.0.1:0", []), "");
+});
+
+test("a peer that is back is found by its host", () => {
+  const gone = row(1, { peer: "10.0.0.1:4000", ended: true });
+  const back = row(7, { peer: "10.0.0.1:4001" });
+  assert.equal(newerOf(gone, [gone, row(5, { peer: "10.0.0.1:3999" }), back, row(8)]), back);
+  assert.equal(newerOf({ ...gone, ended: false }, [back]), null);
+  assert.equal(newerOf(gone, [gone, row(8)]), null);
+});
+
 test("the table's room grows in steps, and not without end", () => {
-  assert.equal(roomFor(0), roomFor(4));
+  assert.equal(roomFor(0), roomFor(2));
+  assert.equal(roomFor(3), roomFor(4));
   assert.equal(roomFor(5), roomFor(8));
   assert.equal(roomFor(11), roomFor(1000));
 });

@@ -11,9 +11,16 @@ function itemKey(item: Attention): string {
   return `${item.row ?? ""}/${item.listener ?? ""}/${item.who}`;
 }
 
+// What is wrong with the machine as a whole is shown nowhere else, and so whole.
+function sentenceOf(item: Attention): string {
+  return plain(item.verdict ?? item.brief);
+}
+
 function makeItem(item: Attention): HTMLLIElement {
+  if (item.row === null && item.listener === null)
+    return el("li", null, el("span", null, plain(item.who), ": ", el("span", { class: "what" }, sentenceOf(item))));
   const href = item.row !== null ? `#row-${item.row}` : `#listener-${item.listener}`;
-  const what = el("span", null, plain(item.brief));
+  const what = el("span", { class: "what" }, sentenceOf(item));
   const link = el("a", { href }, name(item.who), ": ", what);
   if (item.row === null) link.addEventListener("click", (event) => {
     // The address bar keeps the row that is open.
@@ -42,8 +49,8 @@ export const create: Create = (root, app) => {
       for (const item of all.slice(0, SHOWN_MAX)) {
         const key = itemKey(item);
         const made = items.get(key) ?? makeItem(item);
-        const what = made.querySelector("a > span");
-        if (what) setText(what, plain(item.brief));
+        const what = made.querySelector(".what");
+        if (what) setText(what, sentenceOf(item));
         next.set(key, made);
       }
       items = next;

@@ -22,6 +22,7 @@ class ClientView implements View {
   #socket: WebSocket | null = null;
   #rowsBefore = new Set<number>();
   #row: number | null = null;
+  #wasOpen = false;
   #waiting: Waiting[] = [];           // what was sent, to know its echo
   #times: number[] = [];              // round trips, in ms
   #why = el("div", { class: "whynot" });
@@ -53,6 +54,7 @@ class ClientView implements View {
     root.removeAttribute("aria-label");
     root.setAttribute("aria-labelledby", title.id);
     root.append(title, this.#why, this.#box);
+    this.#code.hidden = true;   // it is for closing
     this.#offer();
   }
 
@@ -65,12 +67,13 @@ class ClientView implements View {
   #offer(): void {
     const welcome = this.#app.welcome;
     const urls = welcome?.client_urls ?? [];
-    this.#root.hidden = !welcome;
+    // Only who serves has something that a browser could be a client of.
+    this.#root.hidden = !welcome || (welcome.verb !== "serve" && urls.length === 0);
     this.#box.hidden = urls.length === 0;
     this.#why.hidden = urls.length > 0;
     if (!this.#why.childNodes.length)
-      this.#why.append(el("p", null, "A browser opens no raw TCP or UDP: its scripts have HTTP and WebSocket. sonde serves no WebSocket here. To talk to the same service from here, serve it as ws://, or as any://, which takes TCP and WebSocket on one port:"),
-        el("pre", { class: "mono", tabindex: 0 }, "sonde serve echo any://127.0.0.1:7007 --page"));
+      this.#why.append(el("p", null, "A browser opens no raw TCP or UDP, and no WebSocket is served here. any:// takes TCP and WebSocket on one port:"),
+        el("pre", { class: "mono" }, "sonde serve echo any://127.0.0.1:7007 --page"));
     if (urls.join(" ") === this.#urls) return;
     this.#urls = urls.join(" ");
     this.#url.replaceChildren(...urls.map((url) => el("option", { value: url }, url)));
@@ -79,6 +82,7 @@ class ClientView implements View {
   #open(): void {
     this.#rowsBefore = new Set(this.#app.overview?.rows.map(({ id }) => id));
     this.#row = null;
+    this.#wasOpen = false;
     this.#link.hidden = true;
     this.#waiting = [];
     this.#times = [];
@@ -93,8 +97,10 @@ class ClientView implements View {
     this.#socket = socket;
     setText(this.#state, "Connecting…");
     setText(this.#connect, "Close");
+    this.#code.hidden = false;
     socket.addEventListener("open", () => {
       this.#send.disabled = false;
+      this.#wasOpen = true;
       setText(this.#state, `Connected in ${duration((performance.now() - begin) * 1e6)}: TCP and the opening handshake.`);
     });
     socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => this.#received(event.data));
@@ -111,7 +117,10 @@ class ClientView implements View {
     this.#socket = null;
     this.#send.disabled = true;
     setText(this.#connect, "Connect");
-    const how = event.code === 1006 ? "Ended without a Close (1006): refused, or cut off." : `Closed with ${event.code}${event.reason ? `, “${event.reason}”` : ""}.`;
+    this.#code.hidden = true;
+    const isUntrusted = event.code === 1006 && !this.#wasOpen && socket.url.startsWith("wss:");
+    const how = isUntrusted ? `Refused, most likely because this browser does not trust the certificate: open ${socket.url.replace("wss:", "https:")} in another tab, and accept it there.`
+      : event.code === 1006 ? "Ended without a Close (1006): refused, or cut off." : `Closed with ${event.code}${event.reason ? `, “${event.reason}”` : ""}.`;
     setText(this.#state, how);
     this.#add("sys", how, null);
   }
@@ -139,7 +148,9 @@ class ClientView implements View {
       this.#times.push(now - sent.at);
       const { length } = this.#times;
       const sorted = [...this.#times].sort((a, b) => a - b);
-      setText(this.#rtt, `Echo: ${duration((now - sent.at) * 1e6)}; ${count(length)} in all, least ${duration((sorted[0] ?? 0) * 1e6)}, middle ${duration((sorted[length >> 1] ?? 0) * 1e6)}`);
+      const last = `Echo: ${duration((now - sent.at) * 1e6)}`;
+      setText(this.#rtt, length === 1 ? last
+        : `${last}; of ${count(length)}, least ${duration((sorted[0] ?? 0) * 1e6)}, middle ${duration((sorted[length >> 1] ?? 0) * 1e6)}`);
     }
     this.#add("in", `${typeof data === "string" ? "text" : "binary"}${sent ? `, echo after ${duration((now - sent.at) * 1e6)}` : ""}`, bytes);
   }

@@ -3,6 +3,7 @@
 import type { App, Create, View } from "../app";
 import { count, el, setText } from "../dom";
 import { plain } from "../text";
+import { connectionsIn } from "./header";
 import { columns, nextSort, sortRows, type Column, type Sort } from "./connections_columns";
 import { Lines } from "./connections_rows";
 
@@ -10,11 +11,20 @@ const FILTER_WAIT_MS = 350;
 const ROWS_FEW = 200;
 const ROWS_MANY = 1000;
 // Room for the rows while one is opened under them: in steps, so that what is below seldom moves.
-const ROW_HEIGHT = 25.5, HEAD_HEIGHT = 26, ROWS_LEAST = 4, ROWS_STEP = 4, ROWS_MOST = 10;
+const ROW_HEIGHT = 25.5, HEAD_HEIGHT = 26, ROWS_LEAST = 2, ROWS_STEP = 4, ROWS_MOST = 10;
 
 export function roomFor(rows: number): number {
-  const fit = Math.min(ROWS_MOST, Math.max(ROWS_LEAST, Math.ceil(rows / ROWS_STEP) * ROWS_STEP));
+  const fit = rows <= ROWS_LEAST ? ROWS_LEAST : Math.min(ROWS_MOST, Math.ceil(rows / ROWS_STEP) * ROWS_STEP);
   return Math.ceil(HEAD_HEIGHT + fit * ROW_HEIGHT);
+}
+
+// "1 connection", "3 connections, 1 of them ended", "200 of 1,012 connections". What has ended is
+// kept in the table for a while, and is not a connection any more.
+export function sayHowMany(shown: number, all: number, ended: number): string {
+  const connections = (n: number): string => (n === 1 ? "1 connection" : `${count(n)} connections`);
+  if (shown < all) return `${count(shown)} of ${connections(all)}`;
+  if (all === 0) return ended > 0 ? `none open, ${count(ended)} ended` : "";
+  return ended > 0 ? `${connections(all)}, and ${count(ended)} ended` : connections(all);
 }
 
 interface Filter { root: HTMLElement; error: HTMLElement; input: HTMLInputElement }
@@ -89,14 +99,14 @@ export const create: Create = (root, app) => {
   const table = el("table", { class: "conns", "aria-labelledby": "h-c" }, heads.cols, heads.root, body);
   scroll.append(table);
   const none = el("p", { class: "none" });
-  const facts = el("span");
+  const facts = el("span", { class: "how-many" });
   const rows = el("button", { type: "button", hidden: true, click: () => {
     const max = rows.dataset["max"] === String(ROWS_MANY) ? ROWS_MANY : ROWS_FEW;
     void app.ask({ do: "rows", max }).catch(() => undefined);
     lines.orderNow();
   } });
-  root.append(el("div", { class: "bar" }, el("h2", { id: "h-c" }, "Connections"), filter.root), filter.error, scroll, none,
-    el("div", { class: "conns-foot" }, facts, rows));
+  root.append(el("div", { class: "bar" }, el("h2", { id: "h-c" }, "Connections"), facts, rows, filter.root), filter.error, scroll,
+    none);
 
   // Anywhere in a line; its link does the same.
   body.addEventListener("click", (event) => {
@@ -106,8 +116,8 @@ export const create: Create = (root, app) => {
     app.open(Number(id));
   });
 
-  const drawFoot = (shown: number, all: number) => {
-    setText(facts, shown < all ? `${count(shown)} of ${count(all)} shown, those in trouble first` : `${count(all)} shown`);
+  const drawHowMany = (shown: number, all: number, ended: number) => {
+    setText(facts, sayHowMany(shown, all, ended));
     const max = shown < all && shown < ROWS_MANY ? ROWS_MANY : ROWS_FEW;
     rows.dataset["max"] = String(max);
     rows.hidden = shown >= all && shown <= ROWS_FEW;
@@ -115,7 +125,8 @@ export const create: Create = (root, app) => {
   };
   const drawNone = (isEmpty: boolean) => {
     none.hidden = !isEmpty;
-    if (isEmpty) setText(none, filter.input.value.trim() ? "No connection matches the filter." : "None yet.");
+    if (isEmpty) setText(none, filter.input.value.trim() ? "No connection matches the filter."
+      : app.welcome?.verb === "watch" ? "None." : "None yet.");
   };
   const drawRoom = (n: number) => {
     const height = app.row ? `${roomFor(n)}px` : "";
@@ -141,7 +152,9 @@ export const create: Create = (root, app) => {
       const due = lines.set(sortRows(overview.rows, sort), app.row?.id ?? null, now);
       clearTimeout(timer);
       if (due > 0) timer = setTimeout(() => app.draw(view), due);
-      drawFoot(overview.shown, overview.connections);
+      const isFile = app.welcome?.verb === "trace";
+      const ended = isFile ? 0 : overview.rows.filter((row) => row.ended).length;
+      drawHowMany(isFile ? overview.rows.length : overview.shown, connectionsIn(app.welcome, overview), ended);
     },
   };
   return view;

@@ -7,6 +7,7 @@ import { plain, setName } from "../text";
 import type { Row } from "../types";
 import { columns, type Column } from "./connections_columns";
 
+const MADE_AT_ONCE = 25; // new lines in one frame
 export const KEEP_MS = 2000;
 
 function chipClass(row: Row): string {
@@ -148,17 +149,19 @@ export class Lines {
   // In how long the order is due; 0: it is as it should be. rows: in order.
   set(rows: Row[], openedId: number | null, now: number): number {
     const there = new Set<number>();
-    let isDue = false;
+    let isDue = false, made = 0;
     for (const row of rows) {
       there.add(row.id);
       let line = this.#lines.get(row.id);
       if (!line) {
+        if (made++ >= MADE_AT_ONCE) continue;
         this.#lines.set(row.id, line = new Line(row.id));
         this.body.append(line.root);
         this.#sight.observe(line.root);
       }
       line.set(row, row.id === openedId);
     }
+    if (made > MADE_AT_ONCE) return 1; // the others in the next frames, and then the order
     for (const [id, line] of this.#lines) {
       if (there.has(id)) continue;
       line.setGone();

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 // The opened connection's ladder, live. What is kept (ladder_kept.ts) is told (ladder_marks.ts, ladder_fold.ts), laid out
 // (ladder_layout.ts, or ladder_list.ts where it is narrow) and drawn (ladder_draw.ts), a few times a second.
+//
+// Hundreds of marks take longer than a frame has. They are laid out in slices of a few milliseconds, and of the picture
+// only what is near the part that is seen is made; the rest follows while nothing else is to be done, the nearest first.
 import type { App, Create, View } from "../app";
 import { count, el, setText, svg } from "../dom";
 import type { Row, ServerMessage } from "../types";
-import { Keyed, markers } from "./ladder_draw";
+import { Keyed, markers, type Part } from "./ladder_draw";
+import { Slices, type Work } from "./ladder_slices";
 import { DRAWN, Kept, partOf } from "./ladder_kept";
-import { layout, type LayoutOptions } from "./ladder_layout";
+import { layout, planned, type LayoutOptions } from "./ladder_layout";
 import { listLines } from "./ladder_list";
 import type { Mark, Story } from "./ladder_marks";
+import type { Plan } from "./ladder_shapes";
 import { download, pictureFile } from "./ladder_save";
 import { Sentences } from "./ladder_said";
 import { Chosen } from "./ladder_chosen";
@@ -16,6 +21,9 @@ import "./ladder.css";
 
 const LIST_BELOW = 420; // pixels: two life lines and their texts have no room
 const EVERY_MS = 200, RARELY_MS = 1500, SHARE = 8; // a picture that takes long is drawn more rarely: an eighth of the time at most
+const AROUND = 0.5;   // what is made beside what is seen, as a share of it
+const LINES_FIRST = 100, LINES_MORE = 25, PIXELS_MORE = 300;
+const CALM_MS = 500;  // then the rest of the picture is made
 const ZOOMS = [0.35, 0.5, 0.7, 1, 1.4, 2, 3, 4.5, 7];
 const FILE_WIDTH = 900;
 const NEAR_END = 24;
@@ -44,8 +52,16 @@ class Ladder implements View {
   private follows = true;
   private last = 0;
   private timer = 0;
-  private cost = 0;
+  private top = 0;          // where the box is scrolled to, and its height: known without a layout
+  private seenHeight = 0;
+  private plan: Plan | null = null;
+  private made: Part = { top: 0, bottom: 0 };
+  private told: { story: Story; shown: Mark[] } | null = null; // as it stands in the list
+  private linesMade = 0;
+  private firstLine = -1;
+  private readonly slices: Slices;
   private row: Row | null = null;
+  private why: string | null = null; // nothing is seen of this row
   private flight = 0;
   private drawnMarks: Mark[] = [];
 
@@ -57,8 +73,9 @@ class Ladder implements View {
     this.headItems = new Keyed(headLayer);
     this.lines = new Keyed(this.list);
     this.box.append(this.svg, this.list);
-    this.said = new Sentences(app);
-    this.chosen = new Chosen(this.box, app);
+    this.said = new Sentences();
+    this.chosen = new Chosen(this.box, app, (edge) => { this.reveal(edge); });
+    this.slices = new Slices(() => { app.draw(this); });
     root.classList.add("lad");
     root.append(this.tools(), this.head, this.box, this.empty, this.said.root);
     this.empty.hidden = true;
@@ -79,7 +96,14 @@ class Ladder implements View {
   }
 
   message(message: ServerMessage): void {
-    if (message.kind === "welcome") this.said.noPackets(message.no_packets);
+    if (message.kind === "welcome" || (message.kind === "overview" && message.no_packets !== undefined)) {
+      this.said.noPackets(message.no_packets ?? null);
+      this.soon();
+    }
+    if (message.kind === "result" && message.re === 0 && message.error) { // nobody has asked: sonde says it by itself
+      this.why = message.error;
+      this.app.say(message.error);
+    }
     if (message.kind !== "events" || message.id !== this.app.row?.id) return;
     this.kept.take(message);
     if (message.first) this.toEnd();
@@ -89,6 +113,7 @@ class Ladder implements View {
   opened(row: Row | null): void {
     if (row?.id === this.row?.id) return;
     this.row = row;
+    this.why = null;
     this.kept.clear();
     this.flight = 0;
     this.until = null;
@@ -102,10 +127,11 @@ class Ladder implements View {
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       this.app.draw(this);
-    }, Math.max(0, this.last + Math.min(RARELY_MS, Math.max(EVERY_MS, SHARE * this.cost)) - performance.now()));
+    }, Math.max(0, this.last + Math.min(RARELY_MS, Math.max(EVERY_MS, SHARE * this.slices.spent)) - performance.now()));
   }
 
   private again(): void {
+    this.slices.stop();
     this.kept.changed = true;
     this.app.draw(this);
   }
@@ -114,13 +140,16 @@ class Ladder implements View {
 
   private measured(): void {
     const width = Math.floor(this.box.clientWidth);
+    this.seenHeight = this.box.clientHeight;
     if (width === 0 || width === this.width) return;
     this.width = width;
     this.again();
   }
 
   private scrolled(): void {
-    const atEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - NEAR_END;
+    this.top = this.box.scrollTop;
+    const atEnd = this.top + this.seenHeight >= this.box.scrollHeight - NEAR_END;
+    this.more();
     if (this.until !== null || atEnd === this.follows) return;
     this.follows = atEnd;
     this.said.following(atEnd);
@@ -132,7 +161,7 @@ class Ladder implements View {
     this.until = end >= marks.length ? null : marks[Math.max(0, end)]?.at ?? null;
     this.follows = false;
     this.again();
-    this.box.scrollTop = by < 0 ? this.box.scrollHeight : 0;
+    this.box.scrollTop = this.top = by < 0 ? this.box.scrollHeight : 0;
   }
 
   private toEnd(): void {
@@ -152,39 +181,126 @@ class Ladder implements View {
   }
 
   frame(now: number): void {
-    if (!this.kept.changed || this.width === 0) return;
-    this.kept.changed = false;
-    const begun = performance.now();
-    this.last = now;
+    if (this.width === 0) return;
+    if (this.kept.changed && !this.slices.isBusy) {
+      this.kept.changed = false;
+      this.last = now;
+      this.slices.start(this.drawn());
+    }
+    if (!this.slices.go() || !this.kept.changed) return;
+    this.soon();
+  }
+
+  private *drawn(): Work {
     const { story, marks } = this.kept.story(this.folds.checked);
+    yield "frame";
     const { from, to } = partOf(marks, this.until), shown = marks.slice(from, to);
-    this.takeFlight(story);
-    this.drawnMarks = shown;
     const asList = this.width < LIST_BELOW;
+    this.takeFlight(story);
+    if (asList) this.takeLines(story, shown);
+    else yield* this.paint(story, shown, marks[from - 1]?.now ?? story.first);
+    this.drawnMarks = shown;
     this.empty.hidden = shown.length > 0;
-    setText(this.empty, this.app.welcome?.no_packets ?? "Nothing was seen of it yet.");
+    setText(this.empty, this.said.without ?? this.why ?? "Nothing was seen of it yet.");
     this.list.hidden = !asList;
     this.svg.toggleAttribute("hidden", asList);
     this.head.toggleAttribute("hidden", asList || shown.length === 0);
-    if (asList) this.lines.lines(listLines(story, shown, this.raw.checked));
-    else this.paint(story, shown, marks[from - 1]?.now ?? story.first);
     this.pages(marks.length, from, to);
     this.said.show(story);
-    this.chosen.refresh();
-    if (this.follows) this.box.scrollTop = this.box.scrollHeight;
-    this.cost = performance.now() - begun;
+    this.drewSome();
   }
 
-  private paint(story: Story, shown: Mark[], before: { a: string; b: string }): void {
-    const picture = layout(story, shown, before, this.options(this.width));
-    for (const [element, height] of [[this.svg, picture.height], [this.head, 32]] as const) {
+  private drewSome(): void {
+    this.chosen.refresh();
+    if (this.follows) {
+      this.box.scrollTop = this.box.scrollHeight;
+      this.top = this.box.scrollTop;
+    }
+    this.slices.later(CALM_MS, () => this.rest());
+  }
+
+  // ---- the picture
+
+  private *paint(story: Story, shown: Mark[], before: { a: string; b: string }): Work {
+    const plan = yield* planned(story, shown, before, this.options(this.width));
+    yield* this.items.part(plan.slots, this.made = this.near(plan.height, AROUND));
+    this.plan = plan;
+    this.told = null;
+    for (const [element, height] of [[this.svg, plan.height], [this.head, 32]] as const) {
       // Without a viewBox: with one, a picture that grows would have all its texts measured again.
-      element.setAttribute("width", String(picture.width));
+      element.setAttribute("width", String(plan.width));
       element.setAttribute("height", String(height));
     }
-    this.svg.setAttribute("aria-label", picture.words);
-    this.items.items(picture.items);
-    this.headItems.items(picture.head);
+    this.svg.setAttribute("aria-label", plan.words);
+    this.headItems.items(plan.head);
+  }
+
+  private near(height: number, around: number): Part {
+    const seen = this.seenHeight, top = this.follows ? Math.max(0, height - seen) : Math.min(this.top, Math.max(0, height - seen));
+    return { top: top - around * seen, bottom: top + (1 + around) * seen };
+  }
+
+  // ---- the list
+
+  // The oldest lines of a long list are made last.
+  private takeLines(story: Story, shown: Mark[]): void {
+    const first = shown[0]?.at ?? -1;
+    const more = shown.length - (this.told?.shown.length ?? 0);
+    // Those that are there stay, while they do; who reads gets all.
+    if (first === this.firstLine) this.linesMade += more;
+    else this.linesMade = this.follows ? 0 : shown.length;
+    this.firstLine = first;
+    this.linesMade = Math.max(this.linesMade, LINES_FIRST);
+    this.told = { story, shown };
+    this.plan = null;
+    this.lines.lines(listLines(story, shown.slice(-this.linesMade), this.raw.checked));
+  }
+
+  private moreLines(n: number): void {
+    if (!this.told || this.linesMade >= this.told.shown.length) return;
+    const { story, shown } = this.told, height = this.box.scrollHeight;
+    this.linesMade += n;
+    this.lines.lines(listLines(story, shown.slice(-this.linesMade), this.raw.checked));
+    // What is read stays where it is.
+    this.box.scrollTop += this.box.scrollHeight - height;
+    this.top = this.box.scrollTop;
+  }
+
+  // ---- what is not made yet
+
+  // What is scrolled to, before it is seen.
+  private more(): void {
+    if (this.slices.isBusy) return;
+    if (this.told && this.top < this.seenHeight) this.moreLines(LINES_FIRST);
+    if (!this.plan || (this.made.top <= Math.max(0, this.top) && this.made.bottom >= Math.min(this.plan.height, this.top + this.seenHeight))) return;
+    this.fill(this.near(this.plan.height, AROUND));
+  }
+
+  private fill(part: Part): void {
+    if (!this.plan) return;
+    this.made = part;
+    const making = this.items.part(this.plan.slots, part);
+    while (!making.next().done);
+    this.chosen.refresh();
+  }
+
+  // A little of the rest; whether there is more.
+  private rest(): boolean {
+    if (this.told) {
+      this.moreLines(LINES_MORE);
+      return this.linesMade < this.told.shown.length;
+    }
+    if (!this.plan) return false;
+    const { top, bottom } = this.made;
+    this.fill(top > 0 ? { top: top - PIXELS_MORE, bottom } : { top, bottom: bottom + PIXELS_MORE });
+    return this.made.top > 0 || this.made.bottom < this.plan.height;
+  }
+
+  // All of it up to an end, for who goes there with the keyboard.
+  private reveal(edge: "first" | "last"): void {
+    if (this.told) this.moreLines(this.told.shown.length);
+    this.box.scrollTop = edge === "first" ? 0 : this.box.scrollHeight;
+    this.scrolled();
   }
 
   private pages(total: number, from: number, to: number): void {

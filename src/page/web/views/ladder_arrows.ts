@@ -13,7 +13,6 @@ export interface Placed {
   below: Piece[][];                              // lines under the arrow
   label?: Piece[]; whole?: string;               // what stands on it, and all that could
   pause?: { from: number; to: number; ns: number };
-  cross?: { x: number; y: number };
   before?: { a: string; b: string };             // states before the first mark that is drawn
   level?: boolean;                               // the label keeps to its sender, and does not turn with the line
 }
@@ -80,7 +79,7 @@ function wordsOf(mark: Extract<Mark, { kind: "segment" | "datagram" }>, raw: boo
   return words;
 }
 
-function arrowEnds(drawing: Drawing, placed: Placed, event: SegmentEvent | DatagramEvent): { x1: number; x2: number; dy: number } {
+export function arrowEnds(drawing: Drawing, placed: Placed, event: SegmentEvent | DatagramEvent): { x1: number; x2: number; dy: number } {
   const { columns, options, flight } = drawing, from = event.from, way = toward(from);
   const x1 = lifeX(columns, from) + way * BAND_GAP, x2 = lifeX(columns, other(from)) - way * BAND_GAP;
   const flightHeight = flight > 0 ? FLIGHT * options.zoom : 0;
@@ -103,7 +102,8 @@ export function levelLabels(drawing: Drawing): boolean {
     if (mark.kind !== "segment" || mark.isTail) continue;
     const { x1, x2, dy } = arrowEnds(drawing, placed, mark.event), middle = placed.y + dy / 2;
     const level = dy > STEEP * Math.abs(x2 - x1);
-    for (const each of drawn.slice(-LOOKED_AT)) {
+    for (let i = Math.max(0, drawn.length - LOOKED_AT); i < drawn.length; i++) {
+      const each = drawn[i]!;
       if (Math.abs(each.middle - middle) >= APART) continue;
       each.placed.level = placed.level = some = true;
     }
@@ -149,6 +149,14 @@ export function belowShapes(drawing: Drawing, placed: Placed): Shape[] {
   return placed.below.map((row, i) => text("small mute mid halo", (x1 + x2) / 2, y + 13 + i * 13, row));
 }
 
+// Where what did not arrive ends.
+export function crossOf(drawing: Drawing, placed: Placed): { x: number; y: number } | null {
+  const mark = placed.mark;
+  if (mark.kind !== "segment" || (mark.event.fate !== "lost" && mark.event.fate !== "thrown-away")) return null;
+  const { x2, dy } = arrowEnds(drawing, placed, mark.event);
+  return { x: x2, y: placed.y + dy };
+}
+
 export function arrowItem(drawing: Drawing, placed: Placed, item: Item): Item {
   const mark = placed.mark as Extract<Mark, { kind: "segment" | "datagram" }>, event = mark.event;
   const { x1, x2, dy } = arrowEnds(drawing, placed, event);
@@ -159,7 +167,6 @@ export function arrowItem(drawing: Drawing, placed: Placed, item: Item): Item {
   if (!isTail) shapes.push(line("hit", x1, 0, x2, dy));
   shapes.push(line("ln", x1, 0, x2, dy, marker));
   if (isLost) {
-    placed.cross = { x: x2, y: placed.y + dy };
     shapes.push(path("cross", `M${Math.round(x2 - CROSS)},${Math.round(dy - CROSS)} l10,10 m0,-10 l-10,10`));
   }
   if (isTail) return { ...item, shapes, cls: "seg tail" };

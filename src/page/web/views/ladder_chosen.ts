@@ -14,7 +14,8 @@ export class Chosen {
   private segment: number | null = null;
   private roving: string | null = null; // the segment that Tab comes to; null: the chosen one, or the newest
 
-  constructor(private readonly box: HTMLElement, private readonly app: App) {
+  // reveal: what is far from what is seen may not be there yet.
+  constructor(private readonly box: HTMLElement, private readonly app: App, private readonly reveal: (edge: "first" | "last") => void) {
     box.addEventListener("click", (event) => { this.choose(event); });
     box.addEventListener("keydown", (event) => { this.key(event); });
     box.addEventListener("focusin", (event) => {
@@ -54,6 +55,7 @@ export class Chosen {
     const move = moves[event.key];
     if (!move) return;
     event.preventDefault();
+    if (event.key === "Home" || event.key === "End") this.reveal(event.key === "Home" ? "first" : "last");
     const targets = this.targets(), to = move(targets.indexOf(target), targets.length);
     const next = targets[Math.max(0, Math.min(targets.length - 1, to))];
     next?.focus();

@@ -3,7 +3,8 @@
 // is made, and only what has moved is moved.
 import { el, svg } from "../dom";
 import type { Line } from "./ladder_list";
-import type { Item, Shape } from "./ladder_shapes";
+import type { Item, Shape, Slot } from "./ladder_shapes";
+import type { Work } from "./ladder_slices";
 import type { Piece } from "./ladder_text";
 
 interface Drawn { node: SVGGElement | HTMLLIElement; signature: string; y: number }
@@ -41,6 +42,8 @@ function lineNode(line: Line): HTMLLIElement {
     ...line.notes.map((note) => el("span", { class: "note mute" }, `└ ${note}`)));
 }
 
+export interface Part { top: number; bottom: number }
+
 // The children of one element, by key.
 export class Keyed {
   private drawn = new Map<string, Drawn>();
@@ -48,13 +51,63 @@ export class Keyed {
 
   items(items: Item[]): void {
     this.place(items, (item) => JSON.stringify([item.cls, item.words, item.shapes]), itemNode, (node, item, y) => {
-      if (y !== item.y) node.setAttribute("transform", `translate(0,${Math.round(item.y * 10) / 10})`);
+      if (y !== item.y) move(node, item.y);
       return item.y;
     });
   }
 
   lines(lines: Line[]): void {
     this.place(lines, (line) => JSON.stringify(line), lineNode, () => 0);
+  }
+
+  // Of a picture, what is in the part that is to be seen. It is made in slices, beside the document, and comes into it at
+  // once, at the last. What else is drawn already stays if it stands where it stood; else it goes.
+  *part(slots: Slot[], part: Part): Work {
+    const kept = new Map<string, Drawn>(), replaced: [Drawn, Drawn][] = [], moved: Drawn[] = [], made: Slot[] = [];
+    for (const slot of slots) {
+      const isSeen = slot.y <= part.bottom && slot.end >= part.top;
+      if (slot.isDrawn || (!isSeen && !this.hasFocus(slot))) {
+        for (const key of slot.keys) {
+          const drawn = this.drawn.get(key);
+          if (drawn?.y === slot.y) kept.set(key, drawn);
+        }
+        continue;
+      }
+      for (const item of slot.items()) this.renew(item, kept, replaced, moved);
+      made.push(slot);
+      yield;
+    }
+    if (made.length > 0) yield "frame";
+    for (const slot of made) slot.isDrawn = true;
+    for (const drawn of moved) move(drawn.node, drawn.y);
+    for (const [old, drawn] of replaced) replace(old.node, drawn.node, null);
+    for (const [key, { node }] of this.drawn) if (!kept.has(key)) node.remove();
+    this.drawn = kept;
+    this.order(slots);
+  }
+
+  private hasFocus(slot: Slot): boolean {
+    const focused = document.activeElement;
+    return focused !== null && slot.keys.some((key) => this.drawn.get(key)?.node === focused);
+  }
+
+  private renew(item: Item, kept: Map<string, Drawn>, replaced: [Drawn, Drawn][], moved: Drawn[]): void {
+    const signature = JSON.stringify([item.cls, item.words, item.shapes]), old = this.drawn.get(item.key);
+    const drawn = { node: old?.signature === signature ? old.node : itemNode(item), signature, y: item.y };
+    if (old && old.node !== drawn.node) replaced.push([old, drawn]);
+    else if (old && old.y !== drawn.y) moved.push(drawn);
+    kept.set(item.key, drawn);
+  }
+
+  private order(slots: Slot[]): void {
+    let cursor = this.parent.firstChild;
+    for (const slot of slots)
+      for (const key of slot.keys) {
+        const node = this.drawn.get(key)?.node;
+        if (!node) continue;
+        if (cursor === node) cursor = cursor.nextSibling;
+        else this.parent.insertBefore(node, cursor);
+      }
   }
 
   private place<T extends { key: string }>(things: T[], sign: (thing: T) => string, make: (thing: T) => Drawn["node"],
@@ -78,6 +131,10 @@ export class Keyed {
     for (const { node } of this.drawn.values()) node.remove();
     this.drawn = kept;
   }
+}
+
+function move(node: Drawn["node"], y: number): void {
+  node.setAttribute("transform", `translate(0,${Math.round(y * 10) / 10})`);
 }
 
 // With the focus, which the new one takes over.

@@ -8,8 +8,8 @@ import { isCopy, stateClass, type End } from "./ladder_events";
 import { callText, cut, foreignText, marginTime, plain, span, valuesText, type Piece } from "./ladder_text";
 import { timerWords } from "./ladder_notes";
 import { endName, type Mark, type Story } from "./ladder_marks";
-import { arrowItem, belowShapes, drawnLabel, levelLabels, type Placed } from "./ladder_arrows";
-import { line, path, rect, text, type Item, type Picture, type Shape } from "./ladder_shapes";
+import { arrowEnds, arrowItem, belowShapes, crossOf, drawnLabel, levelLabels, type Placed } from "./ladder_arrows";
+import { line, path, rect, text, type Item, type Picture, type Plan, type Shape, type Slot } from "./ladder_shapes";
 import { handshakeItem, icmpItem, messageItem, noteItem } from "./ladder_above";
 
 export interface LayoutOptions { width: number; zoom: number; raw: boolean; flight?: number }
@@ -138,13 +138,13 @@ function lifeItems(drawing: Drawing, end: End): Item[] {
     const known = hasStates ? stateClass(state) : "none", shapes: Shape[] = [];
     if (known !== "none") shapes.push(rect(`band-${known}`, x - BAND, 0, 2 * BAND, to - y));
     shapes.push(line(state === "unknown" && hasStates ? "life dot" : "life", x, 0, x, to - y));
-    items.push({ key: `life-${end}-${items.length}`, y, shapes });
+    items.push({ key: `life-${end}-${items.length}`, y, end: to, shapes });
   };
   for (const placed of drawing.marks) {
     if (placed.pause) {
       const { from, to } = placed.pause;
       stretch(from);
-      items.push({ key: `life-${end}-${items.length}`, y: from, shapes: [line("life dot", x, 2, x, to - from - 1)] });
+      items.push({ key: `life-${end}-${items.length}`, y: from, end: to, shapes: [line("life dot", x, 2, x, to - from - 1)] });
       y = to;
     }
     if (placed.mark.now[end] !== state) {
@@ -172,7 +172,7 @@ function pauseItems(drawing: Drawing): Item[] {
 function bracketItem(drawing: Drawing, end: End, key: string, from: number, to: number): Item {
   const outward = -toward(end), x = lifeX(drawing.columns, end) + outward * BRACKET;
   const d = `M${Math.round(x + outward * 4)},0 h${-outward * 4} V${Math.round(to - from)} h${outward * 4}`;
-  return { key, y: from, shapes: [path("call", d)] };
+  return { key, y: from, end: to, shapes: [path("call", d)] };
 }
 
 function callItems(drawing: Drawing): Item[] {
@@ -191,41 +191,44 @@ function callItems(drawing: Drawing): Item[] {
 function linkItems(drawing: Drawing): Item[] {
   const items: Item[] = [];
   drawing.marks.forEach((placed, i) => {
-    const { mark, cross } = placed;
+    const mark = placed.mark, cross = crossOf(drawing, placed);
     if (!cross || mark.kind !== "segment") return;
     const event = mark.event, first = isCopy(event) && event.again_of ? event.again_of : event.number;
     const copy = drawing.marks.slice(i + 1, i + 1024)
       .find(({ mark: each }) => each.kind === "segment" && isCopy(each.event) && each.event.again_of === first);
     if (!copy) return;
     const aside = 8 * toward(event.from), x = lifeX(drawing.columns, event.from);
-    items.push({ key: `link${mark.at}`, y: 0, shapes: [line("link", cross.x - aside, cross.y + 4, x + aside * 1.1, copy.y - 3)] });
+    items.push({ key: `link${mark.at}`, y: 0, end: copy.y, shapes: [line("link", cross.x - aside, cross.y + 4, x + aside * 1.1, copy.y - 3)] });
   });
   return items;
 }
 
-// RTO as a step line (log2), cwnd a number at each change: of the end whose kernel is asked.
+// RTO as a step line (log2), cwnd a number at each change: of the end whose kernel is asked. An item for each change, so
+// that one more leaves the others as they are.
 function kernelItems(drawing: Drawing): Item[] {
   const { time, kernel } = drawing.columns, items: Item[] = [];
   if (kernel === 0) return items;
   let x = -1, y = 0;
-  const shapes: Shape[] = [];
   const stepX = (rto: number): number => time + 12 + Math.min(3, Math.max(0, Math.floor(Math.log2(rto / drawing.rtoLeast)))) * 20;
   for (const placed of drawing.marks) {
     const mark = placed.mark;
     if (mark.kind !== "values" || mark.event.end !== drawing.kernelEnd) continue;
-    const changed = mark.event.changed ?? [], rto = mark.event.rto_us, cwnd = mark.event.cwnd_segments;
+    const changed = mark.event.changed ?? [], rto = mark.event.rto_us, cwnd = mark.event.cwnd_segments, shapes: Shape[] = [];
     if (changed.includes("cwnd_segments") && typeof cwnd === "number")
-      shapes.push(text("mono k end", time + kernel - 8, placed.y + 4, plain(String(cwnd))));
-    if (!changed.includes("rto_us") || typeof rto !== "number" || rto <= 0) continue;
-    const next = stepX(rto);
-    if (x >= 0) shapes.push(path("kl", `M${x},${Math.round(y)} V${Math.round(placed.y)} H${next}`));
-    shapes.push(text("mono k halo", next + 5, placed.y + 12, plain(String(Math.round(rto / 100) / 10))));
-    x = next;
-    y = placed.y;
+      shapes.push(text("mono k end", time + kernel - 8, 4, plain(String(cwnd))));
+    const key = `kernel${mark.at}`;
+    if (changed.includes("rto_us") && typeof rto === "number" && rto > 0) {
+      const next = stepX(rto);
+      if (x >= 0) items.push({ key: `${key}step`, y, end: placed.y, shapes: [path("kl", `M${x},0 V${Math.round(placed.y - y)} H${next}`)] });
+      shapes.push(text("mono k halo", next + 5, 12, plain(String(Math.round(rto / 100) / 10))));
+      x = next;
+      y = placed.y;
+    }
+    if (shapes.length > 0) items.push({ key, y: placed.y, shapes });
   }
-  if (x >= 0) shapes.push(path("kl", `M${x},${Math.round(y)} V${Math.round(drawing.yEnd)}`));
-  for (const hair of [time, time + kernel]) shapes.push(line("hair", hair + 0.5, 0, hair + 0.5, drawing.yEnd));
-  items.push({ key: "kernel", y: 0, shapes });
+  const long: Shape[] = x >= 0 ? [path("kl", `M${x},${Math.round(y)} V${Math.round(drawing.yEnd)}`)] : [];
+  for (const hair of [time, time + kernel]) long.push(line("hair", hair + 0.5, 0, hair + 0.5, drawing.yEnd));
+  items.push({ key: "kernel", y: 0, end: drawing.yEnd, shapes: long });
   return items;
 }
 
@@ -298,7 +301,26 @@ function takeKernel(drawing: Drawing): void {
   }
 }
 
-export function layout(story: Story, marks: Mark[], before: { a: string; b: string }, options: LayoutOptions): Picture {
+// How far down a mark's shapes reach.
+function reach(drawing: Drawing, placed: Placed): number {
+  const mark = placed.mark, below = leastHeight(drawing, placed);
+  return mark.kind === "segment" || mark.kind === "datagram" ? below + Math.max(0, arrowEnds(drawing, placed, mark.event).dy) : below;
+}
+
+function markSlot(drawing: Drawing, placed: Placed): Slot {
+  const key = `${placed.mark.kind}${placed.mark.at}`;
+  return { keys: [key, `beside${key}`], y: placed.y, end: placed.y + reach(drawing, placed), items: () => markItems(drawing, placed) };
+}
+
+// The texts of the marks are many, what stands behind them is little: it is made at once.
+function slots(drawing: Drawing): Slot[] {
+  const behind = [...lifeItems(drawing, "a"), ...lifeItems(drawing, "b"), ...callItems(drawing), ...pauseItems(drawing),
+    ...kernelItems(drawing), ...linkItems(drawing), ...timeItems(drawing)];
+  return [...behind.map((item) => ({ keys: [item.key], y: item.y, end: item.end ?? item.y, items: () => [item] })),
+    ...drawing.marks.map((placed) => markSlot(drawing, placed))];
+}
+
+function begin(story: Story, marks: Mark[], before: { a: string; b: string }, options: LayoutOptions): Drawing {
   const hasCalls = story.connection.end.a.calls || story.connection.end.b.calls;
   const drawing: Drawing = {
     story, options, flight: options.flight ?? story.flight, yEnd: 0, kernelEnd: null, rtoLeast: Infinity,
@@ -308,19 +330,37 @@ export function layout(story: Story, marks: Mark[], before: { a: string; b: stri
   for (const placed of drawing.marks) drawing.at.set(placed.mark, placed);
   takeKernel(drawing);
   drawing.columns = columnsFor(options.width, hasCalls, drawing.kernelEnd !== null);
+  return drawing;
+}
+
+// Where everything is, in slices: whoever draws may do something else at each yield. What it looks like is asked of the
+// slots, for what is to be seen of them.
+export function* planned(story: Story, marks: Mark[], before: { a: string; b: string }, options: LayoutOptions): Generator<void, Plan> {
+  const drawing = begin(story, marks, before, options);
   for (const placed of drawing.marks) {
     placed.sides = sideTexts(drawing, placed.mark);
     drawnLabel(drawing, placed);
+    yield;
   }
   placeMarks(drawing);
   if (drawing.flight > 0 && levelLabels(drawing)) {
-    for (const placed of drawing.marks) if (placed.level) drawnLabel(drawing, placed);
+    for (const placed of drawing.marks) {
+      if (!placed.level) continue;
+      drawnLabel(drawing, placed);
+      yield;
+    }
     placeMarks(drawing);
   }
-  const own = drawing.marks.flatMap((placed) => markItems(drawing, placed));
-  const items = [...lifeItems(drawing, "a"), ...lifeItems(drawing, "b"), ...callItems(drawing), ...pauseItems(drawing),
-    ...kernelItems(drawing), ...linkItems(drawing), ...timeItems(drawing), ...own];
-  return { width: options.width, height: Math.ceil(drawing.yEnd), items, head: headItems(drawing), words: pictureWords(story) };
+  yield;
+  return { width: options.width, height: Math.ceil(drawing.yEnd), slots: slots(drawing), head: headItems(drawing), words: pictureWords(story) };
+}
+
+export function layout(story: Story, marks: Mark[], before: { a: string; b: string }, options: LayoutOptions): Picture {
+  const making = planned(story, marks, before, options);
+  let made = making.next();
+  while (!made.done) made = making.next();
+  const { width, height, head, words } = made.value;
+  return { width, height, head, words, items: made.value.slots.flatMap((slot) => slot.items()) };
 }
 
 function pictureWords(story: Story): string {

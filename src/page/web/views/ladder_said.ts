@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Conclusions under the ladder, as in the terminal: "!" trouble with its why, "i" what could not be seen, "=" a summary,
 // "-" notes on one segment.
-import type { App } from "../app";
 import { el } from "../dom";
 import type { SentenceEvent } from "./ladder_events";
 import type { Story } from "./ladder_marks";
@@ -16,9 +15,9 @@ const words = (sentence: SentenceEvent): Piece[] =>
 export class Sentences {
   readonly root = el("ul", { class: "lad-said", "aria-label": "conclusions" });
   private signature = "";
-  private without: string | null = null;
+  without: string | null = null; // why no packets are seen
 
-  constructor(private readonly app: App) { this.root.hidden = true; }
+  constructor() { this.root.hidden = true; }
 
   noPackets(sentence: string | null): void { this.without = sentence; }
 
@@ -33,7 +32,7 @@ export class Sentences {
       newest.set(key, sentence);
     }
     const rank = (mark: string): number => "!=i-".indexOf(mark);
-    const without = this.without ?? this.app.welcome?.no_packets ?? null;
+    const { without } = this;
     const all = [...newest.values()].slice(-SHOWN).sort((one, other) => rank(one.mark) - rank(other.mark));
     if (without !== null && !all.some((sentence) => sentence.sentence === without))
       all.push({ event: "sentence", t_ns: 0, mark: "i", sentence: without });

@@ -6,10 +6,14 @@ import type { Piece } from "./ladder_text";
 export interface Shape { tag: "path" | "rect" | "text"; attributes: Record<string, string | number>; pieces?: Piece[] }
 export interface Item {
   key: string; y: number; shapes: Shape[];
+  end?: number;      // how far down it reaches; none: about as far as a text
   cls?: string;
   segment?: number;  // can be chosen, for its layers
   words?: string;    // for those who do not see it
 }
+// Where the items of one mark are, from y to its end, and what makes them: what nobody sees is not made.
+export interface Slot { keys: string[]; y: number; end: number; items(): Item[]; isDrawn?: boolean }
+export interface Plan { width: number; height: number; slots: Slot[]; head: Item[]; words: string }
 export interface Picture { width: number; height: number; items: Item[]; head: Item[]; words: string }
 
 const short = (n: number): number => Math.round(n * 10) / 10;

@@ -35,9 +35,12 @@ function setGauge(gauge: Gauge, label: string, value: number | null, limit: numb
   if (gauge.meter.title !== spoken) gauge.meter.title = spoken;
 }
 
+const isInTrouble = (listener: Listener): boolean => listener.full || listener.verdict !== null;
+
 class Card {
   readonly root: HTMLElement;
   #protocol = el("span", { class: "mute" });
+  #address = name("");
   #who = el("p", { class: "mute" });
   #queue = makeGauge("accept queue");
   #halfOpen = makeGauge("half-open");
@@ -48,18 +51,19 @@ class Card {
 
   constructor(listener: Listener) {
     this.root = el("article", { class: "lst", id: `listener-${listener.id}`, tabindex: -1 },
-      el("h3", { class: "mono" }, this.#protocol, " ", name(listener.address)), this.#who, this.#queue.root,
+      el("h3", { class: "mono" }, this.#protocol, " ", this.#address), this.#who, this.#queue.root,
       this.#halfOpen.root, this.#dropped, this.#why);
   }
 
   set(listener: Listener): void {
     setText(this.#protocol, listener.protocol);
+    setName(this.#address, listener.address);
     const who = [listener.note, listener.owner].filter((part) => part !== null).join(", ");
-    setName(this.#who, who || "whose it is, is not known (its owner's, or root's, to see)");
+    setName(this.#who, who || "whose it is could not be found");
     setGauge(this.#queue, "accept queue", listener.queue, listener.limit, listener.full);
     setGauge(this.#halfOpen, "half-open", listener.half_open, listener.limit, false);
     this.#dropped.hidden = !listener.dropped;
-    if (listener.dropped) setText(this.#dropped, `${count(listener.dropped)} dropped`);
+    if (listener.dropped) setText(this.#dropped, `${count(listener.dropped)} ${listener.dropped === 1 ? "attempt" : "attempts"} dropped`);
     const sentence = listener.verdict ?? listener.brief;
     this.#why.hidden = sentence === null;
     if (sentence === null) return;
@@ -78,7 +82,8 @@ function legend(): Node[] {
 export const create: Create = (root, app) => {
   const list = el("div");
   const none = el("p", { class: "mute" }, "None.");
-  root.append(el("h2", null, "Listeners"), list, none, ...legend());
+  const head = el("h2", null, "Listeners");
+  root.append(head, list, none, ...legend());
   const cards = new Map<number, Card>();
 
   const view: View = {
@@ -86,7 +91,9 @@ export const create: Create = (root, app) => {
       if (message.kind === "overview") app.draw(view);
     },
     frame() {
-      const listeners = app.overview?.listeners ?? [];
+      const all = app.overview?.listeners ?? [];
+      // Those in trouble first: what follows may be long.
+      const listeners = [...all.filter(isInTrouble), ...all.filter((listener) => !isInTrouble(listener))];
       const there = new Set(listeners.map((listener) => listener.id));
       for (const [id, card] of cards) {
         if (there.has(id)) continue;
@@ -99,7 +106,10 @@ export const create: Create = (root, app) => {
         card.set(listener);
         if (list.children[at] !== card.root) list.insertBefore(card.root, list.children[at] ?? null);
       });
-      none.hidden = listeners.length > 0;
+      // Who connects, reads a file, or has come for the lab has none to look at.
+      const isAbout = listeners.length > 0 || ["serve", "watch"].includes(app.welcome?.verb ?? "serve");
+      head.hidden = !isAbout;
+      none.hidden = !isAbout || listeners.length > 0;
     },
   };
   return view;

@@ -20,6 +20,7 @@ import { Send } from "./send";
 const SHOWN_MAX = 500;
 const STEP = 200;      // how many earlier ones are shown at once
 const NEAR_END = 24;   // pixels
+const SLICE_MS = 8;    // of a frame: the rest of what is new comes in the next
 
 const shapes: [Shape, string][] = [["both", "Text + hex"], ["text", "Text"], ["hex", "Hex"]];
 
@@ -131,7 +132,9 @@ class MessagesView implements View {
     this.#first = null;
     this.#last = -1;
     this.#log.replaceChildren();
-    this.#append(this.#kept.entries.filter((entry) => this.#isWanted(entry)).slice(-STEP));
+    const wanted = this.#kept.entries.filter((entry) => this.#isWanted(entry));
+    this.#last = wanted[wanted.length - STEP - 1]?.order ?? -1;
+    this.#drawNews();
   }
 
   #drawNews(): void {
@@ -151,11 +154,17 @@ class MessagesView implements View {
   }
 
   #append(entries: Entry[]): void {
-    const items = entries.map((entry) => this.#item(entry));
+    const items: HTMLLIElement[] = [], end = performance.now() + SLICE_MS;
+    for (const entry of entries) {
+      items.push(this.#item(entry));
+      if (performance.now() >= end) break;
+    }
     this.#log.append(...items);
     this.#first ??= entries[0]?.order ?? null;
+    const isAll = items.length === entries.length;
+    if (!isAll) this.#app.draw(this);
     // Those that the search passed over were looked at, too.
-    const last = this.#follows ? this.#kept.entries[this.#kept.entries.length - 1] : entries[entries.length - 1];
+    const last = this.#follows && isAll ? this.#kept.entries[this.#kept.entries.length - 1] : entries[items.length - 1];
     this.#last = Math.max(this.#last, last?.order ?? -1);
   }
 

@@ -34,7 +34,9 @@ function saySampled(overview: Overview): Said | null {
     ? `the table shows ${count(shown)} of ${count(connections)} connections, those in trouble first` : "";
   const events = sampled && sampled.events_one_in > 1 ? `ladders draw 1 event in ${count(sampled.events_one_in)}` : "";
   if (!rows && !events && !sampled) return null;
-  const what = [rows, events].filter((part) => part !== "").join("; ") || sampled?.why || "";
+  const what = [rows, events].filter((part) => part !== "").join("; ");
+  // Nothing is left out, but it is told less often.
+  if (!what) return { className: "sampled", bold: "Slower:", action: null, text: `${(sampled?.why ?? "").replace(/[.]+$/, "")}.` };
   return { className: "sampled", bold: "Sampled:", text: `${what}. Counts and verdicts use every event.`,
     action: rows && shown < ROWS_MAX ? "more" : null };
 }
@@ -49,9 +51,10 @@ export function say(feed: FeedState, overview: Overview | null, isPaused: boolea
   if (!overview) return { className: "", bold: "", text: "Connected.", action: null };
   const sampled = saySampled(overview);
   if (sampled) return sampled;
-  const missed = overview.missed > 0 ? ` ${count(overview.missed)} updates were passed over: this browser was slow.` : "";
+  const updates = overview.missed === 1 ? "1 update was" : `${count(overview.missed)} updates were`;
+  const missed = overview.missed > 0 ? ` ${updates} passed over: this browser was slow.` : "";
   return { className: "", bold: "", action: null,
-    text: `Nothing is left out: every connection (${count(overview.connections)}) and each event is here.${missed}` };
+    text: `Nothing is left out: this page shows every connection, and every event.${missed}` };
 }
 
 const ACTIONS = { more: `Show ${count(ROWS_MAX)}, slower`, retry: "Try now", resume: "Go on" };

@@ -3,7 +3,9 @@
 import type { App, Create, View } from "../app";
 import { count, el, setText } from "../dom";
 import { age, milliseconds, name, plain, setName, splitSentence } from "../text";
-import type { Row } from "../types";
+import type { Row, SondeEvent } from "../types";
+
+const TROUBLES_MAX = 64;
 
 interface Act { right: "send" | "kick"; ability: "half-close" | "kick"; label: string; hint: string; done: string }
 const ACTS: Act[] = [
@@ -16,15 +18,16 @@ const ACTS: Act[] = [
 // Who called whom is known of the verbs that only answer, or only call.
 function arrow(app: App): [string, boolean] {
   if (app.welcome?.verb === "serve") return ["→", true];
-  if (app.welcome?.verb === "connect") return ["→", false];
+  if (["connect", "trace"].includes(app.welcome?.verb ?? "")) return ["→", false];
   return ["↔", true];
 }
 
 export function whyNot(app: Pick<App, "welcome" | "can">, row: Row): string | null {
   if (app.welcome?.read_only) return "Read-only: this page may look, and do nothing.";
   if (!app.can("send") && !app.can("kick")) return null;
-  if (row.ended) return "It has ended.";
-  if (row.can.length === 0) return "Not a connection of this sonde: it can only be looked at.";
+  if (row.ended) return null;   // its verdict says so
+  // One of its own that nothing can be done to is about to end.
+  if (row.can.length === 0 && !["serve", "connect"].includes(app.welcome?.verb ?? "")) return "Not a connection of this sonde: it can only be looked at.";
   return null;
 }
 
@@ -40,6 +43,21 @@ function factsOf(row: Row): [string, string][] {
   if (row.timer) facts.push(["timer", `${row.timer.name}${row.timer.n ? ` ${row.timer.n}` : ""} in ${age(row.timer.ms)}`]);
   if (row.age_ms !== null) facts.push(["age", age(row.age_ms)]);
   return facts;
+}
+
+// A device that was restarted comes back from another port: the newest connection of the same host to the same address.
+const HOST = /^(.*):\d+$/;
+export function newerOf(row: Row, rows: Row[]): Row | null {
+  const host = HOST.exec(row.peer)?.[1];
+  if (!row.ended || host === undefined) return null;
+  const newer = rows.filter((other) => !other.ended && other.id > row.id && other.class === "open"
+    && other.local === row.local && HOST.exec(other.peer)?.[1] === host);
+  return newer.reduce<Row | null>((best, other) => (best && best.id > other.id ? best : other), null);
+}
+
+// What the ladder's events said was the matter: of one that has ended nobody else says it.
+export function troublesIn(events: SondeEvent[]): string[] {
+  return events.filter(({ event, mark }) => event === "sentence" && mark === "!").map(({ sentence }) => String(sentence));
 }
 
 class Facts {
@@ -72,12 +90,21 @@ export const create: Create = (root, app) => {
   const close = el("button", { type: "button", title: "show no connection", "aria-keyshortcuts": "Escape",
     click: () => app.open(null) }, "Close view ", el("kbd", null, "Esc"));
   const not = el("span", { class: "mute" });
+  let newest: number | null = null;
+  const newer = el("button", { type: "button", class: "primary", hidden: true,
+    click: () => { if (newest !== null) app.open(newest); } });
+  const drawNewer = (row: Row) => {
+    const found = newerOf(row, app.overview?.rows ?? []);
+    newest = found?.id ?? null;
+    newer.hidden = found === null;
+    if (found) setText(newer, `It is back: open ${plain(found.peer)}`);
+  };
   const what = el("b"), rest = el("span");
   const verdict = el("p", { class: "opened-verdict" }, what, rest);
   const facts = new Facts();
   root.append(
     el("div", { class: "bar opened-head" }, el("h2", { id: "h-o" }, ends, " ", chip),
-      el("span", { class: "acts" }, not, ...buttons.flatMap(({ button, hint }) => [button, hint]), close)),
+      el("span", { class: "acts" }, not, newer, ...buttons.flatMap(({ button, hint }) => [button, hint]), close)),
     facts.root, verdict);
 
   const perform = async (act: Act) => {
@@ -87,26 +114,43 @@ export const create: Create = (root, app) => {
     if (answer instanceof Error) app.say(answer.message);
     else if (answer.kind === "result") app.say(answer.ok ? act.done : plain(answer.error ?? "That did not work."));
   };
+  let troubles: string[] = [];
+  let isConnected = false;
   const drawVerdict = (row: Row) => {
-    const text = row.verdict ?? row.brief;
-    const [first, others] = splitSentence(text ?? (row.ended ? "It has ended." : "Nothing is wrong with it."));
-    setName(what, row.trouble ? first : "");
-    setName(rest, row.trouble ? others : `${first}${others}`);
-    verdict.className = row.trouble ? "opened-verdict why" : "opened-verdict calm";
+    const last = row.ended ? troubles[troubles.length - 1] : undefined;
+    const text = row.verdict ?? last ?? row.brief, isTrouble = row.trouble || (last !== undefined && text === last);
+    const calm = row.ended ? "It has ended."
+      : isConnected ? "Nothing is wrong with it." : "Nothing was wrong with it when sonde was last heard of.";
+    const [first, others] = splitSentence(text ?? calm);
+    const hasMore = isTrouble && text === last && troubles.length > 1;
+    const more = hasMore ? ` (And ${count(troubles.length - 1)} more, under the ladder.)` : "";
+    setName(what, isTrouble ? first : "");
+    setName(rest, isTrouble ? `${others}${more}` : `${first}${others}`);
+    verdict.className = isTrouble ? "opened-verdict why" : "opened-verdict calm";
   };
 
   let drawnEnds = "";
   const view: View = {
     message(message) {
       if (message.kind === "row" || message.kind === "welcome") app.draw(view);
+      if (message.kind === "events") {
+        if (message.first) troubles = [];
+        const fresh = troublesIn(message.events).filter((sentence) => !troubles.includes(sentence));
+        troubles = [...troubles, ...fresh].slice(-TROUBLES_MAX);
+        if (fresh.length > 0) app.draw(view);
+      }
+      if (message.kind === "overview" && app.row?.ended) app.draw(view);
     },
     opened(row) {
+      troubles = [];
       place.hidden = row === null;
       document.body.classList.toggle("has-open", row !== null);
       app.draw(view);
     },
     connected(is) {
       for (const { button } of buttons) button.disabled = !is;
+      isConnected = is;
+      app.draw(view);
     },
     frame() {
       const row = app.row;
@@ -120,12 +164,17 @@ export const create: Create = (root, app) => {
       }
       setName(chip, row.state);
       chip.className = row.class === "none" ? "chip" : `chip ${row.class}`;
-      for (const { act, button } of buttons) button.hidden = !app.can(act.right) || !row.can.includes(act.ability);
+      for (const { act, button } of buttons) {
+        const hadFocus = button === document.activeElement;
+        button.hidden = !app.can(act.right) || !row.can.includes(act.ability);
+        if (hadFocus && button.hidden) close.focus();   // it has done what it could
+      }
       const reason = whyNot(app, row);
       not.hidden = reason === null;
       setText(not, reason ?? "");
       facts.set(factsOf(row));
       drawVerdict(row);
+      drawNewer(row);
     },
   };
   return view;

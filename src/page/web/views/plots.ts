@@ -22,7 +22,7 @@ const kinds: Kind[] = [
       { key: "recvQ", name: "Recv-Q", color: "--open", dash: [5, 3] }] },
 ];
 const spans: [string, number][] = [["10 s", 10], ["60 s", 60], ["all", Infinity]];
-const HEIGHT = 46, AXIS = 20, EVERY_MS = 100;
+const HEIGHT = 46, AXIS = 20, EVERY_MS = 200;
 
 const tokens = new Map<string, string>();
 const color = (name: string): string => {
@@ -45,11 +45,11 @@ class Plot {
   private readonly holder = el("div", { class: "plot-canvas", role: "img" });
   private readonly outputs: HTMLElement[];
   private readonly top = el("span", { class: "plot-top mute" });
-  private readonly chart: uPlot;
+  private chart: uPlot | null = null;
   private shown: Columns | null = null;
   private said = 0;
 
-  constructor(private readonly kind: Kind, private readonly isLast: boolean, width: number, onCursor: (index: number | null) => void) {
+  constructor(private readonly kind: Kind, private readonly isLast: boolean) {
     this.outputs = kind.lines.map(() => el("span", { class: "plot-value" }, "?"));
     const single = kind.lines.length === 1;
     const keys = kind.lines.map((line, i) => el("span", { class: "plot-key" }, !single && sample(line),
@@ -57,7 +57,13 @@ class Plot {
     this.root = el("figure", { class: "plot" },
       el("figcaption", null, el("span", null, kind.title, " ", !single && el("span", { class: "mute" }, kind.unit)), ...keys),
       el("div", { class: "plot-box" }, this.holder, this.top));
-    this.chart = new uPlot(this.options(width, onCursor), this.data(null), this.holder);
+    this.holder.style.height = `${HEIGHT + (isLast ? AXIS : 0)}px`; // its room, before it is there
+  }
+
+  get isMade(): boolean { return this.chart !== null; }
+
+  make(onCursor: (index: number | null) => void): void {
+    this.chart = new uPlot(this.options(this.holder.clientWidth || 200, onCursor), this.data(null), this.holder);
   }
 
   private options(width: number, onCursor: (index: number | null) => void): uPlot.Options {
@@ -83,9 +89,10 @@ class Plot {
 
   show(shown: Columns, from: number, now: number): void {
     this.shown = shown;
-    this.chart.batch(() => {
-      this.chart.setData(this.data(shown), false);
-      this.chart.setScale("x", { min: from, max: 0 });
+    const chart = this.chart;
+    chart?.batch(() => {
+      chart.setData(this.data(shown), false);
+      chart.setScale("x", { min: from, max: 0 });
     });
     this.values(null);
     const most = Math.max(0, ...this.kind.lines.map((line) => summary(shown[line.key]).most ?? 0));
@@ -113,8 +120,8 @@ class Plot {
     });
   }
 
-  resize(width: number): void { this.chart.setSize({ width, height: HEIGHT + (this.isLast ? AXIS : 0) }); }
-  repaint(): void { this.chart.redraw(false); }
+  resize(width: number): void { this.chart?.setSize({ width, height: HEIGHT + (this.isLast ? AXIS : 0) }); }
+  repaint(): void { this.chart?.redraw(false); }
 }
 
 class Plots implements View {
@@ -172,13 +179,15 @@ class Plots implements View {
     if (holder instanceof HTMLElement && holder.clientWidth > 0) for (const plot of this.plots) plot.resize(holder.clientWidth);
   }
 
-  // Made when there is room to measure: not while the connection is hidden.
+  // Made when there is room to measure: not while the connection is hidden. One a frame: each takes some milliseconds.
   private make(): boolean {
-    if (this.plots.length > 0) return true;
     if (this.box.clientWidth === 0) return false;
-    this.plots = kinds.map((kind, i) => new Plot(kind, i === kinds.length - 1, 200, (index) => { this.cursor(index); }));
-    this.box.append(...this.plots.map((plot) => plot.root));
-    this.measured();
+    if (this.plots.length === 0) {
+      this.plots = kinds.map((kind, i) => new Plot(kind, i === kinds.length - 1));
+      this.box.append(...this.plots.map((plot) => plot.root));
+    }
+    this.plots.find((plot) => !plot.isMade)?.make((index) => { this.cursor(index); });
+    if (!this.plots.every((plot) => plot.isMade)) this.app.draw(this);
     return true;
   }
 

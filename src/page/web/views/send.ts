@@ -90,6 +90,7 @@ export class Send {
     this.#list.message(message);
     this.#steps.message(message);
     if (message.kind === "row" || message.kind === "welcome") this.#changed();
+    if (message.kind === "repeats" && message.repeats.every(({ over }) => over)) this.#repeatsAreOver();
   }
 
   opened(row: Row | null): void {
@@ -258,6 +259,7 @@ export class Send {
 
   #tell(text: string, isWhy = false): void {
     setText(this.#state, text);
+    delete this.#state.dataset.repeat;
     if (isWhy) this.#state.dataset.why = "";
     else delete this.#state.dataset.why;
   }
@@ -317,10 +319,18 @@ export class Send {
   #answered(answer: Result | null, every_ms: number): boolean {
     if (!answer) this.#tell("The connection to sonde was lost; it may or may not have been sent.");
     else if (!answer.ok) this.#tell(answer.busy ? `Not sent: ${answer.error ?? "too much waits for this peer already."}` : answer.error ?? "Not sent.");
-    else if (every_ms) this.#tell(`Sending every ${count(every_ms)} ms.`);
+    else if (every_ms) {
+      this.#tell(`Sending every ${count(every_ms)} ms.`);
+      this.#state.dataset.repeat = "";
+    }
     else this.#tell(`${bytesOf(answer.sent ?? 0)} sent${answer.queued ? `, ${bytesOf(answer.queued)} wait for the peer to read` : ""}.`);
     this.#changed();
     return answer?.ok ?? false;
+  }
+
+  // Their list says how each ended: "Sending" is not to stand beside it.
+  #repeatsAreOver(): void {
+    if (this.#state.dataset.repeat !== undefined) this.#tell("");
   }
 
   // ---- history
