@@ -71,7 +71,8 @@ static void put_sampled(struct text *text, const struct viewer *viewer, bool row
     }
     json_begin(&json, object, sizeof object);
     json_boolean(&json, "rows", rows);
-    json_unsigned(&json, "events_one_in", events ? viewer->one_in : sampling.one_in);
+    json_unsigned(&json, "events_one_in", events ? viewer->one_in : 1);
+    json_unsigned(&json, "connections_one_in", traced ? sampling.one_in : 1);
     json_string(&json, "why", rows || events || traced ? why_sampled(rows, events, traced) : rarely);
     size_t n = json_end(&json);
     text_string(text, ",\"sampled\":");

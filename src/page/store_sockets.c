@@ -123,9 +123,37 @@ static void take(struct store *store, struct store_row *row, const struct seen *
         snprintf(row->program, sizeof row->program, "%s", seen->owner);
 }
 
+static bool is_announced(const struct store_listener *listener, const struct socket_info *socket)
+{
+    if (!listener->url || listener->protocol != socket->protocol)
+        return false;
+    if (socket->family != AF_UNIX)
+        return listener->local.port != 0 && store_same_end(&listener->local, &socket->local);
+    size_t n = strlen(listener->address);
+    const char *name = socket->unix_name;
+    if (n == 0 || socket->n_unix_name == 0)
+        return false;
+    if (listener->address[0] == '@')
+        return name[0] == '\0' && socket->n_unix_name == n && memcmp(name + 1, listener->address + 1, n - 1) == 0;
+    return strnlen(name, socket->n_unix_name) == n && memcmp(name, listener->address, n) == 0;
+}
+
+/* A socket of ours that takes datagrams of many peers: it is a listener, and they are its rows. */
+static bool is_ours_for_many(const struct store *store, const struct socket_info *socket)
+{
+    if (socket->protocol != IPPROTO_UDP || socket->peer.port != 0)
+        return false;
+    for (size_t i = 0; i < store->n_listeners; i++) {
+        if (is_announced(&store->listeners[i], socket))
+            return true;
+    }
+    return false;
+}
+
 void store_see(struct store *store, const struct seen *seen, bool matches)
 {
     store_lock(store);
+    matches = matches && !is_ours_for_many(store, seen->socket);
     struct store_row *row = store_row_of_cookie(store, seen->key);
     bool is_new = !row;
     if (!row)
@@ -174,21 +202,6 @@ static struct store_listener *new_listener(struct store *store)
     *listener = (struct store_listener){.id = ++store->last_listener};
     store->version++;
     return listener;
-}
-
-static bool is_announced(const struct store_listener *listener, const struct socket_info *socket)
-{
-    if (!listener->url || listener->protocol != socket->protocol)
-        return false;
-    if (socket->family != AF_UNIX)
-        return listener->local.port != 0 && store_same_end(&listener->local, &socket->local);
-    size_t n = strlen(listener->address);
-    const char *name = socket->unix_name;
-    if (n == 0 || socket->n_unix_name == 0)
-        return false;
-    if (listener->address[0] == '@')
-        return name[0] == '\0' && socket->n_unix_name == n && memcmp(name + 1, listener->address + 1, n - 1) == 0;
-    return strnlen(name, socket->n_unix_name) == n && memcmp(name, listener->address, n) == 0;
 }
 
 static struct store_listener *find_listener(struct store *store, const struct seen *seen, bool matches)

@@ -386,5 +386,5 @@ def section(found):
         ]
     for sampled in _sampled(found)[-1:]:
         if sampled:
-            lines += ["", f"It says: {sampled['why']} (one in {sampled['events_one_in']})"]
+            lines += ["", f"It says: {sampled['why']} (one connection in {sampled['connections_one_in']})"]
     return lines

@@ -257,6 +257,11 @@ def test_several_addresses(command, look, place):
         assert str(path) in names and f":{other.getsockname()[1]}" not in names, names
         assert len(listed) == 3, listed
 
+        def looked(message):  # at the kernel's sockets, of which the one for datagrams is a listener here
+            return any(one["protocol"] == "tcp" and one["queue"] is not None for one in message["listeners"])
+
+        assert feed.next("overview", looked)["rows"] == []
+
 
 @pytest.mark.parametrize("kind", ["ws", "any"])
 def test_the_page_may_be_a_client(command, look, kind):

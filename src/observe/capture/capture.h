@@ -58,6 +58,7 @@ int capture_file_next(struct capture_file *file, struct packet *ret_packet, stru
 unsigned capture_file_n_interfaces(const struct capture_file *file);
 /* Lent until close; "" when it has none. */
 const char *capture_file_interface_name(const struct capture_file *file, unsigned index);
+const char *capture_file_interface_description(const struct capture_file *file, unsigned index);
 /* Packets dropped while it was captured, as the file itself says (pcapng statistics); 0 when it does not. */
 uint64_t capture_file_n_dropped(const struct capture_file *file);
 /* Is this the beginning of a capture file? n_bytes >= 4. (Otherwise it may be recorded events.) */
@@ -71,6 +72,9 @@ struct capture_writer;
 int capture_writer_open(const char *path, struct capture_writer **ret_writer, struct sonde_why *ret_why);
 /* Returns the interface's index, or a negative error. Timestamps are in nanoseconds. */
 int capture_writer_interface(struct capture_writer *writer, const char *name, uint16_t link_type, uint32_t snap_bytes);
+/* The same with a description; NULL or "": it has none. */
+int capture_writer_described(struct capture_writer *writer, const char *name, const char *description,
+                             uint16_t link_type, uint32_t snap_bytes);
 /* packet->interface is an index that capture_writer_interface gave; comment may be NULL (packet's own is not taken). */
 int capture_writer_packet(struct capture_writer *writer, const struct packet *packet, const char *comment);
 int capture_writer_statistics(struct capture_writer *writer, uint32_t interface, uint64_t n_received,

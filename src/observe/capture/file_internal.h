@@ -37,6 +37,7 @@ enum tick { TICK_TIMES, TICK_DIVIDED, TICK_SHIFTED };
 
 struct file_interface {
     char name[INTERFACE_NAME_SIZE];
+    char description[INTERFACE_NAME_SIZE];
     uint16_t link_type;
     uint32_t snap_bytes;
     uint8_t tick; /* enum tick */

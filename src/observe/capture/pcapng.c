@@ -163,6 +163,9 @@ static int take_interface(struct capture_file *file, const struct block *block, 
     bool named = false;
     for (struct option option; next_option(file, &options, &option);) {
         bool is_name = option.code == OPTION_NAME;
+        if (option.code == OPTION_DESCRIPTION)
+            snprintf(interface->description, sizeof interface->description, "%.*s", (int)option.n_bytes,
+                     (const char *)option.value);
         if (is_name || (option.code == OPTION_DESCRIPTION && !named)) {
             named |= is_name;
             snprintf(interface->name, sizeof interface->name, "%.*s", (int)option.n_bytes, (const char *)option.value);

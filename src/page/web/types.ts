@@ -21,7 +21,9 @@ export interface Row extends Named {
 
 // verdict: of this machine as a whole, which is neither a row nor a listener
 export interface Attention { row: number | null; listener: number | null; who: string; brief: string; verdict?: string }
-export interface Sampled { rows: boolean; events_one_in: number; why: string }
+// rows: some are not in the table; of how many events one is sent (of the connection that is open), of how many
+// connections events are kept of one.
+export interface Sampled { rows: boolean; events_one_in: number; connections_one_in: number; why: string }
 
 export interface Welcome {
   kind: "welcome"; re: number; version: string; verb: string; title: string; rights: string[]; read_only: boolean;

@@ -23,7 +23,7 @@ function overview(more: Partial<Overview>): Overview {
 
 test("what is left out is said, and what is exact", () => {
   const said = say({ is: "open" }, overview({ connections: 1012, shown: 200,
-    sampled: { rows: true, events_one_in: 10, why: "more than 1,000 events/s" } }), false, "");
+    sampled: { rows: true, events_one_in: 10, connections_one_in: 1, why: "more than 1,000 events/s" } }), false, "");
   assert.equal(said.className, "sampled");
   assert.match(said.text, /200 of 1,012/);
   assert.match(said.text, /1 event in 10/);
@@ -32,13 +32,13 @@ test("what is left out is said, and what is exact", () => {
 });
 
 test("sampled events are said where every row is shown", () => {
-  const said = say({ is: "open" }, overview({ sampled: { rows: false, events_one_in: 7, why: "" } }), false, "");
+  const said = say({ is: "open" }, overview({ sampled: { rows: false, events_one_in: 7, connections_one_in: 1, why: "" } }), false, "");
   assert.match(said.text, /1 event in 7/);
   assert.equal(said.action, null);
 });
 
 test("what is sampled in some other way is not passed over in silence", () => {
-  const said = say({ is: "open" }, overview({ sampled: { rows: false, events_one_in: 1, why: "this browser is slow" } }), false, "");
+  const said = say({ is: "open" }, overview({ sampled: { rows: false, events_one_in: 1, connections_one_in: 1, why: "this browser is slow" } }), false, "");
   assert.match(said.text, /this browser is slow/);
 });
 

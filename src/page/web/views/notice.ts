@@ -32,12 +32,15 @@ function saySampled(overview: Overview): Said | null {
   const { sampled, connections, shown } = overview;
   const rows = shown < connections
     ? `the table shows ${count(shown)} of ${count(connections)} connections, those in trouble first` : "";
-  const events = sampled && sampled.events_one_in > 1 ? `ladders draw 1 event in ${count(sampled.events_one_in)}` : "";
+  const events = sampled && sampled.events_one_in > 1 ? `the ladder draws 1 event in ${count(sampled.events_one_in)}` : "";
+  const traced = sampled && sampled.connections_one_in > 1
+    ? `events are kept of 1 connection in ${count(sampled.connections_one_in)}, and of each from when it is opened` : "";
   if (!rows && !events && !sampled) return null;
-  const what = [rows, events].filter((part) => part !== "").join("; ");
+  const what = [rows, events, traced].filter((part) => part !== "").join("; ");
   // Nothing is left out, but it is told less often.
   if (!what) return { className: "sampled", bold: "Slower:", action: null, text: `${(sampled?.why ?? "").replace(/[.]+$/, "")}.` };
-  return { className: "sampled", bold: "Sampled:", text: `${what}. Counts and verdicts use every event.`,
+  const exact = traced ? "Bytes, states and verdicts are of all." : "Counts and verdicts use every event.";
+  return { className: "sampled", bold: "Sampled:", text: `${what}. ${exact}`,
     action: rows && shown < ROWS_MAX ? "more" : null };
 }
 
