@@ -203,31 +203,37 @@ static void do_stop(struct viewer *viewer, const struct request *request)
                       false);
 }
 
-static void do_to_stream(struct viewer *viewer, const struct request *request, enum order_kind kind)
+/* stream: its number there; 0: none. */
+static void give_order(struct viewer *viewer, const struct request *request, enum order_kind kind,
+                       struct page_loop *loop, uint64_t stream)
 {
-    struct store_stream stream;
-    struct order *order;
-    uint64_t row;
+    struct order *order = page_order_new(kind, 0);
 
-    if (!get_row(viewer, request, &row))
-        return;
-    if (!store_find_stream(viewer->page->store, row, &stream)) {
-        viewer_result(viewer, request->re, _("This is no connection of this program, or it is gone."), false);
-        return;
-    }
-    order = page_order_new(kind, 0);
     if (order == NULL) {
         viewer_result(viewer, request->re, _("There is no memory for it."), false);
         return;
     }
     order->viewer = viewer->id;
     order->re = request->re;
-    int error = page_order(stream.loop, stream.id, order);
+    int error = page_order(loop, stream, order);
     if (error == 0)
         return; /* it is the loop's now */
     order->error = error;
     viewer_result(viewer, request->re, page_order_why(order), error == -EBUSY);
     free(order);
+}
+
+static void do_to_stream(struct viewer *viewer, const struct request *request, enum order_kind kind)
+{
+    struct store_stream stream;
+    uint64_t row;
+
+    if (!get_row(viewer, request, &row))
+        return;
+    if (store_find_stream(viewer->page->store, row, &stream))
+        give_order(viewer, request, kind, stream.loop, stream.id);
+    else
+        viewer_result(viewer, request->re, _("This is no connection of this program, or it is gone."), false);
 }
 
 static void do_half_close(struct viewer *viewer, const struct request *request)
@@ -238,6 +244,16 @@ static void do_half_close(struct viewer *viewer, const struct request *request)
 static void do_kick(struct viewer *viewer, const struct request *request)
 {
     do_to_stream(viewer, request, ORDER_KICK);
+}
+
+static void do_connect(struct viewer *viewer, const struct request *request)
+{
+    struct page_loop *loop = page_find_connecting(viewer->page);
+
+    if (loop != NULL)
+        give_order(viewer, request, ORDER_CONNECT, loop, 0);
+    else
+        bad(viewer, request->re, _("This cannot be done here."));
 }
 
 static void do_experiments(struct viewer *viewer, const struct request *request)
@@ -271,6 +287,7 @@ static const struct command commands[] = {
     {"stop", PAGE_SEND, do_stop},
     {"half-close", PAGE_SEND, do_half_close},
     {"kick", PAGE_KICK, do_kick},
+    {"connect", PAGE_CONNECT, do_connect},
     {"experiments", PAGE_SEE, do_experiments},
     {"run", PAGE_RUN, do_run},
 };

@@ -105,6 +105,32 @@ static void put_packets(struct text *text, struct viewer *viewer)
     }
 }
 
+/* The same. */
+static void put_talk(struct text *text, struct viewer *viewer)
+{
+    char object[JSON_ROOM(PAGE_SENTENCE_MAX)];
+    struct json json;
+
+    json_begin(&json, object, sizeof object);
+    if (!viewer_put_talk(&json, viewer))
+        return;
+    size_t n = json_end(&json);
+    if (n > 0) {
+        text_append(text, object + 1, n - 3);
+        text_string(text, ",");
+    }
+}
+
+static bool is_talk_new(const struct viewer *viewer)
+{
+    struct page *page = viewer->page;
+
+    pthread_mutex_lock(&page->lock);
+    bool is_new = viewer->talk_version != page->talk_version;
+    pthread_mutex_unlock(&page->lock);
+    return is_new;
+}
+
 static void send_overview(struct viewer *viewer)
 {
     struct page *page = viewer->page;
@@ -118,6 +144,7 @@ static void send_overview(struct viewer *viewer)
     text_clear(text);
     text_format(text, "{\"kind\":\"overview\",\"t_ns\":%" PRId64 ",\"missed\":%u,", now(), viewer->missed);
     put_packets(text, viewer);
+    put_talk(text, viewer);
     put_sampled(text, viewer, store_put_overview(page->store, &overview, text));
     text_string(text, "}");
     viewer->missed = 0;
@@ -128,8 +155,8 @@ static void do_overview(struct viewer *viewer, int64_t now_ns)
 {
     uint64_t version = store_version(viewer->page->store);
 
-    if (now_ns < viewer->overview_ns ||
-        (version == viewer->overview_version && now_ns < viewer->overview_ns + (QUIET_MS - OVERVIEW_MS) * MS_NS))
+    if (now_ns < viewer->overview_ns || (version == viewer->overview_version && !is_talk_new(viewer) &&
+                                         now_ns < viewer->overview_ns + (QUIET_MS - OVERVIEW_MS) * MS_NS))
         return;
     viewer->overview_ns = now_ns + OVERVIEW_MS * MS_NS;
     viewer->overview_version = version;

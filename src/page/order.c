@@ -140,6 +140,10 @@ const char *page_order_why(const struct order *order)
     case -EOPNOTSUPP:
         return order->kind == ORDER_HALF_CLOSE ? _("This connection cannot be shut down on one side.")
                                                : _("Nothing can be sent there.");
+    case -EISCONN:
+        return _("It is connected: that connection has to end first.");
+    case -EALREADY:
+        return _("It is being connected already.");
     case -ENOMEM:
         return _("There is no memory for it.");
     default:
@@ -191,7 +195,9 @@ static void do_order(struct page_loop *loop, struct order *order)
 {
     struct sonde_stream *stream = find_stream(loop, order->stream);
 
-    if (stream == NULL)
+    if (order->kind == ORDER_CONNECT)
+        order->error = loop->handler->connect(loop->user);
+    else if (stream == NULL)
         order->error = -ENOENT;
     else if (order->kind == ORDER_SEND)
         order->error = send_it(loop, stream, order);
@@ -301,6 +307,16 @@ struct page_loop *page_loop_add(struct page *page, struct sonde_loop *loop, cons
     pthread_mutex_unlock(&page->lock);
     sonde_loop_set_tap(loop, tap_heard, &added->tap);
     return added;
+}
+
+struct page_loop *page_find_connecting(struct page *page)
+{
+    pthread_mutex_lock(&page->lock);
+    struct page_loop *loop = page->loops;
+    while (loop != NULL && (loop->handler == NULL || loop->handler->connect == NULL))
+        loop = loop->next;
+    pthread_mutex_unlock(&page->lock);
+    return loop;
 }
 
 void page_loop_remove(struct page_loop *loop)

@@ -226,6 +226,15 @@ void page_set_no_packets(struct page *page, const char *sentence)
     pthread_mutex_unlock(&page->lock);
 }
 
+void page_set_talk(struct page *page, enum page_talk talk, const char *why)
+{
+    pthread_mutex_lock(&page->lock);
+    page->talk = talk;
+    snprintf(page->talk_why, sizeof page->talk_why, "%s", why != NULL ? why : "");
+    page->talk_version++;
+    pthread_mutex_unlock(&page->lock);
+}
+
 void page_set_filter(struct page *page, unsigned kinds, const struct sockets_filter *filter)
 {
     page->settings.kinds = kinds;

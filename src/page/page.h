@@ -36,9 +36,10 @@ struct page;
 
 /* What a browser may do. A page that is read-only has PAGE_SEE alone. */
 #define PAGE_SEE 1u
-#define PAGE_SEND 2u /* bytes to peers, and half-close */
-#define PAGE_KICK 4u /* reset a connection */
-#define PAGE_RUN 8u  /* experiments of the lab */
+#define PAGE_SEND 2u     /* bytes to peers, and half-close */
+#define PAGE_KICK 4u     /* reset a connection */
+#define PAGE_RUN 8u      /* experiments of the lab */
+#define PAGE_CONNECT 16u /* connect again, when the one connection that this is about has ended */
 
 /* What becomes a row of its own. The others only add to what is known of a row. */
 enum page_rows {
@@ -91,6 +92,12 @@ struct sampling *page_sampling(const struct page *page);
 /* Why no packets are seen, in a sentence; NULL: they are. Any time. Copied. */
 void page_set_no_packets(struct page *page, const char *sentence);
 
+/* How it stands with the one connection that this is about, for verbs that have one; and of one that has ended or could
+ * not be made why, in a sentence (NULL: nothing to be said). Any time. Copied, but for what is longer than a sentence
+ * may be. */
+enum page_talk { PAGE_TALK_NONE, PAGE_TALK_CONNECTING, PAGE_TALK_CONNECTED, PAGE_TALK_OVER };
+void page_set_talk(struct page *page, enum page_talk talk, const char *why);
+
 /* Other filters from now on; the caller's until it is replaced and page_end. Before page_begin only. */
 void page_set_filter(struct page *page, unsigned kinds, const struct sockets_filter *filter);
 
@@ -110,6 +117,9 @@ struct page_loop_handler {
      * half_close: false: not here, or not this way; it is not called then. NULL: any. */
     void (*kicked)(struct sonde_stream *stream, void *user);
     bool (*half_close)(struct sonde_stream *stream, void *user);
+    /* A viewer wants the one connection to be made again (PAGE_CONNECT). 0: it is under way, and page_set_talk tells
+     * what comes of it. -EISCONN: it stands; -EALREADY: it is under way already. NULL: not here. */
+    int (*connect)(void *user);
 };
 
 /* NULL: no memory. Sets the loop's tap (sonde_loop_set_tap). */

@@ -84,6 +84,9 @@ struct page {
     pthread_mutex_t lock;     /* of what follows */
     char *no_packets;         /* a sentence; NULL: they are seen */
     unsigned packets_version; /* rises with each change of it */
+    enum page_talk talk;
+    char talk_why[PAGE_SENTENCE_MAX]; /* "": nothing to be said */
+    unsigned talk_version;            /* rises with each change of them */
     struct page_loop *loops;
     struct order *done, **done_end; /* orders that were done, and whose viewers are to be told */
     bool done_posted;
@@ -139,6 +142,7 @@ struct viewer {
 
     /* What it wants to see. */
     unsigned packets_version; /* which no_packets it was told */
+    unsigned talk_version;    /* which talk */
     unsigned n_rows_max;
     struct sockets_filter *filter; /* NULL: none */
     uint64_t row;                  /* 0: none */
@@ -183,6 +187,8 @@ void viewer_welcome(struct viewer *viewer, int64_t re);
 void viewer_look_at(struct viewer *viewer, uint64_t row); /* 0: at none */
 void viewer_hurry(struct viewer *viewer);                 /* an overview at once */
 void viewers_bye(struct page *page);
+/* "talk":...: of the page, if the viewer has not been told of this one yet. False: it has. */
+bool viewer_put_talk(struct json *json, struct viewer *viewer);
 /* feed.c: the page's timer. Everybody is sent what is due. */
 void viewers_tick(struct sonde_timer *timer);
 
@@ -220,12 +226,12 @@ void repeats_tell(struct viewer *viewer); /* {"kind":"repeats",...} */
 
 /* ---- order.c: what is done to streams, on their loops */
 
-enum order_kind { ORDER_SEND, ORDER_HALF_CLOSE, ORDER_KICK };
+enum order_kind { ORDER_SEND, ORDER_HALF_CLOSE, ORDER_KICK, ORDER_CONNECT };
 
 struct order {
     struct order *next;
     enum order_kind kind;
-    uint64_t stream; /* its number on the loop */
+    uint64_t stream; /* its number on the loop; ORDER_CONNECT: 0 */
     uint64_t viewer;
     int64_t re;
     uint64_t repeat; /* 0: none */
@@ -264,6 +270,8 @@ struct order *page_order_new(enum order_kind kind, size_t n_bytes); /* NULL: no 
 /* For this stream. 0: taken over, and the answer comes by page_order_answered on the page's thread. -EBUSY: too much
  * waits there; -ENOENT: the loop is over. */
 int page_order(struct page_loop *loop, uint64_t stream, struct order *order);
+/* The loop that can connect again; NULL: none. */
+struct page_loop *page_find_connecting(struct page *page);
 /* repeat.c: the order was done. It is freed afterwards. */
 void page_order_answered(struct page *page, const struct order *order);
 /* Answers that could not be posted. On the page's thread. */

@@ -61,7 +61,7 @@ static void say_datagram(const struct view_run *run, const struct view_packet *s
 static void on_packet(struct view_run *run, const struct view_packet *shown)
 {
     uint64_t conn = shown->conversation ? packets_number(shown->conversation) : 0;
-    if (conn == 0 || (run->settings->only != 0 && conn != run->settings->only))
+    if (conn == 0 || shown->arrival || (run->settings->only != 0 && conn != run->settings->only))
         return;
     uint32_t segment = shown->segment ? shown->segment->number : 0;
     bool is_datagram = shown->conversation->protocol == IPPROTO_UDP && shown->decoded->protocol == IPPROTO_UDP;

@@ -158,7 +158,8 @@ static void put_rights(struct json *json, unsigned rights)
     static const struct {
         unsigned right;
         const char *name;
-    } names[] = {{PAGE_SEE, "see"}, {PAGE_SEND, "send"}, {PAGE_KICK, "kick"}, {PAGE_RUN, "run"}};
+    } names[] = {
+        {PAGE_SEE, "see"}, {PAGE_SEND, "send"}, {PAGE_KICK, "kick"}, {PAGE_RUN, "run"}, {PAGE_CONNECT, "connect"}};
 
     json_array_begin(json, "rights");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -196,6 +197,26 @@ static void put_no_packets(struct json *json, struct viewer *viewer)
     pthread_mutex_unlock(&page->lock);
 }
 
+bool viewer_put_talk(struct json *json, struct viewer *viewer)
+{
+    static const char *const names[] = {NULL, "connecting", "connected", "over"};
+    struct page *page = viewer->page;
+
+    pthread_mutex_lock(&page->lock);
+    bool is_new = viewer->talk_version != page->talk_version;
+    viewer->talk_version = page->talk_version;
+    if (is_new && page->talk == PAGE_TALK_NONE) {
+        json_string(json, "talk", NULL);
+    } else if (is_new) {
+        json_object_begin(json, "talk");
+        json_string(json, "state", names[page->talk]);
+        json_string(json, "why", page->talk_why[0] != '\0' ? page->talk_why : NULL);
+        json_object_end(json);
+    }
+    pthread_mutex_unlock(&page->lock);
+    return is_new;
+}
+
 static void put_welcome(struct json *json, struct viewer *viewer, int64_t re)
 {
     const struct page *page = viewer->page;
@@ -212,6 +233,7 @@ static void put_welcome(struct json *json, struct viewer *viewer, int64_t re)
         json_string(json, NULL, page->client_urls[i]);
     json_array_end(json);
     put_no_packets(json, viewer);
+    viewer_put_talk(json, viewer);
     put_clocks(json);
     put_limits(json);
 }

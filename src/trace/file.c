@@ -5,6 +5,7 @@
 #include "observe/event/timeline.h"
 #include "term/escape.h"
 #include "trace/clock.h"
+#include "trace/ends.h"
 #include "trace/framing.h"
 #include "trace/lines.h"
 #include "trace/packets.h"
@@ -16,7 +17,8 @@
 #include <unistd.h>
 
 #define SNIFF_BYTES 4
-#define OUTPUT_LOOK 1024 /* packets between two looks whether anybody still reads */
+#define SETTLE_NS (20 * NS_PER_MS) /* seen at both ends: what is over may have packets under way */
+#define OUTPUT_LOOK 1024           /* packets between two looks whether anybody still reads */
 
 struct reading {
     const struct trace_file_settings *settings;
@@ -25,6 +27,9 @@ struct reading {
     struct framing *framing; /* NULL: no messages are looked for */
     struct timeline *line;   /* of what the wire tells; NULL: nobody wants events */
     struct capture_clock clock;
+    const struct capture_file *file; /* of packets */
+    struct ends *ends;               /* it has both ends of a wire; NULL: it has not */
+    int64_t idle_ns;                 /* ... and conversations are concluded until then */
     bool packet_views;
 };
 
@@ -132,7 +137,7 @@ static int finish(struct reading *reading, int error)
     reading->counts->n_other = counts.n_other;
     reading->counts->n_conversations = counts.n_conversations;
     reading->counts->n_made_room = counts.n_made_room;
-    reading->counts->n_no_memory = counts.n_no_memory;
+    reading->counts->n_no_memory += counts.n_no_memory;
     reading->counts->n_clock_steps = reading->clock.n_steps;
     reading->counts->n_backwards = reading->clock.n_backwards;
     reading->counts->clock_step_ns = reading->clock.step_ns;
@@ -151,8 +156,8 @@ static int finish(struct reading *reading, int error)
 
 /* ---- packets */
 
-static void show_packet(const struct reading *reading, const struct capture_file *file, const struct packet *packet,
-                        int64_t t_ns, const struct packets_result *result)
+static void show_packet(const struct reading *reading, const struct packet *packet, int64_t t_ns,
+                        const struct packets_result *result, const struct ends_packet *of)
 {
     struct view_packet shown = {
         .packet = packet,
@@ -161,12 +166,73 @@ static void show_packet(const struct reading *reading, const struct capture_file
         .conversation = result->conversation,
         .segment = result->segment,
         .conclusion = result->conclusion,
-        .interface = capture_file_interface_name(file, packet->interface),
+        .interface = capture_file_interface_name(reading->file, packet->interface),
+        .description = capture_file_interface_description(reading->file, packet->interface),
+        .why = of ? of->why : NULL,
+        .arrival = of && of->kind == ENDS_ARRIVED,
     };
     for (size_t i = 0; i < reading->settings->n_views; i++) {
         struct view_run *run = &reading->settings->views[i];
         if (run->view->packet)
             run->view->packet(run, &shown);
+    }
+}
+
+/* of: NULL where there is one place only. */
+static void follow_packet(struct reading *reading, const struct packet *packet, int64_t t_ns,
+                          const struct ends_packet *of)
+{
+    struct packets_result result;
+    struct trace_file_counts *counts = reading->counts;
+    packets_set_offset(reading->packets, reading->clock.offset_ns);
+    if (!of || of->kind == ENDS_ALONE)
+        packets_packet(reading->packets, t_ns, packet, &result);
+    else if (of->kind == ENDS_ARRIVED)
+        packets_arrival(reading->packets, packet, &result);
+    else
+        packets_course(reading->packets, t_ns, packet, &of->course, &result);
+    hand_on(reading);
+    if (of && of->kind == ENDS_COPY)
+        return;
+    if (result.decoded->depth == DECODE_NOTHING && !decode_knows_link(packet->link_type)) {
+        counts->n_unknown_links++;
+        counts->unknown_link = packet->link_type;
+    }
+    if (reading->packet_views)
+        show_packet(reading, packet, t_ns, &result, of);
+}
+
+static void on_ends(const struct ends_packet *of, void *user)
+{
+    struct reading *reading = user;
+    if (of->kind == ENDS_LEFT && of->t_ns - reading->idle_ns >= SETTLE_NS) {
+        packets_set_settle(reading->packets, SETTLE_NS);
+        packets_idle(reading->packets, of->t_ns);
+        reading->idle_ns = of->t_ns;
+    }
+    follow_packet(reading, of->packet, of->t_ns, of);
+}
+
+static void take_packet(struct reading *reading, const struct packet *packet)
+{
+    int64_t t_ns = capture_clock_convert(&reading->clock, packet->realtime_ns, 0);
+    const char *description = capture_file_interface_description(reading->file, packet->interface);
+    if (!reading->ends && reading->counts->n_packets == 1 && strcmp(description, ENDS_DESCRIPTION) == 0)
+        reading->ends = ends_new(on_ends, reading);
+    if (!reading->ends)
+        follow_packet(reading, packet, t_ns, NULL);
+    else if (ends_put(reading->ends, t_ns, packet) < 0)
+        reading->counts->n_no_memory++;
+}
+
+/* Those that are not wanted any more tell whether the wanted ones have arrived; what ails them is nobody's business. */
+static void look_ahead(struct reading *reading, struct capture_file *file, struct capture_filter *filter)
+{
+    struct packet packet;
+    struct sonde_why why;
+    while (ends_wait(reading->ends) && capture_file_next(file, &packet, &why) > 0) {
+        if (!filter || capture_filter_matches(filter, &packet))
+            ends_look(reading->ends, capture_clock_convert(&reading->clock, packet.realtime_ns, 0), &packet);
     }
 }
 
@@ -185,9 +251,9 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
     struct trace_file_counts *counts = reading->counts;
     struct capture_filter *filter = NULL;
     struct packet packet;
-    struct packets_result result;
     int n;
 
+    reading->file = file;
     if (settings->filter) {
         int error = capture_filter_compile(settings->filter, LINK_ETHERNET, 0, &filter, ret_why);
         if (error < 0)
@@ -199,21 +265,17 @@ static int read_packets(struct reading *reading, struct capture_file *file, stru
             continue;
         }
         counts->n_packets++;
-        int64_t t_ns = capture_clock_convert(&reading->clock, packet.realtime_ns, 0);
-        packets_set_offset(reading->packets, reading->clock.offset_ns);
-        packets_packet(reading->packets, t_ns, &packet, &result);
-        hand_on(reading);
-        if (result.decoded->depth == DECODE_NOTHING && !decode_knows_link(packet.link_type)) {
-            counts->n_unknown_links++;
-            counts->unknown_link = packet.link_type;
-        }
-        if (reading->packet_views)
-            show_packet(reading, file, &packet, t_ns, &result);
+        take_packet(reading, &packet);
         if (settings->n_packets_max != 0 && counts->n_packets == settings->n_packets_max)
             break;
         if (counts->n_packets % OUTPUT_LOOK == 0 && nobody_reads(settings))
             break;
     }
+    if (n > 0 && reading->ends)
+        look_ahead(reading, file, filter);
+    if (reading->ends)
+        ends_finish(reading->ends);
+    ends_free(reading->ends);
     counts->n_dropped = capture_file_n_dropped(file);
     capture_filter_free(filter);
     return n < 0 ? n : 0;

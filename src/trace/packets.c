@@ -462,6 +462,11 @@ void packets_set_offset(struct packets *packets, int64_t realtime_minus_ns)
     packets->owner.realtime_minus_ns = realtime_minus_ns;
 }
 
+void packets_set_settle(struct packets *packets, int64_t settle_ns)
+{
+    packets->owner.settle_ns = settle_ns;
+}
+
 static void decode(struct packets *packets, int64_t t_ns, const struct packet *packet)
 {
     struct decoded *decoded = &packets->decoded, whole;
@@ -525,6 +530,16 @@ void packets_course(struct packets *packets, int64_t left_ns, const struct packe
             .conversation = conversation,
             .segment = packets->left.number != 0 ? &packets->left : NULL,
         };
+}
+
+void packets_arrival(struct packets *packets, const struct packet *packet, struct packets_result *ret_result)
+{
+    struct decoded *decoded = &packets->decoded;
+    decode_packet(packet->link_type, packet->data, packet->n_captured, packet->n_wire, 0, decoded);
+    *ret_result = (struct packets_result){
+        .decoded = decoded,
+        .conversation = packets->courses ? courses_find(packets->courses, decoded) : NULL,
+    };
 }
 
 static void put_address(struct decode_address *ret_address, const struct sonde_address *address)

@@ -49,6 +49,7 @@ struct packets_result {
 /* NULL: no memory. The owner is copied. */
 struct packets *packets_new(const struct packets_owner *owner);
 void packets_set_offset(struct packets *packets, int64_t realtime_minus_ns);
+void packets_set_settle(struct packets *packets, int64_t settle_ns);
 void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *packet,
                     struct packets_result *ret_result);
 /*
@@ -67,6 +68,8 @@ void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *
  */
 void packets_course(struct packets *packets, int64_t left_ns, const struct packet *packet,
                     const struct packet_course *course, struct packets_result *ret_result);
+/* The arrival of such a packet, in a capture that has both: what it is, and nothing is followed. */
+void packets_arrival(struct packets *packets, const struct packet *packet, struct packets_result *ret_result);
 /* A segment that was recorded as an event: tracked again. */
 void packets_segment(struct packets *packets, int64_t t_ns, const struct event_segment *segment);
 /* Live: conversations in trouble that are quiet now are judged, and what was not told yet is told. */

@@ -40,6 +40,8 @@ struct view_packet {
     const struct conversation *conversation; /* NULL: it belongs to none */
     const struct event_segment *segment;     /* NULL: it is no TCP segment of a conversation */
     const char *interface;                   /* "" when it has no name */
+    const char *description;                 /* of the interface; NULL or "": none */
+    bool arrival;                            /* of a packet that was shown when it left (trace/ends.h) */
     const char *conclusion;                  /* NULL: none */
     const char *why;                         /* what became of it on its way, for its comment; NULL: nothing to say */
     const struct holder *holder;             /* of both ends; NULL: not known */

@@ -43,7 +43,7 @@ static int interface_of(struct state *state, const struct view_packet *packet)
     }
     if (state->n_interfaces == INTERFACES_MAX)
         return -E2BIG;
-    int written = capture_writer_interface(state->writer, packet->interface, seen->link_type, 0);
+    int written = capture_writer_described(state->writer, packet->interface, packet->description, seen->link_type, 0);
     if (written >= 0)
         state->interfaces[state->n_interfaces++] = (struct interface){seen->interface, seen->link_type, written};
     return written;

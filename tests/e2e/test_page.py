@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -636,6 +637,39 @@ def test_connect(browser, command, peer):
     page.press(r"^Send\b", "#messages")
     process.out.wait_for(lambda data: data.endswith(b"STATUS?"), "the device's echo on stdout")
     page.wait_said("in", r"STATUS\?")
+
+
+def test_a_device_that_restarts(browser, command, peer):
+    """It is refused, and then reset: each time the page says so, and connects again with a click."""
+    port = harness.free_port()
+    process = command.start_connect(ANY_PORT, f"tcp://127.0.0.1:{port}")
+    page = browser.open(address_of(process))
+    page.wait_text("#conns", "refused")
+    restart = threading.Event()
+
+    def script(sock, number):
+        if number == 0:
+            restart.wait(harness.DEADLINE)
+            harness.reset(sock)
+        else:
+            harness.echo_script(sock, number)
+
+    device = peer(script, port=port)
+    page.press("^Connect again$", "#conns")
+    page.wait_opened(f":{port}")
+    page.wait(lambda: not page.named("^Connect again$", "button"), "nothing to connect while it is connected")
+    first = page.text("#opened .ends")
+    restart.set()
+    page.wait_text("#opened", "reset by peer")
+    page.press("^Connect again$", "#opened")
+    page.wait(lambda: page.text("#opened .ends") != first, "the new connection opens by itself")
+    page.wait(lambda: device.n_connections == 2, "the device has it")
+    page.as_text(ending="none")
+    page.write("STATUS?")
+    page.press(r"^Send\b", "#messages")
+    page.wait_said("in", r"STATUS\?")
+    process.signal(signal.SIGINT)
+    assert process.wait() == 130
 
 
 def test_watch(browser, command, echo_peer):

@@ -587,7 +587,9 @@ def test_connect(sonde, peer):
     (mine,) = [message for message in own.of("messages") if message.get("by") == "page"]
     assert mine["way"] == "out" and data_of(mine) == b"from the page\n"
     own.do("kick", id=row["id"])
-    assert client.wait() != 0
+    own.wait(lambda message: (message.get("talk") or {}).get("state") == "over", "that it is over")
+    client.signal(signal.SIGINT)
+    assert client.wait() == 1
     own.close()
 
 

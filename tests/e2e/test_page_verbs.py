@@ -301,6 +301,22 @@ def test_read_only(command, look):
 # --- connect ----------------------------------------------------------------------------------------------------------
 
 
+def over(feed, since=0):
+    """Why there is no connection (any more), as soon as there is none."""
+
+    def look(message):
+        return (message.get("talk") or {}).get("state") == "over"
+
+    return feed.wait(look, "that the talk is over", since=since)["talk"]["why"]
+
+
+def leave(client, number=signal.SIGINT):
+    """Its talk is over, and it stays for the page until a signal comes."""
+    assert client.running
+    client.signal(number)
+    return client.wait()
+
+
 def test_half_close_of_connect(sonde, look, peer):
     """It is as if standard input had ended: the peer's answer is waited for, and everything is counted."""
     heard = []
@@ -317,7 +333,8 @@ def test_half_close_of_connect(sonde, look, peer):
     feed.wait_of("messages", lambda message: message["bytes"] == 6, "what was typed")
     send(feed, row, b"page\n")
     feed.do("half-close", id=row["id"])
-    assert client.wait() == 0
+    over(feed)
+    assert leave(client) == 0
     assert client.out.data == b"answer\n" and heard == [b"typed\npage\n"]
     assert re.search(r"^closed .* end of data, 7 bytes in, 11 out, ", client.err.text, re.M), client.err.text
 
@@ -335,7 +352,8 @@ def test_kick_of_connect(sonde, look, peer):
     client = sonde.start_connect(ANY_PORT, "--json", device.url)
     feed = look(client)
     feed.do("kick", id=feed.row(f"127.0.0.1:{device.port}")["id"])
-    assert client.wait() == 1
+    assert "page" in over(feed)
+    assert leave(client) == 1
     assert "reset from the page" in client.err.text
     events = harness.strict_json_lines(client.out.data)
     assert [event["event"] for event in events] == ["page", "opened", "closed"]
@@ -360,14 +378,16 @@ def test_listening_connect(sonde, look):
 def test_each_line_of_connect(sonde, look, peer):
     """A connection for each line: the page stays through all of them."""
     device = peer(lambda sock, _: sock.sendall(harness.receive_all(sock).upper()))
-    client = sonde.start_connect(ANY_PORT, "--each-line", "new", device.url)
+    client = sonde.start_connect(ANY_PORT, "-v", "--each-line", "new", device.url)
     feed = look(client)
     for word in (b"one", b"two"):
         client.feed(word + b"\n")
         client.out.wait_for(lambda data, word=word: word.upper() in data, "the answer")
     feed.next("overview", lambda message: len([row for row in message["rows"] if row["state"] != "ESTABLISHED"]) >= 2)
     client.end_input()
-    assert client.wait() == 0
+    client.err.wait_match("the page stays")
+    assert "connect" not in feed.welcome["rights"]  # the lines say when
+    assert leave(client) == 0
     assert client.out.data == b"ONE\nTWO\n"
 
 
@@ -383,7 +403,117 @@ def test_messages_of_connect(sonde, look):
     client.feed(b"typed\n")
     client.out.wait_for(lambda data: b"typed\n" in data, "the echo of what was typed")
     client.end_input()
-    assert client.wait() == 0
+    over(feed)
+    assert leave(client) == 0
+
+
+def test_connecting_again(sonde, look, peer):
+    """The device closes: its row has ended, and the page connects again, to what says another thing this time."""
+    device = peer(lambda sock, number: [sock.sendall(b"hello %d\n" % number), sock.recv(4)])
+    client = sonde.start_connect(ANY_PORT, device.url)
+    feed = look(client)
+    assert "connect" in feed.welcome["rights"]
+    first = feed.open(feed.row(f"127.0.0.1:{device.port}"))
+    assert "first" in feed.refused("connect")
+    send(feed, first, b"bye\n")
+    assert "end of data" in over(feed)
+    feed.wait(lambda message: message["kind"] == "row" and message["row"]["ended"], "that its row has ended")
+    asked = len(feed.seen)
+    feed.do("connect")
+    second = feed.open(feed.row(lambda row: row["id"] > first["id"] and row["can"]))
+    assert second["peer"] == first["peer"] and second["local"] != first["local"]
+    feed.wait_of("messages", lambda message: message["bytes"] == 8, "its greeting")
+    client.feed(b"bye\n")
+    over(feed, since=asked)
+    assert len(set(re.findall(rb"hello \d", client.out.data))) == 2
+    assert leave(client) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_refused_at_first(sonde, look, peer, number):
+    """Nobody listens yet: the page says so, and connects once somebody does. A signal then is an interruption."""
+    port = harness.free_port()
+    client = sonde.start_connect(ANY_PORT, f"tcp://127.0.0.1:{port}")
+    feed = look(client)
+    assert "refused" in over(feed)
+    asked = len(feed.seen)
+    feed.do("connect")
+    assert "refused" in over(feed, since=asked)
+    assert len(re.findall("refused", client.err.text)) == 2, client.err.text
+    peer(harness.echo_script, port=port)
+    feed.do("connect")
+    row = feed.row(f"127.0.0.1:{port}")
+    send(feed, row, b"at last\n")
+    client.out.wait_for(lambda data: data == b"at last\n", "the echo")
+    assert leave(client, number) == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_status_of_the_last_talk(command, look, number):
+    """What it would have been without a page."""
+    client = command.start_connect(ANY_PORT, f"tcp://127.0.0.1:{harness.free_port()}")
+    over(look(client))
+    assert leave(client, number) == 1
+
+
+def test_input_that_has_ended(sonde, look, peer):
+    """Standard input ends the first connection, and not the one that the page makes."""
+    device = peer(lambda sock, _: sock.sendall(harness.receive_all(sock).upper()))
+    client = sonde.start_connect(ANY_PORT, device.url)
+    feed = look(client)
+    client.feed(b"typed\n")
+    client.end_input()
+    over(feed)
+    asked = len(feed.seen)
+    feed.do("connect")
+    row = feed.row(lambda row: row["can"], "a row that can be sent to")
+    send(feed, row, b"from the page\n")
+    feed.do("half-close", id=row["id"])
+    over(feed, since=asked)
+    assert client.out.data == b"TYPED\nFROM THE PAGE\n"
+    assert leave(client) == 0
+
+
+def test_a_device_that_ends_what_the_page_began(sonde, look, peer):
+    """Standard input has ended long ago: the peer's end is the end, as ever."""
+    device = peer(lambda sock, _: sock.sendall(b"ready\n"))
+    client = sonde.start_connect(ANY_PORT, device.url)
+    client.end_input()
+    feed = look(client)
+    over(feed)
+    for number in (2, 3):
+        asked = len(feed.seen)
+        feed.do("connect")
+        client.out.wait_for(lambda data, number=number: data == b"ready\n" * number, "its greeting")
+        assert "end of data" in over(feed, since=asked)
+    assert leave(client) == 0
+
+
+def test_connecting_again_is_for_who_may_send(command, look, peer):
+    device = peer(lambda sock, _: None)
+    client = command.start_connect(ANY_PORT, "--page-read-only", device.url)
+    feed = look(client)
+    over(feed)
+    assert feed.welcome["rights"] == ["see"] and "read-only" in feed.refused("connect")
+    assert device.n_connections == 1
+    assert leave(client) == 0
+
+
+def test_listening_has_nothing_to_connect(command, look):
+    """-l without -k: one client, and what it said stays to be looked at."""
+    client = command.start_connect(ANY_PORT, "-v", "-l", "127.0.0.1", "0")
+    port = int(client.err.wait_match(r"^listening tcp://127\.0\.0\.1:(\d+)$")[1])
+    feed = look(client)
+    assert "connect" not in feed.welcome["rights"]
+    with harness.dial(f"tcp://127.0.0.1:{port}") as sock:
+        feed.row(name_of(sock))
+        sock.sendall(b"hello\n")
+    client.err.wait_match("the page stays")
+    feed.refused("connect")
+    feed.row(lambda row: row["ended"], "its row, which has ended")
+    with pytest.raises(ConnectionRefusedError):
+        harness.dial(f"tcp://127.0.0.1:{port}")
+    assert leave(client) == 0 and client.out.data == b"hello\n"
 
 
 def test_verify_echo_beside_a_page_that_only_shows(sonde, look, echo_peer):

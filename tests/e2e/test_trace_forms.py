@@ -497,6 +497,53 @@ def test_what_was_written_is_read_again(seen, tmp_path):
     assert again.segments == seen.events("loss_two").segments
 
 
+# --- two points of one line --------------------------------------------------------------------------------------------
+
+
+def two_points(path, *, stamps):
+    """A capture of both ends of a line of 5 ms: one segment is lost between them, and sent again. What tells a packet
+    from its repeat is its IP id, or only its timestamps."""
+    ends = (("192.0.2.1", 40000), ("192.0.2.2", 7007))
+    talk = [  # milliseconds, who, whether it arrives
+        (0, 0, True, ("S", 1000, 0, b"")),
+        (5.1, 1, True, ("S.", 5000, 1001, b"")),
+        (10.2, 0, True, (".", 1001, 5001, b"")),
+        (11, 0, False, ("P.", 1001, 5001, b"hello")),
+        (231, 0, True, ("P.", 1001, 5001, b"hello")),
+        (236.1, 1, True, (".", 5001, 1006, b"")),
+        (250, 0, True, ("F.", 1006, 5001, b"")),
+        (255.1, 1, True, ("F.", 5001, 1007, b"")),
+        (260.2, 0, True, (".", 1007, 5002, b"")),
+    ]
+    seen_at = []
+    for number, (at_ms, sender, arrives, (flags, seq, ack, data)) in enumerate(talk, 1):
+        options = pcap.timestamps(1000 + int(at_ms), 1) if stamps else b""
+        segment = pcap.tcp(ends[sender], ends[1 - sender], flags, seq, ack, data=data, options=options)
+        packet = pcap.ip(ends[sender], ends[1 - sender], segment, ident=0 if stamps else number)
+        frame = pcap.ethernet(packet, swap=sender == 1)
+        seen_at.append((at_ms, sender, frame))
+        if arrives:
+            seen_at.append((at_ms + 5, 1 - sender, frame))
+    seen_at.sort(key=lambda row: row[0])
+    records = [pcap.Record(10**18 + int(at_ms * 10**6), frame) for at_ms, _, frame in seen_at]
+    pcap.write_ng(path, records, interfaces=[interface for _, interface, _ in seen_at])
+    return path
+
+
+@pytest.mark.parametrize("stamps", [False, True])
+def test_two_points_of_one_line(seen, tmp_path, stamps):
+    """What is seen again at the other point, milliseconds later, is no repeat; what is seen again at its own is one."""
+    path = two_points(tmp_path / "two.pcapng", stamps=stamps)
+    rows = Events(strict_lines(Run([seen.binary, "trace", "-r", path, "--json"]).out)).segments
+    assert len(rows) == 17
+    assert len([row for row in rows if "seen-twice" in row["notes"]]) == 8
+    again = [row for row in rows if "retransmission" in row["notes"]]
+    assert [(row["packet"], row["seq"], row["len"]) for row in again] == [(8, 1, 5)]
+    assert not [row for row in rows if "syn-retry" in row["notes"] or "duplicate-ack" in row["notes"]]
+    table = strict_lines(Run([seen.binary, "trace", "-r", path, "--summary", "--json"]).out)
+    assert [row["retransmissions"] for row in table] == [1]
+
+
 # --- hostile bytes ---------------------------------------------------------------------------------------------------
 
 

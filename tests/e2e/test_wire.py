@@ -338,6 +338,58 @@ def check_pcapng(path):
     assert {row[3] for row in rows} <= {"1", "Good"}
 
 
+def segments_of(text):
+    """What was told of each segment, but for the clock and the number that its packet has."""
+    events = [json.loads(line) for line in text.splitlines()]
+    segments = [event for event in events if event["event"] == "segment"]
+    first_ns = int(segments[0]["t_ns"])
+    for segment in segments:
+        for name in ("t_ns", "arrived_ns"):
+            if name in segment:
+                segment[name] = int(segment[name]) - first_ns
+        del segment["packet"]
+    return segments, {event["name"]: event["sentence"] for event in events if event["event"] == "sentence"}
+
+
+@pytest.mark.parametrize("rules", ["--loss 5%", "--loss 20%", "--duplicate 20%", "--corrupt 5%", "--reorder 20%",
+                                   "--mtu 900"])
+def test_read_back(wire, command, tmp_path, rules):
+    """What was written tells the same story as the wire itself did: what was under way, lost, made twice."""
+    pcapng, events = tmp_path / "w.pcapng", tmp_path / "w.jsonl"
+    result = copy_through(wire, tmp_path, "--delay", "5ms", "--seed", "3", *rules.split(), "--write", pcapng,
+                          "--trace-json", events, size=100_000)
+    assert result.status == 0, result.err
+    told, verdicts = segments_of(events.read_text())
+    read, read_verdicts = segments_of(command.run("trace", "-r", pcapng, "--json").out)
+    assert len(told) > 50 and {segment["fate"] for segment in told} >= {"arrived"}
+    assert read == told
+    assert read_verdicts == verdicts
+    row = json.loads(command.run("trace", "-r", pcapng, "--summary", "--json").out)
+    again = re.search(r"(\d+) retransmissions?", verdicts["summary"])
+    assert row["retransmissions"] == (int(again.group(1)) if again else 0)
+    # Once more through a file, and the beginning of it: what has not arrived by then is still not lost.
+    assert command.run("trace", "-r", pcapng, "--write", tmp_path / "again.pcapng", "--summary").status == 0
+    assert segments_of(command.run("trace", "-r", tmp_path / "again.pcapng", "--json").out)[0] == told
+    begun = segments_of(command.run("trace", "-r", pcapng, "-c", "40", "--json").out)[0]
+    assert 10 < len(begun) < 40
+    for one, whole in zip(begun, told):
+        for name in ("seq", "fate", "arrived_ns"):
+            assert one.get(name) == whole.get(name)
+
+
+def test_one_end_of_what_was_written(wire, command, tmp_path):
+    """Whoever keeps the packets of one end has a capture of that end: nothing in it is lost, or there twice."""
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not here")
+    copy_through(wire, tmp_path, "--delay", "5ms", "--write", tmp_path / "w.pcapng", size=50_000)
+    subprocess.run(["tshark", "-r", tmp_path / "w.pcapng", "-Y", "frame.interface_id == 0", "-w", tmp_path / "a.pcapng"],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    segments, verdicts = segments_of(command.run("trace", "-r", tmp_path / "a.pcapng", "--json").out)
+    assert len(segments) > 30
+    assert not [one for one in segments if "arrived_ns" in one or one.get("fate") == "lost" or "seen-twice" in one["notes"]]
+    assert "retransmission" not in verdicts["summary"]
+
+
 def test_both_close_at_once(wire):
     """Their FINs cross, whoever is slow: each end shuts down as soon as the connection stands there, and the client's FIN
     is held back until the server's is on its way."""

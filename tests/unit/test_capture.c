@@ -633,7 +633,7 @@ static void round_trip(void **state)
     assert_int_equal(capture_writer_open(path, &writer, &why), 0);
     assert_int_equal(capture_writer_interface(writer, "lo", LINK_ETHERNET, 0), 0);
     assert_int_equal(capture_writer_interface(writer, "b\xff", LINK_LINUX_SLL2, 96), 1);
-    assert_int_equal(capture_writer_interface(writer, "", LINK_RAW, 0), 2);
+    assert_int_equal(capture_writer_described(writer, "", "where\xff", LINK_RAW, 0), 2);
     for (uint32_t i = 0; i < 9; i++) {
         struct packet packet = {
             .realtime_ns = 1700000000 * SECOND + i,
@@ -676,6 +676,9 @@ static void round_trip(void **state)
     assert_int_equal(capture_file_next(file, &packet, &why), 0);
     assert_string_equal(capture_file_interface_name(file, 0), "lo");
     assert_string_equal(capture_file_interface_name(file, 1), "b\xef\xbf\xbd");
+    assert_string_equal(capture_file_interface_description(file, 0), "");
+    assert_string_equal(capture_file_interface_description(file, 2), "where\xef\xbf\xbd");
+    assert_string_equal(capture_file_interface_description(file, 3), "");
     assert_int_equal(capture_file_n_dropped(file), 8);
     end_of(file);
     unlink(path);

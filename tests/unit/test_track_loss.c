@@ -571,6 +571,66 @@ static void say_with_id(uint32_t ip_id, enum event_end from, unsigned flags, uin
     say(from, flags, seq, ack, n);
 }
 
+/* The other interface is behind a long line. What tells a packet from its repeat tells it there, too, however late; and
+ * on the interface where it was first, a repeat is one. */
+static void same_packet_much_later_at_another_interface(void **state)
+{
+    talk_begin();
+    handshake();
+    say_with_id(7, END_A, P | K, 1, 1, 10);
+    uint32_t first = talk.last.number;
+    pass(300 * NS_PER_MS);
+    say_with_id(8, END_A, P | K, 1, 1, 10);
+    expect_open(N(AGAIN) | N(AGAIN_RTO));
+    uint32_t again = talk.last.number;
+    talk.interface = 1;
+    pass(100 * NS_PER_MS);
+    say_with_id(7, END_A, P | K, 1, 1, 10); /* so late it came there */
+    expect_open(N(SEEN_TWICE));
+    assert_int_equal(talk.last.again_of, first);
+    say_with_id(8, END_A, P | K, 1, 1, 10);
+    expect_open(N(SEEN_TWICE));
+    assert_int_equal(talk.last.again_of, again);
+    talk.options.has_timestamps = true; /* they tell it where there is no id */
+    talk.options.ts_value = 100;
+    struct segment_options stamped = talk.options;
+    say(END_A, P | K, 11, 1, 10);
+    expect_open(0);
+    talk.interface = 0;
+    pass(100 * NS_PER_MS);
+    talk.options = stamped;
+    say(END_A, P | K, 11, 1, 10);
+    expect_open(N(SEEN_TWICE));
+    stamped.ts_value = 300;
+    talk.options = stamped;
+    say(END_A, P | K, 11, 1, 10);
+    assert_true(has_note(talk.last.notes, NOTE_AGAIN));
+    pass(11 * NS_PER_S);
+    talk.interface = 1;
+    say_with_id(8, END_A, P | K, 1, 1, 10); /* that long nothing is under way */
+    assert_true(has_note(talk.last.notes, NOTE_AGAIN));
+    assert_int_equal(talk.conv->n_seen_twice, 3);
+    assert_int_equal(talk.conv->side[END_A].n_again, 3);
+    talk_end();
+}
+
+/* Many are under way from one interface to the other. */
+static void many_seen_at_another_interface(void **state)
+{
+    enum { MANY = 4000 };
+    talk_begin();
+    handshake();
+    talk.interface = 1;
+    say_with_id(1, END_B, K, 1, 1, 0); /* there is another one */
+    for (int interface = 0; interface < 2; interface++) {
+        talk.interface = (uint32_t)interface;
+        for (uint32_t i = 0; i < MANY; i++)
+            say_with_id(i + 1, END_A, P | K, 1 + 10 * i, 1, 10);
+    }
+    assert_true(talk.conv->n_seen_twice > MANY * 99 / 100); /* places for them are many, but not without end */
+    talk_end();
+}
+
 /* As a mirror port shows it. */
 static void same_packet_on_one_interface(void **state)
 {
@@ -730,6 +790,8 @@ int main(void)
         cmocka_unit_test(one_forged_number),
         cmocka_unit_test(ranges_are_bounded),
         cmocka_unit_test(same_packet_at_two_interfaces),
+        cmocka_unit_test(same_packet_much_later_at_another_interface),
+        cmocka_unit_test(many_seen_at_another_interface),
         cmocka_unit_test(same_packet_on_one_interface),
         cmocka_unit_test(same_packet_without_id),
         cmocka_unit_test(other_sacks_are_another_packet),

@@ -223,6 +223,20 @@ static int run_job(struct connect_job *job)
     return status;
 }
 
+/* Options that say when it is to end, and whose verdict is the exit status, are obeyed beside a page, too. */
+static struct connect_page_settings connect_page_settings_of(const struct connect_job *job)
+{
+    const struct connect_settings *settings = job->settings;
+    bool stays = !settings->once && settings->expect == NULL && !settings->verify_echo;
+
+    return (struct connect_page_settings){
+        .title = job->title,
+        .scheme = job->target->url.scheme,
+        .stays = stays,
+        .connects = stays && !settings->listen && settings->each_line < 0,
+    };
+}
+
 static int run_on_loop(struct connect_job *job)
 {
     const struct sonde_loop_options loop_options = {.size = sizeof loop_options,
@@ -237,9 +251,10 @@ static int run_on_loop(struct connect_job *job)
     if (job->settings->calls)
         calls_print_start(&taps, job->loop, &origin_ns);
     struct connect_page page = {.page = NULL};
+    const struct connect_page_settings page_settings = connect_page_settings_of(job);
     int status = EXIT_NETWORK;
     job->page = &page;
-    if (connect_page_open(&page, &job->settings->page, job->title, job->target->url.scheme, &status))
+    if (connect_page_open(&page, &job->settings->page, &page_settings, &status))
         status = run_job(job);
     if (job->loop != NULL)
         sonde_loop_destroy(job->loop);

@@ -132,16 +132,18 @@ struct connect_job {
     struct connect_page *page;
 };
 
-/* SIGINT as an event of the loop. */
+/* SIGINT, and SIGTERM where that is asked for, as an event of the loop. */
 struct interrupt {
     struct sonde_poll *poll;
     int fd;
+    int number; /* of the signal that came; 0: none yet */
     void (*came)(void *user);
     void *user;
 };
 
-/* Not when the signal was ignored from the start (nohup, a background job): then it stays ignored. */
-int interrupt_open(struct interrupt *interrupt, struct sonde_loop *loop, void (*came)(void *user), void *user);
+/* SIGINT not when it was ignored from the start (nohup, a background job): then it stays ignored. */
+int interrupt_open(struct interrupt *interrupt, struct sonde_loop *loop, bool also_term, void (*came)(void *user),
+                   void *user);
 void interrupt_close(struct interrupt *interrupt);
 
 /* -z. Returns the exit status. */

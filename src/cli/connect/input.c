@@ -252,6 +252,8 @@ int input_drain(struct input *input)
 {
     input->draining = true;
     input->delayed = false;
+    if (input->held)
+        input->told = input->held = false;
     return regulate(input);
 }
 
@@ -264,7 +266,7 @@ int input_wake(struct input *input)
 void input_restart(struct input *input)
 {
     input->wish = INPUT_NOTHING;
-    input->told = input->draining = input->delayed = input->in_line = false;
+    input->told = input->held = input->draining = input->delayed = input->in_line = false;
     input->error = 0;
     if (input->source->rewind != NULL) {
         input->source->rewind(input->source_user);
@@ -274,4 +276,12 @@ void input_restart(struct input *input)
         input->crlf = (struct crlf){.after_cr = false};
     }
     regulate(input);
+}
+
+void input_restart_beside(struct input *input)
+{
+    bool has_ended = input->source->rewind == NULL && input->ended && input->begin == input->end;
+
+    input_restart(input);
+    input->told = input->held = has_ended;
 }

@@ -85,6 +85,7 @@ struct input {
     bool ended;     /* the source said so */
     bool in_line;   /* each_line: a piece of the line was given */
     bool told;      /* end was called */
+    bool held;      /* the end is not told again before input_drain */
     int error;      /* why it ended */
     int64_t due_ns; /* delayed: until when */
     struct sonde_timer timer;
@@ -110,6 +111,10 @@ int input_wake(struct input *input);
 
 /* Another connection begins: the end is told again, and input_drain is over. */
 void input_restart(struct input *input);
+
+/* The same, but standard input that has ended already does not end the new connection, which has somebody else who
+ * sends: that is told again after input_drain alone. */
+void input_restart_beside(struct input *input);
 
 /* Bytes wait for their time: silence that is our own making. */
 bool input_is_delayed(const struct input *input);

@@ -12,8 +12,10 @@ static void on_ready(struct sonde_poll *poll, unsigned events, void *user)
     struct signalfd_siginfo info;
 
     (void)events;
-    if (read(interrupt->fd, &info, sizeof info) == (ssize_t)sizeof info)
+    if (read(interrupt->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        interrupt->number = (int)info.ssi_signo;
         interrupt->came(interrupt->user);
+    }
     sonde_poll_start(poll, SONDE_READABLE);
 }
 
@@ -25,16 +27,21 @@ static void on_closed(void *user)
 
 static const struct sonde_poll_handler poll_handler = {.ready = on_ready, .closed = on_closed};
 
-int interrupt_open(struct interrupt *interrupt, struct sonde_loop *loop, void (*came)(void *user), void *user)
+int interrupt_open(struct interrupt *interrupt, struct sonde_loop *loop, bool also_term, void (*came)(void *user),
+                   void *user)
 {
     struct sigaction action;
     sigset_t set;
 
     *interrupt = (struct interrupt){.fd = -1, .came = came, .user = user};
-    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+    bool is_ignored = sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    if (is_ignored && !also_term)
         return 0;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
+    if (!is_ignored)
+        sigaddset(&set, SIGINT);
+    if (also_term)
+        sigaddset(&set, SIGTERM);
     interrupt->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (interrupt->fd < 0)
         return -errno;

@@ -23,18 +23,22 @@ static unsigned kinds_of(enum sonde_scheme scheme)
     return 0;
 }
 
-bool connect_page_open(struct connect_page *page, const struct page_options *options, const char *title,
-                       enum sonde_scheme scheme, int *ret_status)
+bool connect_page_open(struct connect_page *page, const struct page_options *options,
+                       const struct connect_page_settings *settings, int *ret_status)
 {
-    struct page_settings settings = {
+    struct page_settings made = {
         .verb = "connect",
-        .title = title,
-        .rights = PAGE_SEE | PAGE_SEND | PAGE_KICK | PAGE_RUN,
+        .title = settings->title,
+        .rights = PAGE_SEE | PAGE_SEND | PAGE_KICK | PAGE_RUN | (settings->connects ? PAGE_CONNECT : 0),
         .rows = PAGE_ROWS_STREAMS,
-        .kinds = kinds_of(scheme),
+        .kinds = kinds_of(settings->scheme),
     };
 
-    return options->url == NULL || page_options_open(options, &settings, &page->page, ret_status);
+    if (options->url == NULL)
+        return true;
+    page->stays = settings->stays;
+    page->connects = settings->connects;
+    return page_options_open(options, &made, &page->page, ret_status);
 }
 
 static void on_kicked(struct sonde_stream *stream, void *user)
@@ -51,13 +55,22 @@ static bool on_half_close(struct sonde_stream *stream, void *user)
     return page->half_close(stream, page->user);
 }
 
+static int on_connect(void *user)
+{
+    struct connect_page *page = user;
+
+    return page->connect(page->user);
+}
+
 static const struct page_loop_handler handler = {.kicked = on_kicked, .half_close = on_half_close};
+static const struct page_loop_handler connecting_handler = {
+    .kicked = on_kicked, .half_close = on_half_close, .connect = on_connect};
 
 bool connect_page_begin(struct connect_page *page, struct sonde_loop *loop, int *ret_status)
 {
     if (page->page == NULL)
         return true;
-    page->loop = page_loop_add(page->page, loop, &handler, page);
+    page->loop = page_loop_add(page->page, loop, page->connects ? &connecting_handler : &handler, page);
     if (page->loop == NULL) {
         say(_("memory is short."));
         *ret_status = EXIT_NETWORK;
@@ -81,12 +94,26 @@ void connect_page_opened(struct connect_page *page, struct sonde_stream *stream,
 {
     if (page->loop != NULL)
         page_stream_opened(page->loop, stream, local, NULL);
+    if (page->connects)
+        page_set_talk(page->page, PAGE_TALK_CONNECTED, NULL);
 }
 
 void connect_page_closed(struct connect_page *page, struct sonde_stream *stream)
 {
     if (page->loop != NULL)
         page_stream_closed(page->loop, stream);
+}
+
+void connect_page_connecting(struct connect_page *page)
+{
+    if (page->connects)
+        page_set_talk(page->page, PAGE_TALK_CONNECTING, NULL);
+}
+
+void connect_page_over(struct connect_page *page, const char *why)
+{
+    if (page->connects)
+        page_set_talk(page->page, PAGE_TALK_OVER, why);
 }
 
 void connect_page_remove(struct connect_page *page)

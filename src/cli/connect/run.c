@@ -2,6 +2,9 @@
 /*
  * One run of connect that carries data: attempts until a connection stands, the talk, and with --each-line the next one
  * for the next line; or, with -l, the wait for who comes.
+ *
+ * With --page it rests when all of that is over: what was seen can be looked at, and the connection made again from
+ * there, until a signal comes. The exit status is that of the last talk.
  */
 #include "cli/connect/connect_internal.h"
 #include "cli/connect/report.h"
@@ -12,6 +15,7 @@
 #include "term/escape.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,16 +39,61 @@ struct run {
     unsigned long long n_failed;
     int64_t began_ns; /* the first of the attempts */
     bool interrupted, over;
-    int input_status; /* EXIT_NETWORK once standard input could not be read */
+    bool resting;      /* --page: everything is over, and a signal is waited for, or that the page connects again */
+    bool told_resting; /* how it is ended then was said */
+    int input_status;  /* EXIT_NETWORK once standard input could not be read */
     int status;
 };
+
+/* Why there is no connection (any more), for the page. */
+static void format_why(const struct run *run, char *ret_text, size_t size_bytes)
+{
+    const struct connection_end *end = &run->talk.end;
+    char name[128];
+
+    escape_short(run->target->name, strlen(run->target->name), name, sizeof name);
+    if (end->opened)
+        snprintf(ret_text, size_bytes, _("The connection to %s has ended: %s, after %llu bytes received, %llu sent."),
+                 name, end_reason_text(end), (unsigned long long)end->n_received, (unsigned long long)end->n_sent);
+    else
+        snprintf(ret_text, size_bytes, _("%s cannot be connected to: %s."), name, sonde_strerror(end->error));
+}
+
+/* There is a page, and it is not over for it: not when the trouble is ours, which would be the same again. */
+static bool may_rest(const struct run *run, int status)
+{
+    const struct connection_end *end = &run->talk.end;
+    bool is_ours = end->reason == END_OUTPUT || end->error == -ENOMEM || end->error == -ENOBUFS;
+
+    return run->job->page->stays && !run->interrupted && !is_ours && status != EXIT_MISUSE;
+}
+
+static void rest(struct run *run)
+{
+    char why[256];
+
+    run->resting = true;
+    format_why(run, why, sizeof why);
+    connect_page_over(run->job->page, why);
+    if (run->told_resting || !(run->settings->verbose || (isatty(STDIN_FILENO) && isatty(STDERR_FILENO))))
+        return;
+    run->told_resting = true;
+    if (run->job->page->connects)
+        say(_("the page stays, and can connect again; Ctrl-C ends sonde."));
+    else
+        say(_("the page stays; Ctrl-C ends sonde."));
+}
 
 static void stop(struct run *run, int status)
 {
     if ((run->rules.framing != NULL && run->rules.framing->n_refused > 0) ||
         (run->rules.messages != NULL && run->rules.messages->n_refused > 0))
         run->input_status = EXIT_NETWORK;
-    run->status = run->interrupted ? EXIT_INTERRUPTED : status != EXIT_DONE ? status : run->input_status;
+    run->status = run->interrupted ? 128 + run->interrupt.number : status != EXIT_DONE ? status : run->input_status;
+    if (may_rest(run, status)) {
+        rest(run);
+        return;
+    }
     run->over = true;
     sonde_loop_stop(run->loop);
 }
@@ -134,6 +183,7 @@ static void attempt(struct run *run)
 {
     if (run->n_failed == 0)
         run->began_ns = sonde_loop_now_ns(run->loop);
+    connect_page_connecting(run->job->page);
     /* A password may be among the headers, too. */
     run->job->taps->hides_sent =
         (run->target->has_proxy && run->target->proxy.user[0] != '\0') || run->target->headers.n > 0;
@@ -155,6 +205,11 @@ static void on_interrupt(void *user)
 {
     struct run *run = user;
 
+    if (run->resting) { /* with the status that it has */
+        run->over = true;
+        sonde_loop_stop(run->loop);
+        return;
+    }
     run->interrupted = true;
     sonde_timer_start_in(&run->again, GRACE_NS);
     if (run->talk.state != TALK_NONE)
@@ -355,7 +410,7 @@ static int open_parts(struct run *run)
     int error =
         view_open(&run->view, run->loop, view_kind_of(settings), run->job->file_fd, run->target->name, on_unstuck, run);
     if (error == 0)
-        error = interrupt_open(&run->interrupt, run->loop, on_interrupt, run);
+        error = interrupt_open(&run->interrupt, run->loop, run->job->page->stays, on_interrupt, run);
     if (error == 0 && run->rules.expect != NULL)
         run->rules.expect->patience_fd = run->interrupt.fd;
     if (error == 0)
@@ -439,6 +494,23 @@ static bool on_half_close(struct sonde_stream *stream, void *user)
     return stream == run->talk.stream && talk_half_close(&run->talk);
 }
 
+static int on_connect(void *user)
+{
+    struct run *run = user;
+    bool stands = run->talk.state != TALK_NONE && run->talk.state != TALK_CONNECTING;
+
+    if (run->over || run->interrupted)
+        return -ENOENT;
+    if (!run->resting)
+        return stands ? -EISCONN : -EALREADY;
+    run->resting = false;
+    run->n_failed = 0;
+    if (run->talk.number > 0)
+        input_restart_beside(&run->input);
+    attempt(run);
+    return 0;
+}
+
 static bool begin_page(struct run *run)
 {
     struct connect_page *page = run->job->page;
@@ -447,6 +519,7 @@ static bool begin_page(struct run *run)
 
     page->kicked = on_kicked;
     page->half_close = on_half_close;
+    page->connect = on_connect;
     page->user = run;
     for (unsigned i = 0; listening != NULL && i < listening->n_urls; i++) {
         sonde_url_format(&listening->urls[i], url, sizeof url);

@@ -356,7 +356,7 @@ int connect_scan(struct sonde_loop *loop, const struct connect_settings *setting
     scan.n_ports = (unsigned)(target->ports.last - target->ports.first) + 1;
     scan.at_a_time = at_a_time(&scan);
     scan.ports = calloc(scan.n_ports, sizeof *scan.ports);
-    int error = scan.ports == NULL ? -ENOMEM : interrupt_open(&scan.interrupt, loop, on_interrupt, &scan);
+    int error = scan.ports == NULL ? -ENOMEM : interrupt_open(&scan.interrupt, loop, false, on_interrupt, &scan);
     if (error == 0) {
         ask_more(&scan);
         if (!scan.stopping)

@@ -11,6 +11,7 @@
 #include "observe/event/timeline.h"
 #include "term/escape.h"
 #include "term/style.h"
+#include "trace/ends.h"
 #include "trace/kernel.h"
 #include "trace/packets.h"
 #include "trace/tap.h"
@@ -204,6 +205,8 @@ static void write_packet(struct observer *observer, const struct taken *taken, e
         .conversation = result->conversation,
         .segment = result->segment,
         .interface = names[seen_at],
+        .description = ENDS_DESCRIPTION,
+        .arrival = taken->arrival && !taken->packet.own && !taken->packet.copy,
         .why = why_of(taken, why),
     };
     for (size_t i = 0; i < observer->n_views; i++) {

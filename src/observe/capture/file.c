@@ -253,6 +253,11 @@ const char *capture_file_interface_name(const struct capture_file *file, unsigne
     return index < file->n_interfaces ? file->interfaces[index].name : "";
 }
 
+const char *capture_file_interface_description(const struct capture_file *file, unsigned index)
+{
+    return index < file->n_interfaces ? file->interfaces[index].description : "";
+}
+
 uint64_t capture_file_n_dropped(const struct capture_file *file)
 {
     uint64_t n_dropped = 0;

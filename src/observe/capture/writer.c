@@ -28,6 +28,7 @@
 #define OPTION_COMMENT 1
 #define OPTION_FLAGS 2
 #define OPTION_IF_NAME 2
+#define OPTION_IF_DESCRIPTION 3
 #define OPTION_IF_RESOLUTION 9
 #define OPTION_START 2
 #define OPTION_STOP 3
@@ -178,11 +179,8 @@ int capture_writer_open(const char *path, struct capture_writer **ret_writer, st
     return 0;
 }
 
-int capture_writer_interface(struct capture_writer *writer, const char *name, uint16_t link_type, uint32_t snap_bytes)
+static int make_room(struct capture_writer *writer)
 {
-    static const uint8_t resolution = RESOLUTION_NS;
-    if (writer->error < 0)
-        return writer->error;
     if (writer->n_interfaces == INTERFACES_MAX)
         return -EOVERFLOW;
     uint32_t n = writer->n_interfaces;
@@ -193,9 +191,22 @@ int capture_writer_interface(struct capture_writer *writer, const char *name, ui
         writer->interfaces = more;
     }
     writer->interfaces[n] = (struct written_interface){.used = false};
+    return 0;
+}
 
+int capture_writer_described(struct capture_writer *writer, const char *name, const char *description,
+                             uint16_t link_type, uint32_t snap_bytes)
+{
+    static const uint8_t resolution = RESOLUTION_NS;
+    int error = writer->error < 0 ? writer->error : make_room(writer);
+    if (error < 0)
+        return error;
+
+    char *about = writer->text + NAME_BYTES_MAX + 1;
     uint32_t n_name = (uint32_t)utf8_make_valid(name, writer->text, NAME_BYTES_MAX);
-    uint32_t n_block = 20 + (n_name ? option_bytes(n_name) : 0) + option_bytes(1) + OPTION_END_BYTES;
+    uint32_t n_about = (uint32_t)utf8_make_valid(description ? description : "", about, NAME_BYTES_MAX);
+    uint32_t n_block = 20 + (n_name ? option_bytes(n_name) : 0) + (n_about ? option_bytes(n_about) : 0) +
+                       option_bytes(1) + OPTION_END_BYTES;
     put_32(writer, INTERFACE_BLOCK);
     put_32(writer, n_block);
     put_16(writer, link_type);
@@ -203,13 +214,19 @@ int capture_writer_interface(struct capture_writer *writer, const char *name, ui
     put_32(writer, snap_bytes);
     if (n_name > 0)
         put_option(writer, OPTION_IF_NAME, writer->text, n_name);
+    if (n_about > 0)
+        put_option(writer, OPTION_IF_DESCRIPTION, about, n_about);
     put_option(writer, OPTION_IF_RESOLUTION, &resolution, 1);
     put_option(writer, OPTION_END, NULL, 0);
     put_32(writer, n_block);
     if (writer->error < 0)
         return writer->error;
-    writer->n_interfaces++;
-    return (int)n;
+    return (int)writer->n_interfaces++;
+}
+
+int capture_writer_interface(struct capture_writer *writer, const char *name, uint16_t link_type, uint32_t snap_bytes)
+{
+    return capture_writer_described(writer, name, NULL, link_type, snap_bytes);
 }
 
 static void note_stamp(struct written_interface *interface, uint64_t ns)

@@ -386,6 +386,19 @@ struct conversation *courses_packet(struct courses *courses, int64_t left_ns, ui
     return joined ? &joined->shown : NULL;
 }
 
+struct conversation *courses_find(const struct courses *courses, const struct decoded *packet)
+{
+    struct sonde_address end[2];
+    if (!is_transport(packet) || (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP))
+        return NULL;
+    address_of(packet, &packet->source, packet->source_port, &end[0]);
+    address_of(packet, &packet->destination, packet->destination_port, &end[1]);
+    const struct tracker *tracker = courses->view[view_of(&end[0], &end[1])].tracker;
+    struct conversation *conv = tracker_find(tracker, packet->protocol, &end[0], &end[1]);
+    struct joined *joined = conv ? conversation_user(conv) : NULL;
+    return joined ? &joined->shown : NULL;
+}
+
 /* ---- */
 
 struct courses *courses_new(size_t n_max, const struct track_handler *handler, void *user)

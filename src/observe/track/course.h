@@ -55,6 +55,8 @@ void courses_free(struct courses *courses);
 struct conversation *courses_packet(struct courses *courses, int64_t left_ns, uint64_t packet_number,
                                     const struct decoded *packet, const struct packet_course *course,
                                     struct event_segment *ret_left);
+/* The conversation that this TCP segment or datagram is of; NULL: none that is known. */
+struct conversation *courses_find(const struct courses *courses, const struct decoded *packet);
 /* Every packet that left before now_ns has been given: what arrived until then has arrived. */
 void courses_until(struct courses *courses, int64_t now_ns);
 /* The time of the first packet whose event was not told yet, and when courses_until will do something; INT64_MAX: there

@@ -3,6 +3,7 @@
 #include "observe/track/track_internal.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 static int64_t never_zero(int64_t t_ns)
 {
@@ -29,12 +30,51 @@ static bool tells_repeats(const struct decoded *packet)
     return packet->ip_id != 0 || (packet->flags & SEGMENT_SYN);
 }
 
+/* Whoever sends it again gives it another id, or another time: so it is the same, however late it comes there. */
+static bool tells_itself(const struct decoded *packet)
+{
+    return packet->ip_id != 0 || packet->options.has_timestamps;
+}
+
+static void make_more(struct tracker *tracker)
+{
+    tracker->tried_more = true;
+    tracker->more_twins = track_allocate(tracker, NULL, TWINS_MORE * sizeof(struct twin));
+    if (!tracker->more_twins)
+        return;
+    memset(tracker->more_twins, 0, TWINS_MORE * sizeof(struct twin));
+    for (unsigned i = 0; i < TWINS_MAX; i++)
+        tracker->more_twins[tracker->twins[i].hash % TWINS_MORE] = tracker->twins[i];
+}
+
+static struct twin *twin_of(struct tracker *tracker, uint32_t interface, uint64_t hash)
+{
+    if (!tracker->has_interface) {
+        tracker->has_interface = true;
+        tracker->interface = interface;
+    }
+    if (interface != tracker->interface && !tracker->tried_more)
+        make_more(tracker);
+    if (!tracker->more_twins)
+        return &tracker->twins[hash % TWINS_MAX];
+    struct twin *place = &tracker->more_twins[hash % TWINS_MORE & ~(uint64_t)(TWINS_WAYS - 1)], *oldest = place;
+    for (unsigned i = 0; i < TWINS_WAYS; i++) {
+        if (place[i].hash == hash)
+            return &place[i];
+        if (place[i].number == 0 || (oldest->number != 0 && place[i].t_ns < oldest->t_ns))
+            oldest = &place[i];
+    }
+    return oldest;
+}
+
 static bool is_twin(struct segment *segment, uint32_t interface)
 {
     uint64_t hash = hash_segment(segment);
-    struct twin *twin = &segment->tracker->twins[hash % TWINS_MAX];
-    bool same = twin->hash == hash && twin->number != 0 && segment->t_ns - twin->t_ns <= TWINS_NS &&
-                (twin->interface != interface || tells_repeats(segment->packet));
+    struct twin *twin = twin_of(segment->tracker, interface, hash);
+    bool elsewhere = twin->interface != interface;
+    int64_t most_ns = elsewhere && tells_itself(segment->packet) ? TWINS_FAR_NS : TWINS_NS;
+    bool same = twin->hash == hash && twin->number != 0 && segment->t_ns - twin->t_ns <= most_ns &&
+                (elsewhere || tells_repeats(segment->packet));
 
     if (same) {
         segment->event.again_of = twin->number;

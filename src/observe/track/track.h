@@ -42,7 +42,8 @@
  *                    was sent for 0.9 s. Its answer is the next from the peer, with the same ACK.
  *   seen-twice       the same header, IP id included, within 1 ms: at another interface, or on the same one (a mirror
  *                    port) if it has an IP id, or is a SYN: a repeat has another id, and one of a SYN comes later.
- *                    Without an id it is a retransmission there. again_of says of which; nothing else is concluded from
+ *                    Without an id it is a retransmission there. Within 10 s at another interface, if it has an id or
+ *                    timestamps: it took so long to come there. again_of says of which; nothing else is concluded from
  *                    it.
  *   after-end        both ends were CLOSED or TIME_WAIT before, and still are.
  *   offload          payload is more than the MSS that the receiver offered.

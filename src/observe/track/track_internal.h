@@ -146,9 +146,13 @@ struct tracked {
     };
 };
 
-/* The last packets, to know one that is seen again at another interface. */
+/* The last packets, to know one that is seen again at another interface: more of them once there is one, since a packet
+ * may take long from one to the other. */
 #define TWINS_MAX 1024
+#define TWINS_MORE 32768
+#define TWINS_WAYS 4 /* of them, places that a packet may take */
 #define TWINS_NS NS_PER_MS
+#define TWINS_FAR_NS (10 * NS_PER_S)
 
 struct twin {
     uint64_t hash;
@@ -170,6 +174,9 @@ struct tracker {
     uint32_t given_number;           /* of the next packet, within its conversation; 0: they are counted here */
     uint8_t fate;                    /* of the packet that is looked at; FATE_UNKNOWN: one place cannot tell */
     struct twin twins[TWINS_MAX];
+    struct twin *more_twins; /* instead: packets came from several interfaces; NULL: not yet, or there was no memory */
+    uint32_t interface;      /* of the first packet */
+    bool has_interface, tried_more;
 };
 
 /* Reordering is shorter than this, where no round trip was measured. */

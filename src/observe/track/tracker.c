@@ -43,6 +43,7 @@ void tracker_free(struct tracker *tracker)
     while (tracker->born.first)
         table_forget(tracker, tracker->born.first);
     free(tracker->buckets);
+    free(tracker->more_twins);
     free(tracker);
 }
 

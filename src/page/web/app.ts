@@ -3,7 +3,7 @@
 // the feed as it comes, keeps what it needs, and draws in `frame`, which is called at most once a frame, and only after
 // it has asked (app.draw). Nothing else may touch its element.
 import type { FeedState } from "./feed";
-import type { Answer, Command, Overview, Row, ServerMessage, Welcome } from "./types";
+import type { Answer, Command, Overview, Row, ServerMessage, Talk, Welcome } from "./types";
 
 export interface View {
   message?(message: ServerMessage): void;
@@ -23,10 +23,12 @@ export interface App {
   readonly overview: Overview | null;
   readonly row: Row | null;           // the one that is looked at, as it was last
   readonly isPaused: boolean;
-  can(right: "see" | "send" | "kick" | "run"): boolean;
+  readonly talk: Talk | null;         // of a sonde that is about one connection
+  can(right: "see" | "send" | "kick" | "run" | "connect"): boolean;
   // Resolves with the answer that has its number; with ok: false, too. Rejects when the connection is lost.
   ask(command: Command): Promise<Answer>;
   open(row: number | null): void;
+  connectAgain(): Promise<void>;                   // and look at the row that comes of it
   select(segment: number | null): void;            // a segment of the ladder, for the layers
   onSelect(hear: (segment: number | null) => void): void;
   draw(view: View): void;                          // ask for a frame

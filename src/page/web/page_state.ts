@@ -2,7 +2,8 @@
 // What all views share: the feed, the row that is looked at, and one frame for all that want to be drawn.
 import type { App, View } from "./app";
 import { Feed, browserSurroundings, takeToken, type FeedState } from "./feed";
-import type { Answer, Command, Overview, Row, ServerMessage, Welcome } from "./types";
+import { plain } from "./text";
+import type { Answer, Command, Overview, Row, ServerMessage, Talk, Welcome } from "./types";
 
 const ROW_HASH = /^#row-(\d{1,15})$/;
 
@@ -20,6 +21,7 @@ export class PageState implements App {
   overview: Overview | null = null;
   row: Row | null = null;
   isPaused = false;
+  talk: Talk | null = null;
   #feed: Feed;
   #views: View[] = [];
   #pending = new Set<View>();
@@ -27,6 +29,7 @@ export class PageState implements App {
   #hearSelect: ((segment: number | null) => void)[] = [];
   #wanted: number | null = null;                       // the row that is to be looked at
   #mayOpenOnly = true;                                 // nobody has chosen yet what to look at
+  #openAfter: number | null = null;                    // connecting again: a row after this one is to be looked at
   #lasting = new Map<"filter" | "rows", Command>();   // asked for again after a loss
   #isConnected = false;
   #sayLine: (text: string) => void;
@@ -50,7 +53,7 @@ export class PageState implements App {
     this.#feed.start(takeToken(location, sessionStorage, history));
   }
 
-  can(right: "see" | "send" | "kick" | "run"): boolean {
+  can(right: "see" | "send" | "kick" | "run" | "connect"): boolean {
     return this.welcome?.rights.includes(right) ?? false;
   }
 
@@ -66,6 +69,15 @@ export class PageState implements App {
     const hash = row === null ? "" : `#row-${row}`;
     if (location.hash !== hash) history.pushState(null, "", location.pathname + hash);
     this.#show(row);
+  }
+
+  async connectAgain(): Promise<void> {
+    const ids = (this.overview?.rows ?? []).map(({ id }) => id);
+    this.#openAfter = Math.max(0, ...ids);
+    const answer = await this.#feed.ask({ do: "connect" }).catch((error: Error) => error);
+    if (!(answer instanceof Error) && (answer.kind !== "result" || answer.ok)) return;
+    this.#openAfter = null;
+    this.say(answer instanceof Error ? answer.message : plain(answer.error ?? "That did not work."));
   }
 
   select(segment: number | null): void {
@@ -124,7 +136,9 @@ export class PageState implements App {
     if (message.kind === "welcome") this.#welcomed(message);
     if (message.kind === "overview") {
       this.overview = message;
+      if (message.talk !== undefined) this.#talkIs(message.talk);
       this.#openOnly(message);
+      this.#openNew(message);
     }
     if (message.kind === "row") this.row = message.row;
     if (message.kind === "opened") {
@@ -144,8 +158,22 @@ export class PageState implements App {
     this.#show(only.id);
   }
 
+  #talkIs(talk: Talk | null): void {
+    this.talk = talk;
+    if (this.#openAfter !== null && talk?.state === "over" && talk.why !== null) this.say(plain(talk.why));
+  }
+
+  #openNew(overview: Overview): void {
+    const after = this.#openAfter;
+    const found = after === null ? undefined : overview.rows.find(({ id }) => id > after);
+    // One that has ended at once has a row nevertheless; one that could not be made has none.
+    if (found || overview.talk?.state === "over") this.#openAfter = null;
+    if (found) this.open(found.id);
+  }
+
   #welcomed(welcome: Welcome): void {
     this.welcome = welcome;
+    this.#talkIs(welcome.talk ?? null);
     for (const command of this.#lasting.values()) this.#feed.ask(command).catch(() => undefined);
     if (this.isPaused) this.#feed.ask({ do: "pause" }).catch(() => undefined);
     if (this.#wanted !== null) void this.#askOpen(this.#wanted);
@@ -183,6 +211,7 @@ export class PageState implements App {
     if (row === this.#wanted) return;
     this.#wanted = row;
     this.#mayOpenOnly = false;
+    this.#openAfter = null;   // who has chosen another meanwhile stays there
     if (row === null) {
       this.#forget();
       this.#feed.ask({ do: "close" }).catch(() => undefined);

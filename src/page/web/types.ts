@@ -25,14 +25,17 @@ export interface Attention { row: number | null; listener: number | null; who: s
 // connections events are kept of one.
 export interface Sampled { rows: boolean; events_one_in: number; connections_one_in: number; why: string }
 
+// How it stands with the one connection that `sonde connect` is about; over: why there is none (any more).
+export interface Talk { state: "connecting" | "connected" | "over"; why: string | null }
+
 export interface Welcome {
   kind: "welcome"; re: number; version: string; verb: string; title: string; rights: string[]; read_only: boolean;
-  client_urls: string[]; no_packets: string | null; t_ns: number; wall_ms: number;
+  client_urls: string[]; no_packets: string | null; talk: Talk | null; t_ns: number; wall_ms: number;
   limits: { message_bytes: number; send_bytes: number; ladder_events_per_s: number };
 }
 export interface Overview {
   kind: "overview"; t_ns: number; connections: number; shown: number; events_per_s: number; attention: Attention[];
-  sampled: Sampled | null; missed: number; no_packets?: string | null; // no_packets: only when it has changed
+  sampled: Sampled | null; missed: number; no_packets?: string | null; talk?: Talk | null; // these two: only when changed
   listeners: Listener[]; rows: Row[];
 }
 
@@ -96,7 +99,7 @@ export type Command =
   | { do: "rows"; max: number } | { do: "pause" } | { do: "resume" }
   | { do: "send"; id: number; parts: Part[]; text: boolean; every_ms: number; count: number }
   | { do: "stop"; repeat: number } | { do: "half-close"; id: number } | { do: "kick"; id: number }
-  | { do: "layers"; id: number; segment: number } | { do: "experiments" }
+  | { do: "connect" } | { do: "layers"; id: number; segment: number } | { do: "experiments" }
   | { do: "run"; name: string; prediction: string | null };
 
 export type Answer = Welcome | Opened | Result | Layers | Experiments | ReportMessage;

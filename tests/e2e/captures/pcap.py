@@ -63,18 +63,21 @@ def _option(code, value):
     return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
 
 
-def write_ng(path, records, linktype=ETHERNET, *, comments=(), simple=False):
-    """A pcapng file; comments: {number from 1: text}. With simple, packets without times."""
+def write_ng(path, records, linktype=ETHERNET, *, comments=(), simple=False, interfaces=()):
+    """A pcapng file; comments: {number from 1: text}. With simple, packets without times. interfaces: of each packet the
+    number of its interface."""
     comments = dict(comments)
     with open(path, "wb") as file:
         file.write(_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
-        file.write(_block(1, struct.pack("<HHI", linktype, 0, 0) + _option(9, b"\x09") + struct.pack("<HH", 0, 0)))
+        for _ in range(max(interfaces, default=0) + 1):
+            file.write(_block(1, struct.pack("<HHI", linktype, 0, 0) + _option(9, b"\x09") + struct.pack("<HH", 0, 0)))
         for number, record in enumerate(records, 1):
             if simple:
                 file.write(_block(3, struct.pack("<I", record.length) + record.data))
                 continue
+            interface = interfaces[number - 1] if interfaces else 0
             body = struct.pack(
-                "<IIIII", 0, record.t_ns >> 32, record.t_ns & 0xFFFFFFFF, len(record.data), record.length
+                "<IIIII", interface, record.t_ns >> 32, record.t_ns & 0xFFFFFFFF, len(record.data), record.length
             )
             body += record.data + bytes(-len(record.data) % 4)
             if number in comments:

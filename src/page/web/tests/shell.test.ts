@@ -143,6 +143,14 @@ test("a peer that is back is found by its host", () => {
   assert.equal(newerOf(gone, [gone, row(8)]), null);
 });
 
+test("who connects again has another port itself", () => {
+  const device = { peer: "192.168.0.7:5188" };
+  const gone = row(1, { ...device, local: "10.0.0.1:4000", ended: true });
+  const back = row(2, { ...device, local: "10.0.0.1:4001" });
+  assert.equal(newerOf(gone, [gone, back]), back);
+  assert.equal(newerOf(gone, [gone, row(2, { ...device, local: "10.0.0.2:4001" })]), null);
+});
+
 test("the table's room grows in steps, and not without end", () => {
   assert.equal(roomFor(0), roomFor(2));
   assert.equal(roomFor(3), roomFor(4));

@@ -3,6 +3,7 @@
 import type { App, Create, View } from "../app";
 import { count, el, setText } from "../dom";
 import { plain } from "../text";
+import { makeAgain } from "./again";
 import { connectionsIn } from "./header";
 import { columns, nextSort, sortRows, type Column, type Sort } from "./connections_columns";
 import { Lines } from "./connections_rows";
@@ -99,6 +100,7 @@ export const create: Create = (root, app) => {
   const table = el("table", { class: "conns", "aria-labelledby": "h-c" }, heads.cols, heads.root, body);
   scroll.append(table);
   const none = el("p", { class: "none" });
+  const again = makeAgain(app);
   const facts = el("span", { class: "how-many" });
   const rows = el("button", { type: "button", hidden: true, click: () => {
     const max = rows.dataset["max"] === String(ROWS_MANY) ? ROWS_MANY : ROWS_FEW;
@@ -106,7 +108,7 @@ export const create: Create = (root, app) => {
     lines.orderNow();
   } });
   root.append(el("div", { class: "bar" }, el("h2", { id: "h-c" }, "Connections"), facts, rows, filter.root), filter.error, scroll,
-    none);
+    none, again.root);
 
   // Anywhere in a line; its link does the same.
   body.addEventListener("click", (event) => {
@@ -142,7 +144,12 @@ export const create: Create = (root, app) => {
       const line = row && body.querySelector(`tr[data-row="${row.id}"]`);
       if (line) requestAnimationFrame(() => line.scrollIntoView({ block: "nearest" }));
     },
+    connected(is) {
+      again.connected(is);
+      app.draw(view);
+    },
     frame(now) {
+      again.draw(app.row === null, null);
       const overview = app.overview;
       drawNone(!overview || overview.rows.length === 0);
       drawRoom(lines.size);

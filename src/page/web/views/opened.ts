@@ -2,6 +2,7 @@
 // The head of the connection that is looked at: its ends, its state, what is wrong with it, and what may be done to it.
 import type { App, Create, View } from "../app";
 import { count, el, setText } from "../dom";
+import { makeAgain, whyNone } from "./again";
 import { age, milliseconds, name, plain, setName, splitSentence } from "../text";
 import type { Row, SondeEvent } from "../types";
 
@@ -46,12 +47,15 @@ function factsOf(row: Row): [string, string][] {
 }
 
 // A device that was restarted comes back from another port: the newest connection of the same host to the same address.
+// Who connects to it again has another port itself.
 const HOST = /^(.*):\d+$/;
 export function newerOf(row: Row, rows: Row[]): Row | null {
-  const host = HOST.exec(row.peer)?.[1];
+  const hostOf = (name: string): string | undefined => HOST.exec(name)?.[1];
+  const host = hostOf(row.peer);
   if (!row.ended || host === undefined) return null;
-  const newer = rows.filter((other) => !other.ended && other.id > row.id && other.class === "open"
-    && other.local === row.local && HOST.exec(other.peer)?.[1] === host);
+  const isSame = (other: Row): boolean => (other.local === row.local && hostOf(other.peer) === host)
+    || (other.peer === row.peer && hostOf(other.local) === hostOf(row.local));
+  const newer = rows.filter((other) => !other.ended && other.id > row.id && other.class === "open" && isSame(other));
   return newer.reduce<Row | null>((best, other) => (best && best.id > other.id ? best : other), null);
 }
 
@@ -102,9 +106,10 @@ export const create: Create = (root, app) => {
   const what = el("b"), rest = el("span");
   const verdict = el("p", { class: "opened-verdict" }, what, rest);
   const facts = new Facts();
+  const again = makeAgain(app);
   root.append(
     el("div", { class: "bar opened-head" }, el("h2", { id: "h-o" }, ends, " ", chip),
-      el("span", { class: "acts" }, not, newer, ...buttons.flatMap(({ button, hint }) => [button, hint]), close)),
+      el("span", { class: "acts" }, not, newer, again.button, ...buttons.flatMap(({ button, hint }) => [button, hint]), close)),
     facts.root, verdict);
 
   const perform = async (act: Act) => {
@@ -124,8 +129,10 @@ export const create: Create = (root, app) => {
     const [first, others] = splitSentence(text ?? calm);
     const hasMore = isTrouble && text === last && troubles.length > 1;
     const more = hasMore ? ` (And ${count(troubles.length - 1)} more, under the ladder.)` : "";
+    const none = row.can.length === 0 ? whyNone(app) : "";
     setName(what, isTrouble ? first : "");
-    setName(rest, isTrouble ? `${others}${more}` : `${first}${others}`);
+    const said = isTrouble ? `${others}${more}` : `${first}${others}`;
+    setName(rest, none === "" ? said : (text ?? null) === null ? none : `${said} ${none}`);
     verdict.className = isTrouble ? "opened-verdict why" : "opened-verdict calm";
   };
 
@@ -139,7 +146,7 @@ export const create: Create = (root, app) => {
         troubles = [...troubles, ...fresh].slice(-TROUBLES_MAX);
         if (fresh.length > 0) app.draw(view);
       }
-      if (message.kind === "overview" && app.row?.ended) app.draw(view);
+      if (message.kind === "overview" && (app.row?.ended || message.talk !== undefined)) app.draw(view);
     },
     opened(row) {
       troubles = [];
@@ -150,6 +157,7 @@ export const create: Create = (root, app) => {
     connected(is) {
       for (const { button } of buttons) button.disabled = !is;
       isConnected = is;
+      again.connected(is);
       app.draw(view);
     },
     frame() {
@@ -175,6 +183,7 @@ export const create: Create = (root, app) => {
       facts.set(factsOf(row));
       drawVerdict(row);
       drawNewer(row);
+      again.draw(true, close);
     },
   };
   return view;
