@@ -545,7 +545,7 @@ class Page:
 
 def axe_source():
     """axe-core, as npm has put it beside the page's sources or into a build of them."""
-    made_in = "src/page/web/work/web/node_modules"  # of a build
+    made_in = os.path.join("src", "page", "web", "work", "web", "node_modules")  # of a build
     places = [harness.ROOT / "src/page/web/node_modules", *sorted(harness.ROOT.glob(f"build*/{made_in}"))]
     if os.environ.get("SONDE"):
         places.insert(0, pathlib.Path(os.environ["SONDE"]).resolve().parent / made_in)
