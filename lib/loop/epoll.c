@@ -369,6 +369,9 @@ static int epoll_turn(struct sonde_loop *loop, int64_t timeout_ns)
         timeout_ms = ms > INT32_MAX ? INT32_MAX : (int)ms;
     }
     int n = epoll_wait(epoll_of(loop)->fd, events, N_EVENTS, timeout_ms);
+    /* A process that was stopped and goes on is interrupted, too: what came meanwhile is heard before time is up. */
+    if (n < 0 && errno == EINTR)
+        n = epoll_wait(epoll_of(loop)->fd, events, N_EVENTS, 0);
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < n && !loop->stop; i++) {

@@ -34,6 +34,11 @@
 
 #include "net/net_internal.h"
 
+/* Timers come before what was received: when the loop was busy elsewhere, or the program was stopped, a time is over
+ * though the peer has spoken in it. Who is to be punished for silence is heard in so many turns of the loop first; an
+ * engine may need a turn or two until it receives again. */
+#define LAYER_TURNS 4
+
 struct layer;
 
 struct layer_kind {

@@ -7,7 +7,8 @@
  *
  * What has come is kept until it is known, which is 32 KiB and what one receive brings at most, and goes on to the
  * layer that takes over, or to the owner: nothing is lost. A client that has said nothing in any_wait_ns, or nothing
- * that can be told, is a raw one; so is one that ends before. What TLS has agreed on with ALPN needs no guessing.
+ * that can be told, is a raw one; so is one that ends before. What TLS has agreed on with ALPN needs no guessing. The
+ * time may run out while the loop is busy elsewhere: what has come meanwhile is heard first.
  *
  * Kinds that are switched off are refused in their own words: an alert of TLS, a 403 of HTTP. Within TLS, raw is what a
  * client may speak unless raw clients are off and something else is on that it could speak instead.
@@ -26,7 +27,8 @@ struct layer_any {
     struct detector detector;
     struct sonde_timer timer;
     bool in_tls;
-    uint8_t *bytes; /* so far */
+    unsigned n_turns; /* since the wait was over */
+    uint8_t *bytes;   /* so far */
     size_t n_bytes, room;
 };
 
@@ -157,6 +159,10 @@ static void on_wait_over(struct sonde_timer *timer)
 
     if (layer_is_over(layer))
         return;
+    if (any->n_turns++ < LAYER_TURNS) {
+        sonde_timer_start_in(timer, 0);
+        return;
+    }
     layer_enter(layer);
     decide(any, DETECT_RAW, any->bytes, any->n_bytes);
     layer_leave(layer);

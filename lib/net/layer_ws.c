@@ -228,8 +228,13 @@ static void on_ping_timer(struct sonde_timer *timer)
     }
     bool excused = is_excused(ws);
     if (ws->interval_pings_waiting && ws_pings_is_waiting(&ws->pings, ws->interval_ping)) {
-        if (!excused) {
+        if (!excused && ws->n_overdue_turns == LAYER_TURNS) {
             give_up(ws, -ETIMEDOUT, "ping", "a ping was not answered");
+            return;
+        }
+        if (!excused) {
+            ws->n_overdue_turns++;
+            sonde_timer_start_in(timer, 0);
             return;
         }
     } else {
@@ -240,6 +245,7 @@ static void on_ping_timer(struct sonde_timer *timer)
         ws->interval_ping = ws->pings.n_sent;
         ws->interval_pings_waiting = true;
     }
+    ws->n_overdue_turns = 0;
     if (error < 0)
         sonde_stream_fail(ws->layer.stream, error);
     else

@@ -87,6 +87,7 @@ struct layer_ws {
     uint64_t n_interval_pings, interval_ping; /* the number of the last of them among `pings` */
     bool interval_pings_waiting;
     bool has_moved, was_held; /* since the last one */
+    unsigned n_overdue_turns;
     struct sonde_timer ping_timer;
     struct sonde_timer pong_timer; /* runs while `pong` waits for a shorter queue */
     uint8_t pong[WS_CONTROL_MAX], n_pong;

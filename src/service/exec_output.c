@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -101,6 +102,15 @@ static bool all_taken(const struct sonde_stream *stream)
     return ioctl(sonde_stream_fd(stream), SIOCOUTQ, &n_bytes) != 0 || n_bytes == 0;
 }
 
+/* Both sides have ended, so neither receiving nor sending tells that the client has reset the connection; and what it
+ * has not acknowledged then stays so for ever. */
+static bool is_lost(const struct child *child)
+{
+    struct pollfd wait = {.fd = sonde_stream_fd(child->stream)};
+
+    return child->input_ends && poll(&wait, 1, 0) > 0 && wait.revents & POLLERR;
+}
+
 void exec_output_finish(struct child *child)
 {
     struct exec *exec = child->exec;
@@ -109,6 +119,10 @@ void exec_output_finish(struct child *child)
     if (child->finishing || child->gone)
         return;
     if (!all_taken(child->stream)) {
+        if (is_lost(child)) {
+            sonde_stream_finish(child->stream, deadline_ns); /* which finds out why, and fails */
+            return;
+        }
         child->pause_ns = child->pause_ns == 0 ? first_pause_ns : child->pause_ns * 2;
         if (child->pause_ns > longest_pause_ns)
             child->pause_ns = longest_pause_ns;

@@ -55,9 +55,21 @@ static void go_up(struct term_prompt *prompt, unsigned n)
         terminal_puts(&prompt->terminal, prompt->terminal.up);
 }
 
+/* Word of a new size may still be on its way when something is drawn, and the terminal has moved what it shows. */
+static void take_size(struct term_prompt *prompt)
+{
+    unsigned columns = prompt->terminal.columns;
+
+    terminal_measure(&prompt->terminal);
+    if (prompt->drawn && prompt->terminal.columns < columns && prompt->terminal.reflows)
+        prompt->cursor_row =
+            layout_rows_above(prompt->widths, prompt->cursor_row, prompt->cursor_column, prompt->terminal.columns);
+}
+
 /* To where the prompt begins, with nothing below. */
 static void erase(struct term_prompt *prompt)
 {
+    take_size(prompt);
     if (!prompt->drawn)
         return;
     terminal_puts(&prompt->terminal, "\r");
@@ -303,15 +315,8 @@ void term_prompt_show(struct term_prompt *prompt)
 
 void term_prompt_resized(struct term_prompt *prompt)
 {
-    unsigned columns = prompt->terminal.columns;
-
-    terminal_measure(&prompt->terminal);
-    if (prompt->left || !prompt->drawn)
-        return;
-    if (prompt->terminal.columns < columns && prompt->terminal.reflows)
-        prompt->cursor_row =
-            layout_rows_above(prompt->widths, prompt->cursor_row, prompt->cursor_column, prompt->terminal.columns);
-    if (!prompt->busy)
+    take_size(prompt);
+    if (!prompt->left && prompt->drawn && !prompt->busy)
         update(prompt);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Packets wait in the order of the file. One that left is found again, when it arrives, by its bytes, the earliest of
- * those that are alike: nothing changes them on a wire. The first may go on when its course is known, and a moment has
- * passed in which copies of it can come, since they are told behind their original.
+ * those that are alike: nothing changes them on a wire. The first may go on when its course is known; and if it was
+ * made twice, when the copy is there, which is told behind its original.
  *
  * Until one has arrived nothing is given: that both ends are there is not known before.
  */
@@ -15,9 +15,9 @@
 #include <string.h>
 
 #define BUCKETS 4096
-#define COPIES_NS (5 * NS_PER_MS) /* a copy comes so soon behind its original, or is told apart from it */
 #define WHY_NEVER "never arrived: "
 #define WHY_COPY "a copy, made on the wire"
+#define WHY_TWICE "made twice on the wire"
 #define WHY_BIT "a bit was changed on the wire"
 #define WHY_OWN "sent by the wire itself"
 #define WHY_HELD "held back on the wire"
@@ -25,7 +25,7 @@
 struct item {
     struct item *next;       /* in the order of the file */
     struct item *chain;      /* those that left, in their bucket, later ones behind */
-    struct item *copies;     /* of one that left: the first that was made of it, which waits too; and so on */
+    struct item *copy;       /* of one that left: the one that was made of it, which waits too */
     struct packet packet;    /* its bytes and comment are behind it */
     struct wire_packet wire; /* as the tap had told of it */
     const char *why;         /* within the comment */
@@ -70,7 +70,7 @@ static uint8_t reason_of(const char *name)
 
 static void read_comment(struct item *item)
 {
-    static const char *const words[] = {WHY_NEVER, WHY_COPY, WHY_BIT, WHY_OWN, WHY_HELD};
+    static const char *const words[] = {WHY_NEVER, WHY_COPY, WHY_TWICE, WHY_BIT, WHY_OWN, WHY_HELD};
     const char *comment = item->packet.comment, *never = find(comment, WHY_NEVER);
     for (size_t i = 0; i < sizeof words / sizeof *words && !item->why; i++)
         item->why = find(comment, words[i]);
@@ -78,6 +78,7 @@ static void read_comment(struct item *item)
         item->wire.reason = reason_of(never + strlen(WHY_NEVER));
     item->known = never;
     item->wire.copy = find(comment, WHY_COPY);
+    item->wire.twice = find(comment, WHY_TWICE);
     item->wire.own = find(comment, WHY_OWN);
     item->wire.corrupted = find(comment, WHY_BIT);
 }
@@ -119,11 +120,16 @@ static bool is_same(const struct item *left, const struct packet *packet)
            memcmp(left->packet.data, packet->data, packet->n_captured) == 0;
 }
 
+static bool awaits_copy(const struct item *item)
+{
+    return item->wire.twice && !item->copy;
+}
+
 /* copy: its original may have arrived, too, or never. */
 static struct item *original_of(const struct ends *ends, const struct packet *packet, uint64_t hash, bool copy)
 {
     for (struct item *item = ends->bucket[hash % BUCKETS].first; item; item = item->chain) {
-        if (item->hash == hash && (copy || !item->known) && is_same(item, packet))
+        if (item->hash == hash && (copy ? awaits_copy(item) : !item->known) && is_same(item, packet))
             return item;
     }
     return NULL;
@@ -153,14 +159,15 @@ static void give(const struct ends *ends, enum ends_kind kind, const struct item
     ends->give(&given, ends->user);
 }
 
-static void give_copies(const struct ends *ends, const struct item *original)
+static void give_copy(const struct ends *ends, const struct item *original)
 {
-    for (struct item *copy = original->copies; copy; copy = copy->copies) {
-        struct packet packet = copy->packet;
-        packet.number = original->packet.number;
-        copy->given = true;
-        give(ends, ENDS_COPY, copy, &packet, original->t_ns);
-    }
+    struct item *copy = original->copy;
+    if (!copy)
+        return;
+    struct packet packet = copy->packet;
+    packet.number = original->packet.number;
+    copy->given = true;
+    give(ends, ENDS_COPY, copy, &packet, original->t_ns);
 }
 
 static void give_first(struct ends *ends)
@@ -175,22 +182,21 @@ static void give_first(struct ends *ends)
         chain_remove_first(ends, item);
     if (!item->known)
         ends->n_unknown--;
-    /* What left nobody, and what came too late to be told behind its original, is told when it arrives. */
+    /* What left nobody, and a copy of what was not waited for, is told when it arrives. */
     bool own = item->wire.own || item->wire.copy;
     enum ends_kind kind = ends->mode != BOTH_ENDS               ? ENDS_ALONE
                           : item->left || (own && !item->given) ? ENDS_LEFT
                                                                 : ENDS_ARRIVED;
     give(ends, kind, item, &item->packet, item->t_ns);
     if (kind == ENDS_LEFT && item->left)
-        give_copies(ends, item);
+        give_copy(ends, item);
     free(item);
 }
 
 static void give_known(struct ends *ends)
 {
     for (const struct item *first; ends->mode != UNDECIDED && (first = ends->first); give_first(ends)) {
-        int64_t since_ns = first->wire.arrived_ns > first->t_ns ? first->wire.arrived_ns : first->t_ns;
-        if (ends->mode == BOTH_ENDS && first->left && (!first->known || ends->now_ns - since_ns < COPIES_NS))
+        if (ends->mode == BOTH_ENDS && first->left && (!first->known || awaits_copy(first)))
             return;
     }
 }
@@ -247,11 +253,9 @@ static void take_arrival(struct ends *ends, struct item *item)
         arrives(ends, item->t_ns, &item->packet, item->hash);
         return;
     }
-    struct item *last = original_of(ends, &item->packet, item->hash, true);
-    while (last && last->copies)
-        last = last->copies;
-    if (last)
-        last->copies = item;
+    struct item *original = original_of(ends, &item->packet, item->hash, true);
+    if (original)
+        original->copy = item;
 }
 
 int ends_put(struct ends *ends, int64_t t_ns, const struct packet *packet)

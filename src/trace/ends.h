@@ -2,7 +2,8 @@
 /*
  * A capture of both ends of a wire, as sonde wire --write makes it: each packet once where it left, and once more where
  * it arrived; or never, and its comment says why. Packets are put in as they come in the file, and given back in the
- * same order, each that left with its course; so they wait until it is known.
+ * same order, each that left with its course, and then the copy that was made of it, as its comment says; so they wait
+ * until these are known.
  *
  * Where no packet arrives (somebody has kept one end's packets only), it is a capture like any other.
  */

@@ -29,7 +29,6 @@ struct reading {
     struct capture_clock clock;
     const struct capture_file *file; /* of packets */
     struct ends *ends;               /* it has both ends of a wire; NULL: it has not */
-    int64_t idle_ns;                 /* ... and conversations are concluded until then */
     bool packet_views;
 };
 
@@ -205,11 +204,8 @@ static void follow_packet(struct reading *reading, const struct packet *packet, 
 static void on_ends(const struct ends_packet *of, void *user)
 {
     struct reading *reading = user;
-    if (of->kind == ENDS_LEFT && of->t_ns - reading->idle_ns >= SETTLE_NS) {
+    if (of->kind == ENDS_LEFT)
         packets_set_settle(reading->packets, SETTLE_NS);
-        packets_idle(reading->packets, of->t_ns);
-        reading->idle_ns = of->t_ns;
-    }
     follow_packet(reading, of->packet, of->t_ns, of);
 }
 

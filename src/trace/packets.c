@@ -59,8 +59,10 @@ struct packets {
     bool has_segment, has_conclusion, is_left;
     char conclusion[CONCLUSION_BYTES];
     struct told *waiting;
-    int64_t idle_ns;  /* live: how far the time line is */
-    int64_t ended_ns; /* what is concluded at the end is not earlier */
+    int64_t first_due_ns; /* none of them is due before */
+    int64_t idle_ns;      /* live: how far the time line is */
+    int64_t ended_ns;     /* what is concluded at the end is not earlier */
+    bool at_end;          /* nothing more leaves */
     struct held *held_first, *held_last;
 };
 
@@ -265,8 +267,15 @@ static void wait_ends(struct told *told)
         told->next->where = told->where;
 }
 
+static int64_t due_ns(const struct packets *packets, const struct told *told)
+{
+    return told->last_ns + (told->concludes ? packets->owner.settle_ns : QUIET_NS);
+}
+
 static void wait_begins(struct packets *packets, struct told *told)
 {
+    if (due_ns(packets, told) < packets->first_due_ns)
+        packets->first_due_ns = due_ns(packets, told);
     if (told->waits)
         return;
     told->waits = true;
@@ -275,11 +284,6 @@ static void wait_begins(struct packets *packets, struct told *told)
     if (told->next)
         told->next->where = &told->next;
     packets->waiting = told;
-}
-
-static int64_t due_ns(const struct packets *packets, const struct told *told)
-{
-    return told->last_ns + (told->concludes ? packets->owner.settle_ns : QUIET_NS);
 }
 
 int64_t packets_next_ns(const struct packets *packets)
@@ -298,20 +302,56 @@ int64_t packets_next_ns(const struct packets *packets)
     (NOTE_BIT(NOTE_AGAIN) | NOTE_BIT(NOTE_SYN_RETRY) | NOTE_BIT(NOTE_ZERO_WINDOW) | NOTE_BIT(NOTE_WINDOW_PROBE) |      \
      NOTE_BIT(NOTE_HOLE))
 
-void packets_idle(struct packets *packets, int64_t now_ns)
+static void judge_due(struct packets *packets, int64_t now_ns)
 {
     struct told *next;
-    packets->idle_ns = now_ns;
-    held_tell_until(packets, now_ns);
-    if (packets->courses)
-        courses_until(packets->courses, now_ns);
+    packets->first_due_ns = INT64_MAX;
     for (struct told *told = packets->waiting; told; told = next) {
         next = told->next;
-        if (now_ns < due_ns(packets, told))
+        int64_t at_ns = due_ns(packets, told);
+        if (packets->at_end && !told->concludes)
             continue;
+        if (now_ns < at_ns) {
+            if (at_ns < packets->first_due_ns)
+                packets->first_due_ns = at_ns;
+            continue;
+        }
         wait_ends(told);
         judge(packets, told->conversation, now_ns, told->concludes);
     }
+}
+
+/* Watched at both ends, each conversation is judged at its time, and by what has arrived until then: so the same is
+ * said of it whoever calls, and when. */
+static void judge_until(struct packets *packets, int64_t until_ns)
+{
+    for (;;) {
+        int64_t next_ns = courses_next_ns(packets->courses);
+        if (packets->first_due_ns < next_ns)
+            next_ns = packets->first_due_ns;
+        if (next_ns > until_ns || next_ns == INT64_MAX)
+            return;
+        courses_until(packets->courses, next_ns);
+        if (packets->first_due_ns <= next_ns)
+            judge_due(packets, next_ns);
+    }
+}
+
+void packets_idle(struct packets *packets, int64_t now_ns)
+{
+    packets->idle_ns = now_ns;
+    held_tell_until(packets, now_ns);
+    if (packets->courses)
+        judge_until(packets, now_ns);
+    judge_due(packets, now_ns);
+}
+
+/* What is over, or will be when all has arrived, is concluded; of what is only quiet nothing is said before its time.
+ */
+static void judge_over(struct packets *packets)
+{
+    packets->at_end = true;
+    judge_until(packets, INT64_MAX);
 }
 
 /* ---- what the tracker says */
@@ -448,6 +488,7 @@ struct packets *packets_new(const struct packets_owner *owner)
     if (!packets)
         return NULL;
     packets->owner = *owner;
+    packets->first_due_ns = INT64_MAX;
     packets->tracker = tracker_new(TRACK_CONVERSATIONS_MAX, &handler, packets);
     packets->reassembly = reassembly_new();
     if (!packets->tracker || !packets->reassembly) {
@@ -515,6 +556,8 @@ void packets_course(struct packets *packets, int64_t left_ns, const struct packe
     decode(packets, left_ns, packet);
     packets->has_segment = packets->has_conclusion = false;
     packets->left.number = 0;
+    if (packets->courses && packets->owner.settle_ns > 0)
+        judge_until(packets, left_ns - 1);
     if (!packets->courses) {
         struct track_handler handler = handler_of(&packets->owner);
         packets->courses = courses_new(TRACK_CONVERSATIONS_MAX, &handler, packets);
@@ -601,6 +644,8 @@ void packets_release(struct packets *packets)
 void packets_finish(struct packets *packets)
 {
     packets_release(packets);
+    if (packets->courses && packets->owner.settle_ns > 0)
+        judge_over(packets);
     packets->ended_ns = packets->idle_ns;
     tracker_free(packets->tracker);
     packets->tracker = NULL;

@@ -472,7 +472,7 @@ struct row *model_see(struct model *model, const struct socket_info *socket)
     struct row *row = model->has_past ? model_find(model, key) : NULL;
     bool is_new = !row;
     if (model->pass && model->n_rows >= MODEL_PASS_FROM && socket->family != AF_UNIX) {
-        struct row passing = {.key = key};
+        struct row passing = {.key = key, .direction = (uint8_t)direction_of(model, socket)};
         fill_row(&passing, socket);
         if (model->pass(&passing, model->user))
             return NULL;

@@ -74,6 +74,7 @@ static void write_tap(struct forwarder *forwarder, const struct frame *frame, en
         .corrupted = frame->corrupted,
         .reordered = frame->reordered,
         .copy = frame->copy,
+        .twice = frame->twice,
         .left_ns = frame->left_ns,
         .arrived_ns = arrived_ns,
         .n_wire = frame->n_bytes,
@@ -235,6 +236,7 @@ static void pass(struct forwarder *forwarder, struct frame *frame, const struct 
     counts->n_duplicated += fate->n_copies > 1;
     for (unsigned i = 0; i < fate->n_copies; i++) {
         frame->copy = i > 0;
+        frame->twice = i == 0 && fate->n_copies > 1;
         frame->due_ns = fate->due_ns[i];
         /* Nothing that waits is due before it. */
         if (frame->due_ns <= forwarder->now_ns && i == 0 && queue_next_ns(&forwarder->queue) > frame->due_ns)
@@ -399,12 +401,15 @@ static void flush_path(struct forwarder *forwarder, enum event_end end, unsigned
 
 void forwarder_flush(struct forwarder *forwarder)
 {
+    int64_t now_ns = clock_ns();
     forwarder_turn(forwarder);
     for (enum event_end end = END_A; end < N_ENDS; end++) {
         for (unsigned path = 0; path < forwarder->n_paths; path++)
             flush_path(forwarder, end, path);
     }
-    forwarder_turn(forwarder); /* what is due by now */
+    do
+        forwarder_turn(forwarder); /* what is due by now */
+    while (queue_next_ns(&forwarder->queue) <= now_ns);
 }
 
 void forwarder_set_rules(struct forwarder *forwarder, enum event_end from, const struct wire_rules *rules)

@@ -35,7 +35,7 @@ struct tap_record {
     uint64_t number;
     int64_t left_ns, arrived_ns;
     uint32_t n_wire, n_captured;
-    uint8_t from, path, reason, corrupted, reordered, copy, own, unused;
+    uint8_t from, path, reason, corrupted, reordered, copy, own, twice;
 };
 
 uint64_t tap_round(size_t n_bytes)
@@ -134,6 +134,7 @@ bool tap_write(struct tap *tap, const struct wire_packet *packet)
         .reordered = packet->reordered,
         .copy = packet->copy,
         .own = packet->own,
+        .twice = packet->twice,
     };
     memcpy(record + 1, packet->data, n_captured);
     tap->at += n_bytes;
@@ -186,6 +187,7 @@ int tap_read(struct tap *tap, struct wire_packet *ret_packet)
             .corrupted = record->corrupted,
             .reordered = record->reordered,
             .copy = record->copy,
+            .twice = record->twice,
             .left_ns = record->left_ns,
             .arrived_ns = record->arrived_ns,
             .n_wire = record->n_wire,

@@ -140,6 +140,7 @@ struct wire_packet {
     bool corrupted;              /* arrived with a byte changed; data is as it left */
     bool reordered;              /* held back so that later ones overtake it */
     bool copy;                   /* a duplicate of one that has its own record */
+    bool twice;                  /* ... which this is: a copy of it was made */
     int64_t left_ns;             /* CLOCK_MONOTONIC: the kernel's stamp, when it had left the end */
     int64_t arrived_ns;          /* ... when it was handed to the other end; 0: never */
     uint32_t n_wire, n_captured; /* Ethernet frame */
@@ -150,7 +151,8 @@ struct wire_packet {
 int wire_tap_next(struct wire *wire, struct wire_packet *ret_packet);
 int wire_tap_fd(const struct wire *wire);
 
-/* All packets that left before this call have been decided and, but for those still under way, are in the tap. */
+/* All packets that left before this call have been decided and, but for those still under way, are in the tap. What was
+ * due before it is not under way any more. */
 int wire_tap_flush(struct wire *wire);
 
 #endif

@@ -210,7 +210,7 @@ struct frame {
     uint64_t number;
     int64_t left_ns;
     uint8_t from, path; /* it goes to the other end */
-    bool reordered, corrupted, copy, own;
+    bool reordered, corrupted, copy, twice, own;
     uint8_t corrupt_mask;
     uint32_t corrupt_offset;
     uint32_t n_bytes;

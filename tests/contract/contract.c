@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +82,28 @@ static void counted_free(void *bytes, size_t size_bytes, void *user)
     free(bytes);
 }
 
+/* --- the clock -------------------------------------------------------------------------------------------------- */
+
+static atomic_llong ahead_ns;
+
+/* In place of the C library's, for all that is linked with this file. */
+int clock_gettime(clockid_t clock, struct timespec *ret_now)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, ret_now);
+
+    if (result == 0 && clock == CLOCK_MONOTONIC) {
+        int64_t ns = ret_now->tv_nsec + ahead_ns;
+        ret_now->tv_sec += ns / SECOND;
+        ret_now->tv_nsec = ns % SECOND;
+    }
+    return result;
+}
+
+void contract_jump(int64_t ns)
+{
+    ahead_ns += ns;
+}
+
 /* --- the loop --------------------------------------------------------------------------------------------------- */
 
 static const struct engine_row *row_of(const struct contract *c)
@@ -127,13 +150,17 @@ static void stop(struct sonde_timer *timer)
 
 void contract_turn(struct contract *c)
 {
+    const struct script *script = c->loop->script;
+    unsigned long n_before = script->n_turns;
     struct sonde_timer timer;
 
     sonde_timer_init(&timer, c->loop, stop, NULL);
-    sonde_timer_start_in(&timer, MILLISECOND / 2);
-    int error = sonde_loop_run(c->loop);
-    sonde_timer_stop(&timer);
-    assert_int_equal(error, 0);
+    do { /* a busy machine may begin when the time is over: then nobody was asked for anything */
+        sonde_timer_start_in(&timer, MILLISECOND / 2);
+        int error = sonde_loop_run(c->loop);
+        sonde_timer_stop(&timer);
+        assert_int_equal(error, 0);
+    } while (script->n_turns == n_before);
 }
 
 void some_turns(struct contract *c)
@@ -144,13 +171,13 @@ void some_turns(struct contract *c)
 
 int64_t contract_deadline_ns(void)
 {
-    return clock_monotonic_ns() + UNTIL_SECONDS * PATIENCE * SECOND;
+    return clock_monotonic_ns() - ahead_ns + UNTIL_SECONDS * PATIENCE * SECOND;
 }
 
 void contract_check_deadline(const struct contract *c, int64_t deadline_ns, const char *condition, const char *file,
                              int line)
 {
-    if (clock_monotonic_ns() > deadline_ns)
+    if (clock_monotonic_ns() - ahead_ns > deadline_ns)
         fail_msg("%s:%d: %s: waited in vain for: %s %s", file, line, c->engine, condition, c->note);
 }
 

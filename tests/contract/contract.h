@@ -67,7 +67,11 @@ void contract_new_loop(struct contract *c);
 /* Run the loop until nothing is open. */
 void contract_run(struct contract *c);
 
-/* Run the loop for a little. */
+/* Set the library's clock forward: whatever waits for a time until then has waited long enough. Order is certain so,
+ * where a short time could be over before the thing that it must not be over before. until() is not set forward. */
+void contract_jump(int64_t ns);
+
+/* Run the loop for a little, and at least once round. */
 void contract_turn(struct contract *c);
 void some_turns(struct contract *c);
 

@@ -386,7 +386,7 @@ static void out_of_descriptors(struct contract *c)
     assert_int_equal(server.n_troubles, 1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     close_all(raw, CROWD);
-    until(c, server.n_troubles == 2); /* over, and said so */
+    until(c, (contract_jump(10 * MILLISECOND), server.n_troubles == 2)); /* over, and said so */
     assert_int_equal(server.trouble, 0);
     server_wind_up(&server);
 }

@@ -51,6 +51,14 @@ static uint16_t raw_port(int fd)
     return ntohs(at.sin_port);
 }
 
+/* Keeps its port, and hears nobody any more: what is sent there is refused. */
+static void raw_deafen(int fd)
+{
+    struct sockaddr_in to = at_port("127.0.0.1", raw_port(fd));
+
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+}
+
 /* A datagram that has come: its length; -1: none has. */
 static int raw_take(int fd, void *buffer, size_t n_bytes)
 {
@@ -396,7 +404,7 @@ static void nobody_there(struct contract *c)
     struct sonde_url url = contract_url("udp://127.0.0.1:%u", raw_port(fd));
     struct user user = {0};
 
-    close(fd);
+    raw_deafen(fd);
     user_connect(&user, c, &url);
     until(c, user.opened);
     assert_int_equal(CALL(sonde_stream_write(user.stream, "a", 1)), 0);
@@ -405,6 +413,7 @@ static void nobody_there(struct contract *c)
     assert_int_equal(user.icmp, -ECONNREFUSED);
     assert_int_equal(user.icmp_says.family, AF_INET);
     contract_run(c);
+    close(fd);
 }
 
 static void gone_from(struct contract *c, const char *text)
@@ -418,7 +427,8 @@ static void gone_from(struct contract *c, const char *text)
     until(c, hub.n_users == 1);
     raw_send(fd, hub_port(&hub), "a", 1);
     until(c, hub.n_users == 2);
-    close(fd);
+    until(c, raw_take(fd, back, 1) == 1);
+    raw_deafen(fd);
     assert_int_equal(CALL(sonde_stream_write(hub.users[1].stream, "b", 1)), 0);
     until(c, hub.users[1].closed);
     assert_int_equal(hub.users[1].error, -ECONNREFUSED);
@@ -428,6 +438,7 @@ static void gone_from(struct contract *c, const char *text)
     raw_send(other, hub_port(&hub), "c", 1);
     until(c, hub.users[0].n_messages == 2 && raw_take(other, back, 1) == 1);
     assert_int_equal(back[0], 'c');
+    close(fd);
     close(other);
     hub_close(&hub);
 }

@@ -94,7 +94,10 @@ static void any_split(struct contract *c)
         send_bytes(raw, all, cut);
         if (cut < n_all) {
             some_turns(c);
-            assert_int_equal(server.n_ends, cut >= strlen(LINE));
+            if (cut < strlen(LINE))
+                assert_int_equal(server.n_ends, 0);
+            else
+                until(c, server.n_ends == 1); /* the data need not have come */
         }
         send_bytes(raw, all + cut, n_all - cut);
         raw_shutdown(raw);
@@ -228,7 +231,7 @@ static void over_unix(struct contract *c)
     raw_write(raw, LINE "hello");
     until(c, server.n_ends == 1 && server.ends[0].n_received == 5);
     assert_string_equal(peer_of(&server.ends[0]), FROM);
-    assert_int_equal(read(raw, text, sizeof text), 5);
+    until(c, recv(raw, text, sizeof text, MSG_DONTWAIT) == 5);
     raw_shutdown(raw);
     until(c, server.ends[0].closed);
     assert_string_equal(server.ends[0].story, "dec");
@@ -321,13 +324,14 @@ static void never_comes(struct contract *c)
     raw_write(slow, "PROXY TCP4 ");
     some_turns(c);
     int raw = raw_connect(server_port(&server));
-    int64_t since_ns = clock_monotonic_ns();
     raw_write(raw, LINE);
     until(c, server.n_ends == 1);
+    contract_jump(2 * SECOND);
+    some_turns(c);
     assert_int_equal(server.n_refused, 0);
     assert_int_equal(n_streams(c), 1);
+    contract_jump(3 * SECOND);
     until(c, server.n_refused == 2);
-    assert_true(clock_monotonic_ns() - since_ns > 4 * SECOND);
     assert_int_equal(server.refusal, -ETIMEDOUT);
     until(c, was_reset(silent) == 1);
     until(c, was_reset(slow) == 1);

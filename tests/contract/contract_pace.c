@@ -313,10 +313,12 @@ static void finishes_at_its_rate(struct contract *c)
 static void a_deadline_is_kept(struct contract *c)
 {
     struct pair pair = {.raw = -1, .model = {.seed = 2}};
+    uint64_t n_read = 0;
 
     pair_open(&pair, c, ACCEPTED);
     set_rate(pair.end, 1);
     assert_int_equal(end_write(pair.end, 5000), 0);
+    until(c, raw_read_pattern(pair.raw, 2, &n_read) == 0 && n_read >= LEAST_BUCKET);
     DO(sonde_stream_finish(pair.end->stream, sonde_loop_now_ns(c->loop) + 50 * MILLISECOND));
     until(c, pair.end->failed && pair.end->closed);
     assert_int_equal(pair.end->error, -ETIMEDOUT);
@@ -477,7 +479,7 @@ static void paced_before_it_opens(struct contract *c)
 static void paced_and_never_opens(struct contract *c)
 {
     uint16_t port;
-    int listener = raw_listen(1, 0, &port);
+    int refusing = raw_refusing(&port, NULL);
     struct sonde_url url = contract_url("tcp://127.0.0.1:%u", port);
 
     struct end closed = {.c = c};
@@ -487,7 +489,6 @@ static void paced_and_never_opens(struct contract *c)
     contract_run(c);
     assert_string_equal(closed.story, "c");
 
-    close(listener); /* nobody listens there now */
     struct end refused = {.c = c};
     end_connect(&refused, c, &url);
     set_rate(&refused, 1);
@@ -497,6 +498,7 @@ static void paced_and_never_opens(struct contract *c)
     assert_int_equal(refused.why.code, -ECONNREFUSED);
     end_close(&refused);
     contract_run(c);
+    close(refusing);
 }
 
 int main(int argc, char **argv)

@@ -275,13 +275,16 @@ static void stream_control(struct contract *c)
 /* --- faults ---------------------------------------------------------------------------------------------------------
  */
 
-enum { MESSAGES = 20 };
+enum { MESSAGES = 20, TICKS_MAX = 1000 };
+
+static const int64_t tick_ns = 10 * MILLISECOND;
 
 struct conversation {
     struct contract *c;
     struct sonde_listener *listener;
     struct sonde_stream *client, *accepted;
-    struct sonde_timer patience;
+    struct sonde_timer patience; /* of those who wait for what was lost */
+    unsigned n_ticks, n_received_before;
     unsigned n_received;
     bool whole;
     int error; /* the last that was returned or told */
@@ -304,9 +307,17 @@ static void give_up(struct conversation *talk)
     sonde_timer_stop(&talk->patience);
 }
 
+/* Somebody was told that something is lost, and nothing has come since the last look. */
 static void on_patience(struct sonde_timer *timer)
 {
-    give_up(timer->user);
+    struct conversation *talk = timer->user;
+    bool is_over = talk->error < 0 && talk->n_received == talk->n_received_before;
+
+    talk->n_received_before = talk->n_received;
+    if (is_over || ++talk->n_ticks == TICKS_MAX)
+        give_up(talk);
+    else
+        sonde_timer_start_in(timer, tick_ns);
 }
 
 static void server_data(struct sonde_stream *stream, const struct sonde_lent *lent)
@@ -426,7 +437,7 @@ static void converse(struct contract *c, struct conversation *talk, const char *
         if (error < 0)
             give_up(talk);
         else
-            sonde_timer_start_in(&talk->patience, talk->error < 0 ? 100 * MILLISECOND : 300 * MILLISECOND);
+            sonde_timer_start_in(&talk->patience, tick_ns);
         for (unsigned tries = 0; sonde_loop_destroy(c->loop) == -EBUSY; tries++) {
             assert_true(tries < 3);
             tell(talk, sonde_loop_run(c->loop));

@@ -194,22 +194,32 @@ static void pings_by_hand(struct contract *c)
     ws_wind_up(&listen, &client);
 }
 
+/* A time that does not pass by itself. */
+#define INTERVAL_NS (3600 * SECOND)
+
 static void pings_by_interval(struct contract *c)
 {
-    const struct sonde_ws_settings settings = {.ping_interval_ns = 100 * MILLISECOND};
+    const struct sonde_ws_settings settings = {.ping_interval_ns = INTERVAL_NS};
     struct ws_listen listen = {0};
     struct side client = {0};
 
     open_both(c, &listen, &client, &settings);
-    until(c, client.n_pongs >= 2 && listen.server.n_pongs >= 2);
+    for (unsigned i = 1; i <= 2; i++) {
+        contract_jump(INTERVAL_NS);
+        until(c, client.n_pongs == i && listen.server.n_pongs == i);
+    }
     assert_true(client.n_pings >= 1 && listen.server.n_pings >= 1);
     assert_true(client.rtt_ns > 0);
     /* Whoever has paused is not at fault. */
     DO(sonde_stream_pause(client.stream));
-    unsigned n = client.n_pongs;
+    contract_jump(INTERVAL_NS);
+    until(c, listen.server.n_pings == 3);
     some_turns(c);
+    assert_int_equal(client.n_pongs, 2);
     DO(sonde_stream_resume(client.stream));
-    until(c, client.n_pongs >= n + 2);
+    until(c, client.n_pongs == 3 && listen.server.n_pongs == 3);
+    contract_jump(INTERVAL_NS);
+    until(c, client.n_pongs == 4);
     assert_int_equal(client.error, 0);
     ws_wind_up(&listen, &client);
 }
@@ -263,7 +273,7 @@ static bool converse(struct contract *c, struct talk *talk)
 {
     enum { MESSAGES = 12 };
     static char bytes[200000];
-    const struct sonde_ws_settings settings = {.ping_interval_ns = 50 * MILLISECOND};
+    const struct sonde_ws_settings settings = {.ping_interval_ns = INTERVAL_NS};
     struct side *client = &talk->client, *server = &talk->listen.server;
     uint64_t hash = 0;
 
@@ -273,6 +283,7 @@ static bool converse(struct contract *c, struct talk *talk)
         error = side_connect(client, c, talk->listen.port, &settings);
     if (error == 0) {
         unsigned n_sent = 0;
+        bool pinged = false;
         int64_t deadline_ns = contract_deadline_ns();
         while (!client->closed && (client->n_messages < MESSAGES || error < 0)) {
             unsigned flags;
@@ -287,6 +298,10 @@ static bool converse(struct contract *c, struct talk *talk)
             }
             if (server->stream != NULL && !server->draining)
                 DO(sonde_stream_resume(server->stream));
+            if (!pinged && client->n_messages >= MESSAGES / 2) {
+                contract_jump(INTERVAL_NS);
+                pinged = true;
+            }
             if (talk->listen.refusal < 0 && client->stream != NULL)
                 DO(sonde_stream_close(client->stream));
             contract_check_deadline(c, deadline_ns, "the conversation ends", __FILE__, __LINE__);

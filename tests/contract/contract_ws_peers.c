@@ -246,6 +246,10 @@ static void the_client_does_not_wait_for_ever(struct contract *c)
     DO(sonde_stream_shutdown(client.stream));
     until(c, raw_log_is("t5 hello|close 1000 |"));
     raw_frame(fd, false, WS_FIN | WS_CLOSE, "\x03\xe8", 2);
+    until(c, client.n_closes == 1);
+    some_turns(c);
+    assert_false(client.ended || raw_has_ended());
+    contract_jump(3 * SECOND);
     until(c, client.ended && raw_has_ended());
     raw_close(fd);
     raw.fd = -1;
@@ -371,13 +375,42 @@ static void a_flood_of_pings(struct contract *c)
 static void a_ping_is_not_answered(struct contract *c)
 {
     struct ws_listen listen = {0};
-    int fd = open_server(c, &listen, &(struct sonde_ws_settings){.ping_interval_ns = 20 * MILLISECOND});
+    int fd = open_server(c, &listen, &(struct sonde_ws_settings){.ping_interval_ns = 3600 * SECOND});
 
     raw_frame(fd, true, WS_FIN | WS_PONG, "nobody asked", 12);
     until(c, listen.server.n_pongs == 1);
     assert_int_equal(listen.server.rtt_ns, -1);
+    contract_jump(3600 * SECOND);
+    until(c, (raw_ws_read(&raw), strstr(raw.log, "ping") != NULL));
+    contract_jump(3600 * SECOND);
+    until(c, raw_has_ended());
+    raw_close(fd);
+    raw.fd = -1;
     until(c, listen.server.closed);
     assert_int_equal(listen.server.error, -ETIMEDOUT);
+    wind_up(&listen, NULL);
+}
+
+/* It was, in time, and the loop has not looked yet. */
+static void a_ping_is_answered_to_a_busy_loop(struct contract *c)
+{
+    static const char number[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+    struct ws_listen listen = {0};
+    int fd = open_server(c, &listen, &(struct sonde_ws_settings){.ping_interval_ns = 3600 * SECOND});
+
+    raw_frame(fd, true, WS_FIN | WS_PONG, "nobody asked", 12);
+    until(c, listen.server.n_pongs == 1);
+    contract_jump(3600 * SECOND);
+    until(c, (raw_ws_read(&raw), strstr(raw.log, "ping") != NULL));
+    raw_frame(fd, true, WS_FIN | WS_PONG, number, sizeof number);
+    contract_jump(3600 * SECOND);
+    until(c, listen.server.n_pongs == 2);
+    some_turns(c);
+    assert_false(raw_has_ended());
+    raw_close(fd);
+    raw.fd = -1;
+    until(c, listen.server.closed);
+    assert_int_not_equal(listen.server.error, -ETIMEDOUT);
     wind_up(&listen, NULL);
 }
 
@@ -398,6 +431,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(the_server_is_wrong),
         CONTRACT_TEST(a_flood_of_pings),
         CONTRACT_TEST(a_ping_is_not_answered),
+        CONTRACT_TEST(a_ping_is_answered_to_a_busy_loop),
     };
 
     return contract_main(argc, argv, tests, sizeof tests / sizeof *tests);

@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +363,43 @@ int raw_listen(int backlog, int buffer_bytes, uint16_t *ret_port)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
     *ret_port = ntohs(at.sin_port);
     return fd;
+}
+
+int raw_refusing(uint16_t *ret_port, int *ret_other)
+{
+    struct sockaddr_in6 other = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const int one = 1;
+
+    for (;;) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t n = sizeof at;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(fd >= 0);
+        /* Whoever binds with the same option may connect from there. */
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+        *ret_port = ntohs(at.sin_port);
+        if (ret_other == NULL)
+            return fd;
+        *ret_other = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        other.sin6_port = at.sin_port;
+        if (*ret_other < 0 || bind(*ret_other, (struct sockaddr *)&other, sizeof other) == 0)
+            return fd;
+        int error = errno;
+        close(*ret_other);
+        *ret_other = -1;
+        if (error != EADDRINUSE)
+            return fd;
+        close(fd); /* the port is another's there: another port */
+    }
+}
+
+void raw_until_queued(int listener)
+{
+    struct pollfd wait = {.fd = listener, .events = POLLIN};
+
+    assert_int_equal(poll(&wait, 1, -1), 1);
 }
 
 int raw_accept(struct contract *c, int listener)

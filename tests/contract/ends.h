@@ -104,6 +104,13 @@ void raw_shutdown(int fd);
 void raw_close(int fd);
 void raw_reset(int fd);
 
+/* A socket that has a port of 127.0.0.1, and of ::1 where ret_other is given (-1: there is no IPv6), on which nobody
+ * listens: connections are refused there, and the port is nobody else's until the sockets are closed. */
+int raw_refusing(uint16_t *ret_port, int *ret_other);
+
+/* Until there is a connection that listener has not accepted; for queues that are to be full. */
+void raw_until_queued(int listener);
+
 /* What read(2) says now: a count, or a negative errno. */
 int raw_read(int fd, void *buffer, size_t n_bytes);
 

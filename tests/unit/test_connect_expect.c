@@ -95,32 +95,45 @@ static void fill(char *data, size_t n_bytes)
     }
 }
 
+enum { ALL = 300000 };
+
+/* A needle at this place, in such pieces; what is far before it in one, for little pieces take long. */
+static void check_needle(struct expect *expect, char *data, size_t piece, size_t at)
+{
+    uint64_t found, n_found;
+    bool matched = false;
+    size_t n = piece < 1000 && at > 2 * EXPECT_TAIL ? at - 2 * EXPECT_TAIL : 0;
+
+    fill(data, ALL);
+    memcpy(data + at, "XYZabcZ", 7);
+    expect_restart(expect);
+    assert_false(expect_received(expect, data, n));
+    for (; n < ALL && !matched; n += piece)
+        matched = expect_received(expect, data + n, piece < ALL - n ? piece : ALL - n);
+    assert_true(matched);
+    assert_true(n >= at + 7 && n < at + 7 + piece); /* by the piece that brings its end */
+    expect_where(expect, &found, &n_found);
+    assert_int_equal(found, at);
+    assert_int_equal(n_found, 7);
+}
+
 /* A needle at every place in much data, in pieces of every kind. */
 static void test_across_receives(void **state)
 {
-    enum { ALL = 300000 };
     static const size_t pieces[] = {1, 7, 1448, 4096, 65535, 65536, 65537, 131072, ALL};
+    /* Around the window's end, and where what has gone out of it is dropped. */
+    static const size_t edges[] = {EXPECT_WINDOW - 3, EXPECT_WINDOW + 1500, 2 * EXPECT_WINDOW - 3,
+                                   2 * EXPECT_WINDOW + 1500, ALL - 7};
     char *data = malloc(ALL);
     struct expect expect;
 
     (void)state;
     open_it(&expect, "XYZ[a-z]{3}Z");
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
-        for (size_t at = 0; at + 7 <= ALL; at += pieces[i] < 1000 ? 149993 : 29989) {
-            uint64_t found, n_found;
-            bool matched = false;
-            size_t n = 0;
-            fill(data, ALL);
-            memcpy(data + at, "XYZabcZ", 7);
-            expect_restart(&expect);
-            for (; n < ALL && !matched; n += pieces[i])
-                matched = expect_received(&expect, data + n, pieces[i] < ALL - n ? pieces[i] : ALL - n);
-            assert_true(matched);
-            assert_true(n >= at + 7 && n < at + 7 + pieces[i]); /* by the piece that brings its end */
-            expect_where(&expect, &found, &n_found);
-            assert_int_equal(found, at);
-            assert_int_equal(n_found, 7);
-        }
+        for (size_t at = 0; at + 7 <= ALL; at += 29989)
+            check_needle(&expect, data, pieces[i], at);
+        for (size_t k = 0; k < sizeof edges / sizeof edges[0]; k++)
+            check_needle(&expect, data, pieces[i], edges[k]);
     }
     expect_free(&expect);
     free(data);

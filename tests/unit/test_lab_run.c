@@ -235,6 +235,18 @@ static void *read_it(struct party *party, void *data)
     return reading;
 }
 
+/* Of all that have this port: others may have it too, towards others still. */
+static bool is_among(struct lab *lab, uint16_t local_port, uint16_t peer_port)
+{
+    static struct socket_info sockets[256];
+    int n = lab_sockets(lab, END_A, local_port, 0, sockets, 256);
+    for (int i = 0; i < n && i < 256; i++) {
+        if (sockets[i].local.port == local_port && sockets[i].peer.port == peer_port)
+            return true;
+    }
+    return false;
+}
+
 static void talks(struct lab *lab)
 {
     struct party *client = lab_party(lab, "client", END_A), *server = lab_party(lab, "server", END_B);
@@ -257,7 +269,8 @@ static void talks(struct lab *lab)
     struct socket_info socket;
     CHECK(lab, lab_socket_of(lab, END_B, pair.server_port, pair.client_port, &socket));
     CHECK(lab, socket.state == TCP_STATE_ESTABLISHED);
-    CHECK(lab, lab_sockets(lab, END_A, pair.client_port, 0, &socket, 1) == 1);
+    CHECK(lab, lab_sockets(lab, END_A, pair.client_port, pair.server_port, &socket, 1) == 1);
+    CHECK(lab, is_among(lab, pair.client_port, pair.server_port));
     CHECK(lab, !lab_listener_of(lab, END_B, pair.server_port, &socket)); /* it was closed */
     CHECK(lab, party_shutdown(client, pair.client, SHUT_WR) == 0);
     CHECK(lab, party_recv(server, pair.server, reading.data, 16, 0) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a prompt that need no terminal: what becomes of bytes, where characters stand; and libedit in between.
- */
+/* The parts of a prompt that need no terminal: what becomes of bytes, where characters stand; libedit in between; and
+ * what only a terminal shows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,10 +12,13 @@
 #include "term/prompt_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* --- keys --------------------------------------------------------------------------------------------------------- */
 
@@ -431,6 +434,64 @@ static void no_terminal(void **state)
     fclose(null);
 }
 
+/* --- on a terminal -------------------------------------------------------------------------------------------------
+ */
+
+static void set_columns(int terminal, unsigned short n)
+{
+    const struct winsize size = {.ws_col = n, .ws_row = 24};
+
+    assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
+}
+
+/* How many rows the cursor goes up in what has been drawn. */
+static unsigned rows_up(int master)
+{
+    char drawn[4096];
+    unsigned n = 0;
+
+    ssize_t n_bytes = read(master, drawn, sizeof(drawn) - 1);
+    assert_true(n_bytes > 0);
+    drawn[n_bytes] = '\0';
+    for (const char *at = drawn; (at = strstr(at, "\033[A")) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* What it shows has been moved by then, and nobody has told yet. */
+static void a_new_size_that_was_not_told(void **state)
+{
+    static const struct term_prompt_handler handler = {.line = NULL};
+    struct term_prompt *prompt;
+    char line[60];
+
+    (void)state;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0);
+    set_columns(slave, 40);
+    setenv("TERM", "xterm", 1);
+    unsetenv("XTERM_VERSION");
+    assert_int_equal(term_prompt_open(slave, slave, &handler, NULL, &prompt), 0);
+    assert_true(term_prompt_enter(prompt));
+    memset(line, 'x', sizeof(line));
+    assert_int_equal(write(master, line, sizeof(line)), sizeof(line));
+    term_prompt_readable(prompt);
+    term_prompt_show(prompt);
+    assert_int_equal(rows_up(master), 0);
+    term_prompt_hide(prompt);
+    assert_int_equal(rows_up(master), 1);
+    term_prompt_show(prompt);
+    assert_int_equal(rows_up(master), 0);
+    set_columns(slave, 20);
+    term_prompt_hide(prompt);
+    assert_int_equal(rows_up(master), 3);
+    term_prompt_close(prompt);
+    close(slave);
+    close(master);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -448,6 +509,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_line, begin_typing, end_typing),
         cmocka_unit_test(closing_at_any_time),
         cmocka_unit_test(no_terminal),
+        cmocka_unit_test(a_new_size_that_was_not_told),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

@@ -580,14 +580,20 @@ static void deaths(void **state)
     char data[20];
     int listener = listener_of(AF_INET, 4);
     assert_int_equal(sockets_deaths_open(&deaths, &why), 0);
-    int client = connected_to(listener), server = accepted_from(listener);
-    assert_int_equal(send(client, "twenty bytes in all.", 20, 0), 20);
-    uint64_t cookie = cookie_of(client);
-    struct sonde_address local = local_of(client);
-    assert_int_equal(recv(server, data, sizeof data, MSG_WAITALL), 20);
-    close(client);
-    close(server); /* the client goes on as a TIME_WAIT entry, its socket dies */
-    assert_int_equal(wait_for_death(deaths, cookie, &socket), 1);
+    struct sonde_address local;
+    int result = -ENOBUFS;
+    /* So many others may die meanwhile that there is no room, which is said: then another one. */
+    for (int64_t deadline_ms = now_ms() + DEADLINE_MS; result == -ENOBUFS && now_ms() < deadline_ms;) {
+        int client = connected_to(listener), server = accepted_from(listener);
+        assert_int_equal(send(client, "twenty bytes in all.", 20, 0), 20);
+        uint64_t cookie = cookie_of(client);
+        local = local_of(client);
+        assert_int_equal(recv(server, data, sizeof data, MSG_WAITALL), 20);
+        close(client);
+        close(server); /* the client goes on as a TIME_WAIT entry, its socket dies */
+        result = wait_for_death(deaths, cookie, &socket);
+    }
+    assert_int_equal(result, 1);
     assert_int_equal(socket.state, TCP_STATE_CLOSED);
     assert_int_equal(socket.protocol, IPPROTO_TCP);
     assert_int_equal(socket.inode, 0);
@@ -631,18 +637,21 @@ static void too_many_deaths(void **state)
     int much = 256 * 1024;
     setsockopt(sockets_deaths_fd(deaths), SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
     bool told_again = false;
+    /* Which of them is told, and how much later, is the kernel's affair: all have this listener's port. */
+    int later = listener_of(AF_INET, 4);
+    uint16_t port = local_of(later).port;
     for (int64_t deadline_ms = now_ms() + DEADLINE_MS; !told_again && now_ms() < deadline_ms;) {
-        int last = connected_to(listener);
-        uint64_t cookie = cookie_of(last);
-        close(accepted_from(listener));
+        int last = connected_to(later);
+        close(accepted_from(later));
         setsockopt(last, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         close(last);
         struct pollfd pollfd = {.fd = sockets_deaths_fd(deaths), .events = POLLIN};
         poll(&pollfd, 1, 1000);
         while ((result = sockets_deaths_next(deaths, &socket)) != 0)
-            told_again |= result == 1 && socket.cookie == cookie;
+            told_again |= result == 1 && (socket.local.port == port || socket.peer.port == port);
     }
     assert_true(told_again);
+    close(later);
     close(listener);
     sockets_deaths_close(deaths);
 }

@@ -211,6 +211,39 @@ static void as_a_list(void **state)
     assert_non_null(strstr(text, "#5 arrives  client CLOSING\n"));
 }
 
+/* What is over is concluded when it has settled, by what had arrived until then: whether somebody called at that time,
+ * or nobody did until the next packet, or the end. */
+static void concluded_at_its_time(void **state)
+{
+    char said[512] = "";
+    for (unsigned called = 0; called < 2; called++) {
+        int64_t said_ns = 0;
+        scene_begin(true);
+        packets_set_settle(scene.packets, 20 * NS_PER_MS);
+        shake_hands();
+        arrives(21, 60, END_A, K, 1, 1, NULL); /* much later than all others */
+        arrives(22, 0, END_A, F | K, 1, 1, NULL);
+        arrives(27.1, 0, END_B, F | K, 1, 2, NULL);
+        arrives(32.2, 0, END_A, K, 2, 2, NULL);
+        if (called)
+            packets_idle(scene.packets, at_ms(58));
+        arrives(60, 0, END_A, K, 2, 2, NULL);
+        scene_finish();
+        for (unsigned i = 0; i < scene.n_events; i++) {
+            const struct event *event = scene.events[i];
+            if (event->kind != EVENT_KIND_SENTENCE || strcmp(event->sentence.name, "summary") != 0)
+                continue;
+            if (called)
+                assert_string_equal(event->sentence.text, said);
+            snprintf(said, sizeof said, "%s", event->sentence.text);
+            said_ns = event->t_ns;
+        }
+        assert_int_equal(said_ns, at_ms(57.2));
+        assert_non_null(strstr(said, "7 segments"));
+        scene_end(state);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +256,7 @@ int main(void)
         cmocka_unit_test_teardown(says_why, scene_end),
         cmocka_unit_test_teardown(copies, scene_end),
         cmocka_unit_test_teardown(as_a_list, scene_end),
+        cmocka_unit_test(concluded_at_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

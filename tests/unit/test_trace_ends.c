@@ -142,18 +142,20 @@ static void departures_find_their_arrivals(void **state)
 static void what_the_wire_did(void **state)
 {
     begin();
-    put(0, 0, PACKET_OUT, "one", NULL);
+    put(0, 0, PACKET_OUT, "one", "sonde, made twice on the wire");
     put(1, 0, PACKET_OUT, "bit", "sonde, a bit was changed on the wire (these bytes are as they left)");
     put(1, 0, PACKET_OUT, "full", "sonde, never arrived: queue full");
-    put(5, 1, PACKET_IN, "one", NULL);
+    put(5, 1, PACKET_IN, "one", "sonde, made twice on the wire");
     put(5.1, 1, PACKET_IN, "one", "sonde, a copy, made on the wire");
     put(6, 1, PACKET_IN, "bit", "sonde, a bit was changed on the wire (these bytes are as they left)");
     put(7, 0, PACKET_IN, "icmp", "sonde, sent by the wire itself");
     put(20, 0, PACKET_IN, "icmp", "sonde, sent by the wire itself");
-    put(30, 1, PACKET_IN, "one", "sonde, a copy, made on the wire"); /* very late */
+    put(30, 1, PACKET_IN, "one", "sonde, a copy, made on the wire"); /* nobody said that it would come */
     end();
-    arrived(next(ENDS_LEFT, 1, "one"), 0, 5);
-    const struct given *given = next(ENDS_COPY, 1, "one"); /* told behind its original, and of the same number */
+    const struct given *given = next(ENDS_LEFT, 1, "one");
+    arrived(given, 0, 5);
+    assert_string_equal(given->why, "made twice on the wire");
+    given = next(ENDS_COPY, 1, "one"); /* told behind its original, and of the same number */
     arrived(given, 0, 5.1);
     assert_true(given->course.copy);
     given = next(ENDS_LEFT, 2, "bit");
@@ -170,6 +172,33 @@ static void what_the_wire_did(void **state)
     given = next(ENDS_LEFT, 9, "one");
     arrived(given, 30, 30);
     assert_true(given->course.copy);
+}
+
+/* A copy is told behind its original however late it comes; of packets that are alike, each has its own. */
+static void a_copy_is_waited_for(void **state)
+{
+    begin();
+    put(0, 0, PACKET_OUT, "same", "sonde, made twice on the wire");
+    put(1, 0, PACKET_OUT, "same", "sonde, made twice on the wire, held back on the wire");
+    put(2, 0, PACKET_OUT, "lost", "sonde, made twice on the wire");
+    put(5, 1, PACKET_IN, "same", NULL);
+    put(6, 1, PACKET_IN, "same", NULL);
+    put(7, 1, PACKET_IN, "lost", NULL);
+    assert_int_equal(scene.n, 0);
+    put(1000, 1, PACKET_IN, "same", "sonde, a copy, made on the wire");
+    assert_int_equal(scene.n, 2);
+    put(2000, 1, PACKET_IN, "same", "sonde, a copy, made on the wire");
+    assert_int_equal(scene.n, 4);
+    end();
+    arrived(next(ENDS_LEFT, 1, "same"), 0, 5);
+    arrived(&scene.given[1], 0, 1000);
+    assert_int_equal(scene.given[1].kind, ENDS_COPY);
+    arrived(&scene.given[2], 1, 6);
+    assert_string_equal(scene.given[2].why, "made twice on the wire, held back on the wire");
+    arrived(&scene.given[3], 1, 2000);
+    assert_int_equal(scene.given[3].number, 2);
+    arrived(&scene.given[4], 2, 7);
+    assert_int_equal(scene.n, 10); /* all five that arrived, and three that left, with two copies */
 }
 
 /* What one end has seen only, is as any capture. */
@@ -233,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(departures_find_their_arrivals),
         cmocka_unit_test(what_the_wire_did),
+        cmocka_unit_test(a_copy_is_waited_for),
         cmocka_unit_test(one_end_only),
         cmocka_unit_test(waiting_is_bounded),
         cmocka_unit_test(looks_ahead),

@@ -543,6 +543,36 @@ static void directions(void **state)
     census_free(&census);
 }
 
+static bool note_direction(const struct row *row, void *user)
+{
+    *(enum direction *)user = (enum direction)row->direction;
+    return true;
+}
+
+/* Who is not kept has been told of its listener all the same. */
+static void the_direction_of_one_that_passes(void **state)
+{
+    struct model model;
+    enum direction direction = DIRECTION_UNKNOWN;
+    struct socket_info info = tcp(1, TCP_STATE_LISTEN, 80, 0);
+
+    (void)state;
+    model_init(&model, false);
+    model.pass = note_direction;
+    model.user = &direction;
+    model_begin(&model, 1);
+    assert_non_null(model_see(&model, &info));
+    for (uint64_t cookie = 2; cookie <= MODEL_PASS_FROM; cookie++) {
+        info = tcp(cookie, TCP_STATE_ESTABLISHED, (uint16_t)(1000 + cookie), 7);
+        assert_non_null(model_see(&model, &info));
+    }
+    info = tcp(MODEL_PASS_FROM + 1, TCP_STATE_ESTABLISHED, 80, 7);
+    assert_null(model_see(&model, &info));
+    assert_int_equal(direction, DIRECTION_IN);
+    model_end(&model);
+    model_free(&model);
+}
+
 static void tallies_grow(void **state)
 {
     (void)state;
@@ -634,6 +664,7 @@ int main(void)
         cmocka_unit_test(ports_towards_one_peer),
         cmocka_unit_test(what_is_local),
         cmocka_unit_test(directions),
+        cmocka_unit_test(the_direction_of_one_that_passes),
         cmocka_unit_test(tallies_grow),
         cmocka_unit_test(a_full_queue_is_judged),
         cmocka_unit_test(who_is_suspect),

@@ -264,12 +264,18 @@ static void kill_starter(bool with_child)
     close(pipes[0]);
     ino_t space = space_of(pids[0]);
     assert_true(space != 0 && space != space_of(getpid()));
+    /* As long as it is held no other gets its number. */
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pids[0]);
+    int held = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(held >= 0);
     assert_int_equal(count_in_space(space), 1);
     kill(starter, SIGKILL);
     assert_int_equal(waitpid(starter, NULL, 0), starter);
     assert_true(ends_within(pids[0], TALK_MS));
     assert_int_equal(waitpid(pids[0], NULL, 0), pids[0]); /* we are who adopts */
     assert_int_equal(count_in_space(space), 0);
+    close(held);
     if (with_child) {
         kill(pids[1], SIGKILL);
         waitpid(pids[1], NULL, 0);

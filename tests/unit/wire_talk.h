@@ -109,6 +109,20 @@ static inline void talk_close(struct talk *talk)
     close(talk->listener);
 }
 
+/* Ends it so that nothing more of it is under way: the one end resets, the other has heard so. */
+static inline void talk_reset(struct talk *talk)
+{
+    const struct linger reset = {.l_onoff = 1};
+    char byte;
+    assert_int_equal(setsockopt(talk->client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(talk->client);
+    assert_true(readable(talk->server, TALK_MS));
+    assert_int_equal(recv(talk->server, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(talk->server);
+    close(talk->listener);
+}
+
 static inline void say_to(int from, int to, const char *text)
 {
     char heard[64] = "";

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -61,12 +62,25 @@ static int unacknowledged(const struct talk *talk)
     return n_bytes;
 }
 
+/* Both sides have ended, so neither receiving nor sending tells that the peer has reset the connection; and what it has
+ * not acknowledged then stays so for ever. */
+static bool is_lost(const struct talk *talk)
+{
+    struct pollfd wait = {.fd = sonde_stream_fd(talk->stream)};
+
+    return talk->peer_ended && poll(&wait, 1, 0) > 0 && wait.revents & POLLERR;
+}
+
 static void check_acks(struct talk *talk)
 {
     if (talk->state != TALK_ENDING || sonde_stream_queued_bytes(talk->stream) > 0)
         return; /* drained comes back here */
     if (unacknowledged(talk) == 0) {
         talk_leave(talk, END_HERE, 0);
+        return;
+    }
+    if (is_lost(talk)) {
+        talk_finish(talk, INT64_MAX); /* which finds out why, and fails */
         return;
     }
     /* The kernel has no event for it. */

@@ -6,6 +6,9 @@
  * A packet is in the tap when its fate is known, so what leaves early may come late, by as much as the rules hold it
  * back. That long we wait before we say that all is known up to a time; and the time line as much again, since what a
  * segment did is known when it has arrived.
+ *
+ * How late the wire itself is, on a busy machine, nobody can tell: so it is asked to be done with what has left and was
+ * due, now and then, and only that time counts (known_ns).
  */
 #include "cli/wire/wire_internal.h"
 #include "observe/event/timeline.h"
@@ -26,7 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TAP_SLACK_NS (50 * NS_PER_MS)   /* the wire's own delay until a packet is in the tap */
+#define TAP_SLACK_NS (50 * NS_PER_MS)   /* stamps of two ends, and of the clock, are not made by one hand */
+#define ASK_LEAST_NS (10 * NS_PER_MS)   /* between two questions to the wire */
 #define LONGEST_MOST_NS (60 * NS_PER_S) /* rules that hold back for longer are not waited for */
 #define LONGEST_UNKNOWN_NS (5 * NS_PER_S)
 #define SETTLE_NS (20 * NS_PER_MS)
@@ -67,6 +71,7 @@ struct observer {
     int64_t hold_ns;
     int64_t realtime_minus_ns;
     int64_t now_ns, next_look_ns, last_look_ns, last_event_ns;
+    int64_t known_ns; /* what left before, and was due, is in the tap, or was taken from it */
     char where[WORD_MAX];
 };
 
@@ -174,16 +179,16 @@ static void on_conversation(const struct conversation *conversation, void *user)
 static const char *why_of(const struct taken *taken, char ret_text[WHY_BYTES])
 {
     const struct wire_packet *packet = &taken->packet;
+    const char *words = packet->copy        ? "a copy, made on the wire"
+                        : packet->corrupted ? "a bit was changed on the wire (these bytes are as they left)"
+                        : packet->own       ? "sent by the wire itself"
+                        : packet->reordered ? "held back on the wire"
+                                            : "";
+    const char *also = packet->twice ? "made twice on the wire" : "";
     if (packet->reason != WIRE_PASSED)
         snprintf(ret_text, WHY_BYTES, "never arrived: %s", wire_reason_name(packet->reason));
-    else if (packet->copy)
-        snprintf(ret_text, WHY_BYTES, "a copy, made on the wire");
-    else if (packet->corrupted)
-        snprintf(ret_text, WHY_BYTES, "a bit was changed on the wire (these bytes are as they left)");
-    else if (packet->own)
-        snprintf(ret_text, WHY_BYTES, "sent by the wire itself");
-    else if (packet->reordered)
-        snprintf(ret_text, WHY_BYTES, "held back on the wire");
+    else if (*words || *also)
+        snprintf(ret_text, WHY_BYTES, "%s%s%s", also, *words && *also ? ", " : "", words);
     else
         return NULL;
     return ret_text;
@@ -283,14 +288,38 @@ static void look_at_kernels(struct observer *observer, bool news)
 
 /* ---- turns */
 
+static int64_t earlier(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
 static void tell_idle(struct observer *observer)
 {
     for (size_t i = 0; i < observer->n_views; i++) {
         struct view_run *run = &observer->views[i];
         if (run->view->idle && observer->now_ns - observer->last_event_ns >= IDLE_NS)
-            run->view->idle(run, observer->now_ns - observer->hold_ns);
+            run->view->idle(run, observer->known_ns - observer->hold_ns);
         fflush(run->settings->out);
     }
+}
+
+/* True: more is known than before. */
+static bool ask_wire(struct observer *observer)
+{
+    if (observer->now_ns - observer->known_ns < ASK_LEAST_NS)
+        return false;
+    wire_tap_flush(observer->wire); /* one that does not answer has nothing more to tell */
+    while (read_tap(observer, PACKETS_AT_ONCE))
+        ;
+    observer->known_ns = observer->now_ns;
+    return true;
+}
+
+/* What is under way longer than the rules say holds the line up. */
+static int64_t line_ns(const struct observer *observer)
+{
+    int64_t held_ns = packets_held_ns(observer->packets);
+    return held_ns == INT64_MAX ? observer->known_ns : earlier(observer->known_ns, held_ns - 1 + observer->hold_ns);
 }
 
 void observer_turn(struct observer *observer, int64_t now_ns)
@@ -298,26 +327,30 @@ void observer_turn(struct observer *observer, int64_t now_ns)
     observer->now_ns = now_ns;
     bool news = read_tap(observer, PACKETS_AT_ONCE);
     look_at_kernels(observer, news);
-    take_until(observer, now_ns - observer->behind_ns);
-    packets_idle(observer->packets, now_ns - observer->behind_ns);
-    timeline_advance(observer->line, now_ns);
+    if (ask_wire(observer)) {
+        int64_t until_ns = observer->known_ns - observer->behind_ns;
+        take_until(observer, until_ns);
+        packets_idle(observer->packets, until_ns);
+        timeline_advance(observer->line, line_ns(observer));
+    }
     tell_idle(observer);
 }
 
-static int64_t earlier(int64_t one, int64_t other)
+/* When the wire is asked next, there may be something to take, or to tell. */
+static int64_t tell_ns(const struct observer *observer)
 {
-    return one < other ? one : other;
-}
-
-int64_t observer_next_ns(const struct observer *observer)
-{
-    int64_t next_ns = observer->now_ns + IDLE_NS;
+    int64_t next_ns = timeline_next_ns(observer->line), ask_ns = observer->known_ns + ASK_LEAST_NS;
     if (observer->order.n > 0)
         next_ns = earlier(next_ns, observer->order.heap[0]->t_ns + observer->behind_ns);
     int64_t packets_ns = packets_next_ns(observer->packets);
     if (packets_ns != INT64_MAX)
         next_ns = earlier(next_ns, packets_ns + observer->behind_ns);
-    next_ns = earlier(next_ns, timeline_next_ns(observer->line));
+    return next_ns > ask_ns ? next_ns : ask_ns;
+}
+
+int64_t observer_next_ns(const struct observer *observer)
+{
+    int64_t next_ns = earlier(observer->now_ns + IDLE_NS, tell_ns(observer));
     if (observer->kernel && kernel_n_watched(observer->kernel) > 0)
         next_ns = earlier(next_ns, observer->next_look_ns);
     return next_ns;
@@ -445,7 +478,7 @@ bool observer_open(const struct wire_options *options, struct wire *wire, const 
     observer->writes = options->write != NULL;
     observer->behind_ns = longest_ns + TAP_SLACK_NS;
     observer->hold_ns = observer->behind_ns + longest_ns + COURSE_ANSWER_NS + SETTLE_NS;
-    observer->now_ns = verb_now_ns();
+    observer->now_ns = observer->known_ns = verb_now_ns();
     snprintf(observer->where, sizeof observer->where, "%s", where);
     if (!prepare(observer) || !open_views(observer, options)) {
         observer_free(observer);
