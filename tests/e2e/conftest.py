@@ -16,6 +16,7 @@ import tempfile
 import pytest
 
 import harness
+from page.browser import chromium  # noqa: F401 (a fixture; one for all modules, because it takes seconds to start)
 
 BINARY = os.path.abspath(os.environ.get("SONDE", harness.ROOT / "build" / "sonde"))
 ENGINES = [name for name in os.environ.get("SONDE_ENGINES", "uring,epoll").split(",") if name]

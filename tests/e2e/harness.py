@@ -246,6 +246,8 @@ class Server(Process):
     def __init__(self, argv, *, sockets=1, **keywords):
         super().__init__(argv, stdin=subprocess.DEVNULL, **keywords)
         self.json = "--json" in self.argv
+        self._rows, self._parsed = [], 0  # the events so far, and how many bytes they were
+        self._parsing = threading.Lock()
         self.urls = self.out.wait_for(lambda data: self._listening(data, sockets), f"{sockets} listening line(s)")
         self.url = self.urls[0]
         found = re.search(r"://[^/]*:(\d+)(/|$)", self.url)
@@ -286,9 +288,16 @@ class Server(Process):
         return self.out.wait_for(find, f"a closed line of {peer or 'anyone'}")
 
     def events(self, kind=None):
-        """The JSON events so far, each line parsed strictly."""
-        rows = strict_json_lines(self.out.data.rpartition(b"\n")[0])
-        return [row for row in rows if kind is None or row["event"] == kind]
+        """The JSON events so far, each line parsed strictly, and once."""
+        data = self.out.data
+        with self._parsing:
+            end = data.rfind(b"\n") + 1
+            if end > self._parsed:
+                rows = strict_json_lines(data[self._parsed : end])
+                assert not self._rows or self._rows[-1]["mono_ns"] <= rows[0]["mono_ns"], "mono_ns goes back"
+                self._rows += rows
+                self._parsed = end
+            return [row for row in self._rows if kind is None or row["event"] == kind]
 
     def wait_event(self, kind, accept=lambda event: True):
         def find(_):

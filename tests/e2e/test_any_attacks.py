@@ -16,6 +16,7 @@ from web_suite import (  # noqa: F401 (some are fixtures)
     anything,
     ask,
     assert_serves,
+    hasty,
     own_host,
     pool,
     request,
@@ -35,9 +36,9 @@ RAW = [
 
 @pytest.mark.parametrize("data", RAW)
 @pytest.mark.parametrize("ends", [True, False], ids=["and ends", "and waits"])
-def test_raw_text_comes_back(anything, data, ends):
+def test_raw_text_comes_back(hasty, data, ends):
     """Octet for octet, and the connection goes on as the raw one that it is."""
-    with ws_suite.dial(anything.url) as sock:
+    with ws_suite.dial(hasty.url) as sock:
         sock.sendall(data)
         if ends:
             sock.shutdown(socket.SHUT_WR)
@@ -50,8 +51,8 @@ def test_raw_text_comes_back(anything, data, ends):
 
 
 @pytest.mark.parametrize("data", [b"GET lost\n", b"POST\n", b"HELLO /\n", b"\x16hello\n", b"OPTIONAL\n", b"hello\n"])
-def test_raw_text_comes_back_when_it_comes_by_octets(anything, data):
-    with ws_suite.dial(anything.url) as sock:
+def test_raw_text_comes_back_when_it_comes_by_octets(hasty, data):
+    with ws_suite.dial(hasty.url) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for index in range(len(data)):
             sock.sendall(data[index : index + 1])
@@ -66,9 +67,9 @@ def test_raw_bulk_comes_back(anything):
         harness.exchange(sock, b"raw " + data, seed=7)
 
 
-def test_who_says_nothing_is_raw(anything):
+def test_who_says_nothing_is_raw(hasty):
     """The time-out for it is for those that say nothing; what is said afterwards is whole."""
-    with ws_suite.dial(anything.url) as sock:
+    with ws_suite.dial(hasty.url) as sock:
         with Observation(1.0):
             pass
         harness.round_trip(sock, b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
@@ -82,8 +83,8 @@ def test_one_port_for_every_client_at_once(anything):
         wire = ws_suite.dial_ws(anything.url, sock=stack.enter_context(ws_suite.dial(anything.url)))
         web_over_tls = ws_suite.dial_ws(anything.url, sock=stack.enter_context(tls_to(anything)))
         for n in range(5):
-            harness.round_trip(raw, b"raw %d" % n)
-            harness.round_trip(secure, b"secure %d" % n)
+            harness.round_trip(raw, b"raw %d\n" % n)
+            harness.round_trip(secure, b"secure %d\n" % n)
             for each in (wire, web_over_tls):
                 each.send(F(TEXT, b"message %d" % n))
                 each.expect("text", b"message %d" % n)
@@ -98,13 +99,13 @@ def test_one_port_for_every_client_at_once(anything):
             each.close()
 
 
-def test_many_of_those_that_are_not_known_yet(anything):
+def test_many_of_those_that_are_not_known_yet(hasty):
     """Many that say one octet each: all are answered in the end, and nobody waits for them."""
     with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(ws_suite.dial(anything.url)) for _ in range(200)]
+        socks = [stack.enter_context(ws_suite.dial(hasty.url)) for _ in range(200)]
         for sock in socks:
             sock.sendall(b"G")
-        assert_serves(anything)
+        assert_serves(hasty)
         for sock in socks:
             assert receive_exactly(sock, 1) == b"G"
 

@@ -11,7 +11,7 @@ import pytest
 
 import harness
 
-# The browser is not what is built here, and takes a second to start.
+# The browser is not what is built here.
 pytestmark = pytest.mark.ordinary_build
 
 SOCKET = """
@@ -35,25 +35,12 @@ fetch(url, options).then(async (answer) => done({status: answer.status, text: aw
 """
 
 
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    service = pytest.importorskip("selenium.webdriver.chrome.service")
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    # evil.example is a name that its owner has made to lead here: what is called DNS rebinding.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                     "--disable-background-networking", "--host-resolver-rules=MAP evil.example 127.0.0.1",
-                     "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"):
-        options.add_argument(argument)
-    try:
-        driver = webdriver.Chrome(service=service.Service("/usr/bin/chromedriver"), options=options)
-    except Exception as error:  # whatever Selenium says about a browser that is not there
-        pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-    driver.set_page_load_timeout(harness.DEADLINE)
-    driver.set_script_timeout(harness.DEADLINE)
-    yield driver
-    driver.quit()
+@pytest.fixture
+def browser(chromium):
+    """The browser, on a page of nobody's before and after."""
+    chromium.get("about:blank")
+    yield chromium
+    chromium.get("about:blank")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -25,30 +26,34 @@ from harness import DEADLINE, hint, one_sentence, receive_all, receive_exactly, 
 def slow_answer(connection, _):
     """Reads to the end, thinks for a second, answers: what nc hangs on and socat loses."""
     question = receive_all(connection)
-    time.sleep(1)
+    with harness.Observation(1):
+        pass
     connection.sendall(b"you said " + question)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["--eof", "wait"],
-        ["--eof=wait"],
-        ["-N"],
-        ["-q", "-1"],
-        ["-q", "30"],
-        ["--eof", "after:30"],
-        ["-w", "30"],
-        ["-q", "0", "--eof", "wait"],
-        ["--eof", "close", "-N"],
-    ],
-    ids=" ".join,
-)
-def test_the_answer_after_our_end_is_printed(sonde, peer, options):
+WAITS_FOR_THE_ANSWER = [
+    [],
+    ["--eof", "wait"],
+    ["--eof=wait"],
+    ["-N"],
+    ["-q", "-1"],
+    ["-q", "30"],
+    ["--eof", "after:30"],
+    ["-w", "30"],
+    ["-q", "0", "--eof", "wait"],
+    ["--eof", "close", "-N"],
+]
+
+
+def test_the_answer_after_our_end_is_printed(sonde, peer):
+    """They wait side by side."""
     server = peer(slow_answer)
-    result = sonde.connect(*options, server.url, input=b"hi")
-    assert (result.status, result.out, result.err) == (0, b"you said hi", "")
+    clients = [sonde.start_connect(*options, server.url) for options in WAITS_FOR_THE_ANSWER]
+    for client in clients:
+        client.feed(b"hi")
+        client.end_input()
+    for client in clients:
+        assert (client.wait(), client.out.data, client.err.text) == (0, b"you said hi", ""), client
     server.join()
 
 
@@ -430,11 +435,12 @@ def test_w_is_no_limit_for_who_talks(sonde, echo_peer):
 
 
 def test_i_waits_between_lines(sonde, peer):
-    chunks = []
+    came, n_segments = [], []
 
     def script(connection, _):
-        while chunk := connection.recv(1 << 16):
-            chunks.append(chunk)
+        came.append(receive_all(connection))
+        # The kernel counts what comes as it comes, however late it is read.
+        n_segments.append(struct.unpack_from("I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 152)[0])
 
     server = peer(script)
     begin = time.monotonic()
@@ -442,7 +448,8 @@ def test_i_waits_between_lines(sonde, peer):
     assert time.monotonic() - begin >= 0.9, "three delays are missing"
     assert result.status == 0, result.process
     server.join()
-    assert chunks == [b"one\n", b"two\n", b"three\n", b"four"]
+    assert came == [b"one\ntwo\nthree\nfour"]
+    assert n_segments == [4], "tcpi_data_segs_in"
 
 
 def closed_port():
@@ -926,6 +933,26 @@ def test_reset(sonde, listen):
     sentence = one_sentence(process.err.text)
     assert sentence.startswith(f"{url_of(sock)} reset the connection after 5 bytes received, 7 sent.")
     hint(sentence)
+
+
+def test_a_reset_after_both_have_ended(sonde, listen):
+    """What the peer has not taken then will never be acknowledged, and nothing that is received or sent tells why."""
+    sock = listen()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    process = sonde.start_connect("--eof", "close", url_of(sock))
+    connection, peer = harness.accept(sock)
+    process.feed(bytes(16384))
+    process.end_input()
+
+    def its_end():
+        return harness.connection_row(peer, connection.getsockname())
+
+    wait_until(lambda: its_end().state == "FIN_WAIT1", "it has ended its side")
+    connection.shutdown(socket.SHUT_WR)
+    wait_until(lambda: its_end().state == "CLOSING" and its_end().rx_queue == 0, "it has read our end")
+    harness.reset(connection)
+    assert process.wait() == 1, process
+    assert "reset" in one_sentence(process.err.text)
 
 
 def test_not_everything_was_taken_is_not_a_success(sonde, listen):

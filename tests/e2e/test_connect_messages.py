@@ -856,11 +856,17 @@ def test_a_typed_line_is_a_datagram_with_its_newline(sonde, udp):
     assert status == 0, terminal
 
 
+def closed_to_others(sock):
+    """A port that nobody else can take, and where a stranger's datagrams find nobody: the socket is for one peer only."""
+    sock.bind(("127.0.0.1", 0))
+    sock.connect(("127.0.0.1", 9))
+    return sock.getsockname()[1]
+
+
 def test_nobody_there_is_said_with_who_says_so(sonde):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    result = sonde.connect(f"udp://127.0.0.1:{port}", input=b"x")
+        port = closed_to_others(sock)
+        result = sonde.connect(f"udp://127.0.0.1:{port}", input=b"x")
     assert (result.status, result.out) == (1, b""), result.process
     assert "says 127.0.0.1 (ICMP)" in one_sentence(result.err)
 
@@ -874,14 +880,13 @@ def test_silence_is_an_end_in_order(sonde, udp):
 def test_scanning_datagrams(sonde, udp):
     open_port, silent = udp(), udp(lambda data, _: [])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        closed = sock.getsockname()[1]
-    for port, status, state in ((open_port.port, 0, "open"), (closed, 1, "closed"), (silent.port, 1, "no_answer")):
-        wait = "0.4" if state == "no_answer" else "10"
-        result = sonde.connect("-z", "-v", "--json", "-w", wait, f"udp://127.0.0.1:{port}")
-        assert result.status == status, result.process
-        row = event(result, "port")
-        assert (row["open"], row["state"]) == (status == 0, state)
+        closed = closed_to_others(sock)
+        for port, status, state in ((open_port.port, 0, "open"), (closed, 1, "closed"), (silent.port, 1, "no_answer")):
+            wait = "0.4" if state == "no_answer" else "10"
+            result = sonde.connect("-z", "-v", "--json", "-w", wait, f"udp://127.0.0.1:{port}")
+            assert result.status == status, result.process
+            row = event(result, "port")
+            assert (row["open"], row["state"]) == (status == 0, state)
     assert "no answer: open, filtered or lost" in result.err
     assert open_port.came == [b""] and silent.came == [b"", b""]
 

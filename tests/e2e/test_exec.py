@@ -155,7 +155,7 @@ def test_the_last_output_is_never_lost(sonde, noise):
             if run % 4 == 3:
                 sock.shutdown(socket.SHUT_WR)
             got = bytearray()
-            while chunk := sock.recv(1 + 977 * run if run % 3 == 0 else MIB):
+            while chunk := sock.recv(100 + 977 * run if run % 3 == 0 else MIB):
                 got += chunk
             assert got == expected, harness.difference(got, expected)
     wait_until(lambda: len(server.closed()) == scaled(40, 8), "all are closed")
@@ -253,6 +253,18 @@ def test_a_reset_hangs_up(sonde):
     assert is_gone(pid)
 
 
+def test_a_reset_after_both_have_ended(sonde):
+    """What the client has not taken then will never be acknowledged, and nothing that is received or sent tells why."""
+    server = serve(sonde, options=["--sh", "cat > /dev/null; head -c 16384 /dev/zero"])
+    with harness.dial(server.url, rcvbuf=2048) as sock:
+        mine, theirs = sock.getsockname(), sock.getpeername()
+        sock.shutdown(socket.SHUT_WR)
+        wait_until(lambda: harness.connection_row(theirs, mine).state == "LAST_ACK", "the program's side has ended too")
+        assert harness.connection_row(theirs, mine).tx_queue > 0
+        harness.reset(sock)
+    assert the_line(server, r"^closed 1 \S+ <- \S+ reset by peer, exit 0, 0 bytes in, 16384 out, ")
+
+
 def test_a_reset_hangs_up_in_json(sonde):
     server = serve(sonde, "sleep", "1000", options=["--json"])
     sock = server.connect()
@@ -336,6 +348,7 @@ def test_a_second_signal_waits_for_nobody(sonde):
     harness.reset(gone)
     the_line(server, r"^closed . .* reset by peer, still running, ")
     server.signal(signal.SIGTERM)
+    wait_until(lambda: harness.accept_queue(server.port) is None, "it has heard of the first")
     with pytest.raises(AssertionError):
         server.wait(0.5)
     server.signal(signal.SIGTERM)

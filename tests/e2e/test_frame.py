@@ -32,15 +32,16 @@ def slip(message):
 
 
 def cobs(message):
-    out = b""
+    out = bytearray()
     blocks = message.split(b"\0")
     for index, block in enumerate(blocks):
         while len(block) >= 254:
-            out, block = out + b"\xff" + block[:254], block[254:]
+            out += b"\xff" + block[:254]
+            block = block[254:]
             if not block and index == len(blocks) - 1:
-                return out + b"\0"
+                return bytes(out + b"\0")
         out += bytes([len(block) + 1]) + block
-    return out + b"\0"
+    return bytes(out + b"\0")
 
 
 def device(message):
@@ -213,9 +214,10 @@ WRONG = [  # the codec, what is right before, what is wrong, at which byte, why
 def test_malformed(sonde, codec, right, wrong, at_byte, why):
     """What came before is answered, the connection is closed, and said is what is wrong; nobody else notices."""
     server = sonde.serve("echo", "--frame", codec)
-    with server.connect() as other, server.connect() as sock:
-        sock.sendall(right + wrong + b"and more of it")
-        assert receive_to_the_end(sock) == right
+    with server.connect() as other:
+        with server.connect() as sock:
+            sock.sendall(right + wrong + b"and more of it")
+            assert receive_to_the_end(sock) == right
         row = server.wait_closed()
         assert row.reason == "bad message"
         other.sendall(right)
@@ -684,7 +686,7 @@ def test_nc_and_socat_speak_lines(sonde, tool):
         client.end_input()
         client.wait()
         assert client.out.data == b"one\ntwo\n"
-    assert len(re.findall(r"> 3 bytes: two$", server.out.text, re.M)) == 3
+    server.out.wait_for(lambda data: len(re.findall(rb"> 3 bytes: two$", data, re.M)) == 3, "each has said it")
 
 
 def test_connect_to_nc(sonde, tool):

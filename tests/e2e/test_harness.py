@@ -133,7 +133,7 @@ def test_the_kernel_s_table(listen):
     sock = listen(backlog=9)
     port = sock.getsockname()[1]
     with socket.create_connection(sock.getsockname()) as client:
-        assert harness.accept_queue(port) == 1
+        harness.wait_until(lambda: harness.accept_queue(port) == 1, "our acknowledgement has come")
         mine = harness.connection_row(client.getsockname(), client.getpeername())
         assert (mine.state, mine.inode) == ("ESTABLISHED", os.fstat(client.fileno()).st_ino)
         theirs = harness.connection_row(client.getpeername(), client.getsockname())

@@ -183,6 +183,7 @@ def test_connect(on_terminal, listen, how):
     with harness.accept(sock)[0] as connection:
         terminal.out.wait_match("connected ")
         terminal.type(b"typing")
+        terminal.out.wait_for(lambda data: b"typing" in data, "what is typed")  # not in the midst of what comes
         connection.sendall(ATTACK)
         terminal.out.wait_for(lambda data: b"backslash" in data, "what was sent last")
         connection.sendall(ATTACK[: len(ATTACK) // 2] + b"last")
@@ -250,6 +251,7 @@ def test_talk(on_terminal):
     with dial(listening(terminal)) as sock:
         terminal.out.wait_match("opened 1 ")
         terminal.type(b"typing")
+        terminal.out.wait_for(lambda data: b"typing" in data, "what is typed")
         sock.sendall(ATTACK + FLOOD + b"\n")
         terminal.out.wait_for(lambda data: b"backslash" in data, "the last line")
         terminal.type(b"\x15/who\r")
@@ -257,8 +259,8 @@ def test_talk(on_terminal):
         sock.sendall(PIECES["CSI"])  # unfinished
         terminal.out.wait_for(lambda data: data.count(rb"\x1b[6n") == 2, "the unfinished line")
         terminal.type(b"/kick 1\r")
-        terminal.out.wait_match("closed 1 ")
         assert receive_all(sock) == b""
+    terminal.out.wait_match("closed 1 ")
     status, written = ended(terminal)
     assert status == 0
     assert b"\x1b[?2004h" in written, "lines are not edited: the test is about another way"
@@ -278,7 +280,7 @@ def test_exec_s_standard_error(on_terminal, options):
             harness.reset(sock)
         else:
             sock.sendall(b"Q" * (1 << 20) + b"\nlast\n")
-            terminal.out.wait_match(r"\[1\] last\r?$")
+            terminal.out.wait_for(lambda data: b"[1] last" in data, "the last line")
             sock.shutdown(socket.SHUT_WR)
             receive_all(sock)
     terminal.out.wait_match("closed 1 ")
@@ -339,6 +341,8 @@ def test_in_a_terminal_emulator(sonde, pane, listen, verb):
         assert run("display-message", "-p", "#{pane_title} #{alternate_on}") == title.rstrip("\n") + " 0\n"
         run("send-keys", "C-u")
         run("send-keys", "C-c")
+        with contextlib.suppress(OSError):  # who has gone already
+            connection.shutdown(socket.SHUT_WR)
         wait_until(lambda: b"over" in raw.read_bytes().split(b"backslash")[-1], "it has ended")
     text = harmless(raw.read_bytes(), EDITOR)
     before = r"\[1\] 127\.0\.0\.1:\d+: " if verb == "talk" else ""

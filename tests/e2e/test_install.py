@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What `meson install` puts down is enough for another program: found by pkg-config, compiled, linked, run, talked to."""
+import collections
+import json
 import os
+import pathlib
 import socket
 import subprocess
 
@@ -10,6 +13,10 @@ import pytest
 pytestmark = pytest.mark.ordinary_build
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("SONDE_BUILD", os.path.join(ROOT, "build"))
+
+# A root file system with sonde in it, and where the build says that it goes there.
+Tree = collections.namedtuple("Tree", "root prefix libdir")
 
 
 def run(*command, **more):
@@ -21,26 +28,44 @@ def run(*command, **more):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A root file system with sonde under /opt/sonde."""
-    place = tmp_path_factory.mktemp("install")
-    run("meson", "setup", str(place / "build"), ROOT, "--prefix=/opt/sonde", "--libdir=lib", "-Dtests=disabled",
-        "-Dman=enabled")
-    run("meson", "install", "-C", str(place / "build"), env={**os.environ, "DESTDIR": str(place / "root")})
-    return place / "root"
+    """What is installed is what was built and is tested: nothing is built anew."""
+    options = {option["name"]: option["value"] for option in json.loads(run("meson", "introspect", "--buildoptions", BUILD))}
+    root = tmp_path_factory.mktemp("install") / "root"
+    run("meson", "install", "--no-rebuild", "-C", BUILD, env={**os.environ, "DESTDIR": str(root)})
+    return Tree(root, options["prefix"], options["libdir"])
 
 
 def installed(tree, *path):
-    return tree.joinpath("opt", "sonde", *path)
+    """Something under the prefix; "lib" is what the build calls it."""
+    first, *rest = path
+    return tree.root.joinpath(tree.prefix.lstrip("/"), tree.libdir if first == "lib" else first, *rest)
 
 
 def environment(tree):
-    return {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(tree),
+    return {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(tree.root),
             "PKG_CONFIG_PATH": str(installed(tree, "lib", "pkgconfig")),
             "LD_LIBRARY_PATH": str(installed(tree, "lib"))}
 
 
+def test_another_prefix_and_without_tests(tmp_path):
+    """All goes where it is said to, and the files that hold places name them. That is clear once it is set up."""
+    run("meson", "setup", str(tmp_path), ROOT, "--prefix=/opt/sonde", "--libdir=lib", "-Dtests=disabled", "-Dman=enabled")
+    goes = {pathlib.Path(place) for place in json.loads(run("meson", "introspect", "--installed", str(tmp_path))).values()}
+    assert all(place.is_relative_to("/opt/sonde") for place in goes), goes
+    for path in ("bin/sonde", "libexec/sonde-capture", "lib/libsonde.so.0.1.0", "lib/pkgconfig/sonde.pc",
+                 "include/sonde/sonde.h", "share/man/man1/sonde.1", "share/man/man3/libsonde.3",
+                 "share/bash-completion/completions/sonde", "share/sonde/systemd/sonde-echo.service"):
+        assert pathlib.Path("/opt/sonde", path) in goes, (path, goes)
+    assert "\nExecStart=/opt/sonde/bin/sonde serve echo" in (tmp_path / "systemd" / "sonde-echo.service").read_text()
+    assert "prefix=/opt/sonde\n" in (tmp_path / "meson-private" / "sonde.pc").read_text()
+    commands = (tmp_path / "compile_commands.json").read_text()
+    assert '"/opt/sonde/libexec' in commands.replace("\\", "")
+    assert "/tests/unit/" not in commands
+
+
 def test_the_files_are_where_they_belong(tree):
-    for path in (["bin", "sonde"], ["lib", "libsonde.so"], ["lib", "libsonde.so.0"], ["lib", "pkgconfig", "sonde.pc"],
+    for path in (["bin", "sonde"], ["libexec", "sonde-capture"],
+                 ["lib", "libsonde.so"], ["lib", "libsonde.so.0"], ["lib", "pkgconfig", "sonde.pc"],
                  ["include", "sonde", "sonde.h"], ["include", "sonde", "stream.h"],
                  ["share", "man", "man1", "sonde.1"], ["share", "man", "man1", "sonde-serve.1"],
                  ["share", "man", "man1", "sonde-connect.1"], ["share", "man", "man7", "sonde-url.7"],
@@ -62,8 +87,8 @@ def test_the_example_units_run_the_installed_command(tree):
     """They are there to be copied: installing them starts nothing."""
     folder = installed(tree, "share", "sonde", "systemd")
     assert {path.name for path in folder.iterdir()} == {"sonde-echo.service", "sonde-echo.socket"}
-    assert "\nExecStart=/opt/sonde/bin/sonde serve echo" in (folder / "sonde-echo.service").read_text()
-    assert not [path for path in tree.rglob("*.service") if path.parent != folder]
+    assert f"\nExecStart={tree.prefix}/bin/sonde serve echo" in (folder / "sonde-echo.service").read_text()
+    assert not [path for path in tree.root.rglob("*.service") if path.parent != folder]
 
 
 def test_the_library_is_called_libsonde_so_0(tree):
@@ -81,7 +106,8 @@ def test_the_command_needs_no_library_of_ours(tree):
 def test_nothing_names_the_place_where_it_was_built(tree):
     dynamic = run("readelf", "-d", str(installed(tree, "bin", "sonde")), str(installed(tree, "lib", "libsonde.so.0")))
     assert "RPATH" not in dynamic and "RUNPATH" not in dynamic
-    assert str(tree) not in installed(tree, "lib", "pkgconfig", "sonde.pc").read_text()
+    text = installed(tree, "lib", "pkgconfig", "sonde.pc").read_text()
+    assert str(tree.root) not in text and BUILD not in text and ROOT not in text
 
 
 @pytest.fixture(scope="module")

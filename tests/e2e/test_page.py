@@ -14,7 +14,7 @@ import harness
 import ws_suite
 from captures import netns, scenarios
 from harness import receive_exactly, text_address, wait_until
-from page.browser import SIZES, browser, chromium  # noqa: F401 (fixtures)
+from page.browser import COLOURS, SIZES, browser  # noqa: F401 (fixtures)
 from page.feed import ANY_PORT, Feed, address_of, part
 
 capturing = pytest.mark.skipif(os.geteuid() != 0, reason="capturing needs root here")
@@ -38,8 +38,9 @@ def nc(command, server, tool):
 
 
 def clients(port):
-    """The addresses of who is connected to that port."""
-    return {text_address(row.local) for row in harness.tcp_table(peer_port=port) if row.state == "ESTABLISHED"}
+    """The addresses of who is connected to that port of 127.0.0.1: the same one of ::1 may be another server's."""
+    rows = harness.tcp_table(peer_port=port)
+    return {text_address(row.local) for row in rows if row.state == "ESTABLISHED" and row.peer[0] == "127.0.0.1"}
 
 
 @pytest.fixture
@@ -106,6 +107,11 @@ def test_a_row_appears(browser, server, command, tool):
     page.wait(lambda: not [row for row in page.rows() if name in row and "ESTABLISHED" in row], "it has ended")
 
 
+def own_ladder(page):
+    """The segment of what this peer has said, as soon as the ladder of the row that was opened before is gone."""
+    return page.wait(lambda: [one for one in page.segments() if "hello" in one], "its own ladder is drawn")[0]
+
+
 @capturing
 def test_the_ladder(browser, server, client):
     """A connection that is looked at: its states, and each segment with its number, flags, sequence numbers and data."""
@@ -115,6 +121,7 @@ def test_the_ladder(browser, server, client):
     with harness.dial(f"tcp://127.0.0.1:{server.port}") as sock:  # captured from its first segment on
         harness.round_trip(sock, b"hello\n")
         page.open_row(name_of(sock))
+        own_ladder(page)
         assert re.search(r"\bS\b", page.segment(1)) and re.search(r"S\.", page.segment(2)), page.segments()
         assert "." in page.segment(3)
         assert re.search(r"P\. 1:7\(6\)", page.segment(4)) and "hello" in page.segment(4), page.segments()
@@ -135,6 +142,7 @@ def test_the_layers(browser, server, client):
     with harness.dial(f"tcp://127.0.0.1:{server.port}") as sock:
         harness.round_trip(sock, b"hello\n")
         page.open_row(name_of(sock))
+        own_ladder(page)
         text = page.show_layers(4)
         for layer in ("Ethernet", "IPv4", "TCP"):
             assert layer in text, text
@@ -198,12 +206,12 @@ def test_wrong_hex(browser, server, nc, wrong):
     page.open_row(nc.name)
     page.as_hex()
     page.write(wrong)
+    page.wait_text("#send-preview", r"(?i)hex|digit")
     page.try_to_send()
-    page.wait_text("#messages", r"(?i)hex|digit|byte")
     page.as_text(ending="none")
     page.write("after")
     page.press(r"^Send\b", "#messages")
-    nc.out.wait_for(lambda data: data, "what is right")
+    nc.out.wait_for(lambda data: len(data) >= 5, "what is right")
     assert nc.out.data == b"after"
 
 
@@ -343,7 +351,7 @@ def test_a_peer_that_does_not_read(browser, server, client):
         harness.fill_until_blocked(deaf)
         page = browser.open(server.page)
         page.wait_text("#attention", re.escape(name))
-        page.wait(lambda: page.rows() and name in page.rows()[0], "it comes first")
+        page.wait(lambda: [row for row in page.rows()[:1] if name in row], "it comes first")
         page.open_row(name)
         page.wait_text("#opened", r"(?i)does not read|window 0")
         page.wait_text("#connection", r"(?i)window 0|Send-Q")
@@ -368,18 +376,22 @@ def test_a_full_queue(browser, command, listen):
         sock.close()
 
 
-def test_lost_and_regained(browser, command, server):
+def test_lost_and_regained(browser, command):
     """sonde dies: the page says so. It is started again, on the same port with another token: the page says what to do, and the
     new URL works in the same tab."""
     browser.forgive(r"WebSocket connection to .* failed|ERR_CONNECTION_REFUSED|Failed to load resource")
+    # Nobody else may get these ports between the one server and the other.
+    words = [f"--page=http://127.0.0.1:{harness.free_port()}"], f"any://127.0.0.1:{harness.free_port()}"
+    server = command.serve("echo", *words[0], url=words[1])
+    server.page = address_of(server)
     page = browser.open(server.page)
     with harness.dial(f"tcp://127.0.0.1:{server.port}") as sock:
         name = name_of(sock)
         page.row(name)
         server.signal(signal.SIGKILL)
         server.wait()
-    page.wait_text("body", r"(?i)lost|gone|not connected|disconnected|ended|no answer|trying again|looking for")
-    again = command.serve("echo", f"--page={server.page.origin}", url=f"any://127.0.0.1:{server.port}")
+    page.wait_text("#notice", r"(?i)lost")
+    again = command.serve("echo", *words[0], url=words[1])
     again.page = address_of(again)
     assert again.page.port == server.page.port and again.page.token != server.page.token
     page.wait_text("body", r"(?i)(open|use)\b.*\bURL\b.*\bprinted|token")
@@ -395,7 +407,7 @@ def test_an_orderly_end(browser, server):
     with harness.dial(f"tcp://127.0.0.1:{server.port}") as sock:
         page.row(name_of(sock))
         server.signal(signal.SIGTERM)
-        page.wait_text("body", r"(?i)sonde has ended|ended")
+        page.wait_text("#notice", r"(?i)ended")
     assert server.wait() == 0
 
 
@@ -407,7 +419,7 @@ def test_a_stall(browser, server, client):
     page.open_row(name_of(client))
     server.stop()
     client.sendall(b"while it stood still\n")
-    with harness.Observation(3):
+    with harness.Observation(1):  # twice as long as it takes to tell of all rows
         pass
     server.go_on()
     assert receive_exactly(client, 21) == b"while it stood still\n"
@@ -463,7 +475,7 @@ def test_filter(browser, server):
     for name in names:
         page.row(name)
     page.filter(f"dst :{socks[1].getsockname()[1]}")
-    page.wait(lambda: len(page.rows()) == 1 and names[1] in page.rows()[0], "only the one that matches")
+    page.wait(lambda: [names[1] in row for row in page.rows()] == [True], "only the one that matches")
     page.filter("state nonsense")
     page.wait_text("#conns", r"(?i)nonsense")
     assert len(page.rows()) == 1
@@ -478,7 +490,7 @@ def test_pause(browser, server, client):
     page = browser.open(server.page)
     page.open_row(name_of(client))
     page.press(r"^pause", "#header")
-    page.wait(lambda: page.named(r"resume|go on|paused|pause", "button[aria-pressed=true], button", "#header"), "it is paused")
+    page.wait(lambda: page.named(r"pause|go on", "button[aria-pressed=true]", "#header"), "it is paused")
     before = page.rows()
     with harness.dial(f"tcp://127.0.0.1:{server.port}") as other:
         harness.round_trip(other, b"x" * 5000)
@@ -531,6 +543,7 @@ def test_the_keyboard_alone(browser, server):
         assert name in page.focused[0], page.focused
         page.keys("ENTER")
         page.wait_opened(name)
+        own_ladder(page)
         page.segment(4)
         tab_to(page, lambda words, role, where: re.match(r"segments? ", words), "a segment")
         page.keys("ARROW_DOWN", "ARROW_DOWN")
@@ -597,27 +610,29 @@ def test_help(browser, server):
 # --- accessibility ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.ordinary_build  # the page is the same, however sonde was built
 @pytest.mark.parametrize("width", SIZES)
-def test_axe(browser, server, client, width, dark):
-    """axe-core finds nothing, neither on the list, nor with trouble opened, nor with a segment's layers."""
+def test_axe(browser, server, client, width):
+    """axe-core finds nothing, neither on the list, nor with trouble opened, nor with a segment's layers. (The colours of the first
+    two are looked at in test_page_look, which has the same.)"""
     with harness.dial(f"tcp://127.0.0.1:{server.port}", rcvbuf=4096) as deaf:
         harness.fill_until_blocked(deaf)
         harness.round_trip(client, b"hello\n")
-        browser.emulate(width, dark=dark)
+        browser.emulate(width)
         page = browser.open(server.page)
         page.row(name_of(client))
         page.wait_text("#attention", r"\d")
-        assert not page.axe(), "the list: " + "\n".join(page.axe())
+        assert not (found := page.axe(without=COLOURS)), "the list: " + "\n".join(found)
         page.open_row(name_of(deaf))
         page.wait_said("in", ".")
-        assert not page.axe(), "trouble: " + "\n".join(page.axe())
+        assert not (found := page.axe(without=COLOURS)), "trouble: " + "\n".join(found)
         page.open_row(name_of(client))
         page.wait_said("in", "hello")
-        found = page.segments()
-        if found:
-            page.show_layers(int(re.search(r"\d+", found[-1]).group(0)))
-        assert not page.axe(), "a connection: " + "\n".join(page.axe())
+        if os.geteuid() == 0:
+            page.show_layers(int(re.search(r"\d+", own_ladder(page)).group(0)))
+        assert not (found := page.axe()), "a connection: " + "\n".join(found)
+        browser.emulate(width, dark=True)
+        assert not (found := page.axe(*COLOURS)), "a connection, dark: " + "\n".join(found)
         harness.reset(deaf)
 
 
@@ -662,7 +677,7 @@ def test_a_device_that_restarts(browser, command, peer):
     restart.set()
     page.wait_text("#opened", "reset by peer")
     page.press("^Connect again$", "#opened")
-    page.wait(lambda: page.text("#opened .ends") != first, "the new connection opens by itself")
+    page.wait(lambda: page.text("#opened .ends") not in (first, ""), "the new connection opens by itself")
     page.wait(lambda: device.n_connections == 2, "the device has it")
     page.as_text(ending="none")
     page.write("STATUS?")

@@ -11,14 +11,12 @@ import pytest
 
 import harness
 from captures import netns, scenarios
-from harness import text_address
-from page.browser import SIZES, browser, chromium  # noqa: F401 (fixtures)
+from harness import text_address, wait_until
+from page.browser import COLOURS, SIZES, browser  # noqa: F401 (fixtures)
 from page.feed import ANY_PORT, address_of
 
 # How it looks does not depend on how sonde was built.
 pytestmark = pytest.mark.ordinary_build
-
-LOOKS = [pytest.param(width, dark, id=f"{width}-{'dark' if dark else 'light'}") for width in SIZES for dark in (False, True)]
 
 # The main regions that are shown, with their boxes; those that lie inside another are its parts.
 REGIONS = """
@@ -71,7 +69,7 @@ SIDEWAYS = "return [document.documentElement.scrollWidth, document.documentEleme
 def picture(request, tmp_path):
     """picture(page, name): the whole page as a picture."""
 
-    def take(page, name):
+    def take(page, name, dark=False):
         driver = page.driver
         height = driver.execute_script("return Math.min(4000, Math.max(document.documentElement.scrollHeight, innerHeight))")
         width = driver.execute_script("return innerWidth")
@@ -79,7 +77,7 @@ def picture(request, tmp_path):
             "captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}})  # fmt: skip
         data = base64.b64decode(shot["data"])
         assert data.startswith(b"\x89PNG") and len(data) > 5000
-        label = f"{name}-{request.node.callspec.id if hasattr(request.node, 'callspec') else 'page'}.png"
+        label = f"{name}-{request.node.callspec.id}-{'dark' if dark else 'light'}.png"
         for folder in (tmp_path, os.environ.get("SONDE_SCREENSHOTS")):
             if folder:
                 pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
@@ -134,16 +132,17 @@ def busy(command, started):
     return server
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_the_list(browser, busy, picture, width, dark):
+@pytest.mark.parametrize("width", SIZES)
+def test_the_list(browser, busy, picture, width):
     """What one sees first."""
-    browser.emulate(width, dark=dark)
+    browser.emulate(width)
     page = browser.open(busy.page)
     page.row(text_address(busy.socks[3].getsockname()))
     page.wait_text("#attention", re.escape(text_address(busy.deaf.getsockname())))
-    picture(page, "list")
-    assert_tidy(page, "header", "attention", "listeners", "conns")
-    assert_colours(page, dark)
+    for dark in browser.looks(width):
+        picture(page, "list", dark)
+        assert_tidy(page, "header", "attention", "listeners", "conns")
+        assert_colours(page, dark)
     peers = page.driver.execute_script(
         "return [...document.querySelectorAll('#conns tbody tr')].slice(0, 5).map((r) => [...r.cells].filter((c) => c.checkVisibility())"
         ".map((c) => c.innerText))"
@@ -151,38 +150,45 @@ def test_the_list(browser, busy, picture, width, dark):
     assert all(any(":" in cell for cell in row) and any("ESTABLISHED" in cell for cell in row) for row in peers), peers
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_an_opened_connection(browser, busy, picture, width, dark):
+@pytest.mark.parametrize("width", SIZES)
+def test_an_opened_connection(browser, busy, picture, width):
     """A peer that does not read, with its verdict, its ladder, its plots and its messages."""
-    browser.emulate(width, dark=dark)
+    browser.emulate(width)
     page = browser.open(busy.page)
     page.open_row(text_address(busy.deaf.getsockname()))
     page.wait_text("#opened", r"(?i)does not read|window 0")
     page.wait_text("#plots", "RTT")
     page.wait_said("in", ".")
-    picture(page, "opened")
-    assert_tidy(page, "header", "conns", "connection", "messages")
-    assert_colours(page, dark)
+    for dark in browser.looks(width):
+        picture(page, "opened", dark)
+        assert_tidy(page, "header", "conns", "connection", "messages")
+        assert_colours(page, dark)
     if width == 1440:  # the send box is in view, whatever is above it
         box = page.message_box()
         assert page.driver.execute_script("const r = arguments[0].getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight", box)
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_retransmissions(browser, command, tmp_path, picture, width, dark):
-    """The ladder of a loss: crosses, repeats, pauses, and the layers of one of its segments."""
+@pytest.fixture(scope="module")
+def loss(tmp_path_factory):
+    """A capture of a loss."""
     if netns.permitted():
         pytest.skip(netns.permitted())
-    path = scenarios.make("loss_thrice", tmp_path)["loss_thrice"]
-    trace = command.start(command.argv("trace", "-r", path, ANY_PORT))
-    browser.emulate(width, dark=dark)
+    return scenarios.make("loss_thrice", tmp_path_factory.mktemp("loss"))["loss_thrice"]
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_retransmissions(browser, command, loss, picture, width):
+    """The ladder of a loss: crosses, repeats, pauses, and the layers of one of its segments."""
+    trace = command.start(command.argv("trace", "-r", loss, ANY_PORT))
+    browser.emulate(width)
     page = browser.open(address_of(trace))
     page.open_row(re.compile(r"10\.0\.0\.[12]:\d+"))
     page.segment(4)
     page.show_layers(5)
-    picture(page, "retransmissions")
-    assert_tidy(page, "connection")
-    assert_colours(page, dark)
+    for dark in browser.looks(width):
+        picture(page, "retransmissions", dark)
+        assert_tidy(page, "connection")
+        assert_colours(page, dark)
     sizes = page.driver.execute_script(
         "return [...document.querySelectorAll('#ladder svg text')].filter((e) => e.checkVisibility() && e.textContent.trim()).map((e) =>"
         " [e.textContent, e.getBoundingClientRect().height, e.getBoundingClientRect().left, e.getBoundingClientRect().right,"
@@ -200,28 +206,27 @@ def test_retransmissions(browser, command, tmp_path, picture, width, dark):
     assert svg_box[0] <= svg_box[1], f"the ladder is wider than the window: {svg_box}"
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_the_lab(browser, command, picture, width, dark):
+@pytest.mark.parametrize("width", SIZES)
+def test_the_lab(browser, command, picture, width):
     """A report with a table and one with a ladder."""
     lab = command.start(command.argv("lab", ANY_PORT))
-    browser.emulate(width, dark=dark)
+    browser.emulate(width)
     page = browser.open(address_of(lab), ready=False)
     page.choose_experiment("three segments")
     page.press(r"^(Run|Predict|Start)\b", "#lab")
     page.wait_text("#lab", r"\bTRUE\b")
-    picture(page, "lab")
-    assert_tidy(page, "lab")
-    assert_colours(page, dark)
-    found = page.axe()
-    assert not found, "\n".join(found)
+    for dark in browser.looks(width):
+        picture(page, "lab", dark)
+        assert_tidy(page, "lab")
+        assert_colours(page, dark, rules=COLOURS if dark else ())
 
 
-def assert_colours(page, dark):
+def assert_colours(page, dark, rules=COLOURS):
     """Light is light and dark is dark, and every text can be read on what is behind it."""
     colour = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
     assert (red + green + blue < 200) == dark, colour
-    found = [line for line in page.axe() if line.startswith(("color-contrast", "link-in-text-block"))]
+    found = page.axe(*rules)
     assert not found, "\n".join(found)
 
 
@@ -236,11 +241,21 @@ def test_nothing_jumps(browser, busy, width):
     where = """return ["#header", "#conns h2", "#conns thead", "#opened h2", "#opened", "#ladder", "#plots", "#messages h2", "#messages form"]
                  .map((css) => { const e = document.querySelector(css); const r = e && e.getBoundingClientRect();
                                  return [css, r ? [r.left, r.top + scrollY, css.endsWith("h2") ? 0 : r.width] : null]; });"""
+    # What comes once is there: it makes room for itself.
+    page.wait_text("#attention", re.escape(text_address(busy.deaf.getsockname())))
     page.wait_text("#plots", "RTT")
+    page.wait_text("#ladder", r"recv|send")
     harness.round_trip(sock, b"settled\n")
     page.wait_said("in", "settled")
-    with harness.Observation(1):
-        pass
+    page.wait_said("out", "settled")
+
+    def still():
+        first = page.driver.execute_script(where)
+        with harness.Observation(0.5):
+            pass
+        return page.driver.execute_script(where) == first
+
+    wait_until(still, "all is in its place")
     shifts = """window.shifted = []; new PerformanceObserver((list) => { for (const e of list.getEntries()) window.shifted.push(
                  [e.value, (e.sources || []).map((s) => (s.node?.outerHTML || "").slice(0, 100))]); }).observe({type: "layout-shift"});"""
     page.driver.execute_script(shifts)

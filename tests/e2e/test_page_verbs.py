@@ -692,14 +692,16 @@ def test_an_experiment_ends_with_the_page(command, look):
 def test_two_at_once(command, look):
     """One at a time for all viewers; when it is over everybody is told, and the next may run."""
     process = command.start(command.argv("lab", ANY_PORT))
-    own, other = look(process), look(process)
-    number = own.begin("run", name="two-queues", prediction=None)
-    other.wait(lambda message: message["kind"] == "running" and message["name"] == "two-queues", "that it runs")
-    answer = other.ask("run", name="two-queues", prediction=None)
-    assert answer["ok"] is False and answer["busy"] is True
-    assert own.answer(number)["kind"] == "report"
-    other.wait(lambda message: message["kind"] == "running" and message["name"] is None, "that it is over")
-    assert other.do("run", name="two-queues", prediction=None)["report"]["name"] == "two-queues"
+    viewers = look(process), look(process)
+    process.stop()  # both have asked before one of them can be over
+    numbers = [viewer.begin("run", name="stale-tail", prediction=None) for viewer in viewers]
+    process.go_on()
+    report, busy = sorted((viewer.answer(number) for viewer, number in zip(viewers, numbers)), key=lambda answer: answer["kind"])
+    assert report["kind"] == "report" and busy["ok"] is False and busy["busy"] is True, (report, busy)
+    for viewer in viewers:
+        for name in ("stale-tail", None):
+            viewer.wait(lambda message, name=name: message["kind"] == "running" and message["name"] == name, f"{name} runs")
+    assert viewers[1].do("run", name="stale-tail", prediction=None)["report"]["name"] == "stale-tail"
 
 
 def test_it_is_over_with_its_viewer_gone(command, look):

@@ -9,6 +9,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import termios
 import unicodedata
 
 import pytest
@@ -72,7 +73,11 @@ class Pane:
         self.run("paste-buffer", "-p", "-r")
 
     def resize(self, columns, rows):
+        """Until the command could know of it."""
         self.run("resize-window", "-x", str(columns), "-y", str(rows))
+        terminal = os.open(self.run("display-message", "-p", "#{pane_tty}").strip(), os.O_RDONLY | os.O_NOCTTY)
+        self.until(lambda: termios.tcgetwinsize(terminal) == (rows, columns), "the terminal has its new size")
+        os.close(terminal)
 
     def until(self, predicate, what):
         try:
@@ -227,6 +232,7 @@ def test_other_tools(command, tool, talk, name):
     server.wait(r"^\[1\] \S+: ответ$")
     server.type("/quit")
     server.key("Enter")
+    peer.end_input()
     assert server.wait_status() == 0
 
 
@@ -412,7 +418,9 @@ def test_connect_is_interrupted(connected):
 
 def test_the_end_of_input(talk, client):
     server, url = talk()
-    one, two = client(url), client(url)
+    one = client(url)
+    server.wait(r"^opened 1 ")
+    two = client(url)
     server.wait(r"^opened 2 ")
     server.type("ab")
     server.key("C-d")  # not on a line that holds something
@@ -466,6 +474,8 @@ def test_stop_and_continue(command, pane, tool, client, number):
     assert peer.hear() == "before 中 after\n"
     shell.type("/quit")
     shell.key("Enter")
+    assert peer.rest() == b""
+    peer.close()
     shell.wait(r"^shell% *\Z")
 
 
@@ -487,6 +497,7 @@ def test_in_the_background(command, pane, tool, client):
     shell.key("Enter")
     assert peer.hear() == "hello\n"
     shell.key("C-c")
+    assert peer.rest() == b""
     peer.close()
     shell.wait(r"^shell% *\Z")
 
@@ -499,7 +510,9 @@ def test_commands(talk, client):
     server.type("anybody?")
     server.key("Enter")
     server.wait(r"^sonde: nobody is connected: not sent\.$")
-    one, two = client(url), client(url)
+    one = client(url)
+    server.wait(r"^opened 1 ")
+    two = client(url)
     server.wait(r"^opened 2 ")
     two.say("12345\n")
     server.wait(r"^\[2\] \S+: 12345$")
@@ -795,7 +808,9 @@ def test_once(command, client):
 def test_json(command, client):
     process, _ = start_piped(command, "--json")
     url = harness.strict_json_lines(process.out.data)[0]["url"]
-    one, two = client(url), client(url)
+    one = client(url)
+    process.out.wait_match('"opened"')
+    two = client(url)
     process.out.wait_for(lambda data: data.count(b'"opened"') == 2, "both")
     one.say("hello\nand ")
     process.out.wait_match(r'"data"')

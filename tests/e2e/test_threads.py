@@ -76,7 +76,9 @@ def test_lines_are_never_mixed(sonde):
         worker.start()
     for worker in workers:
         worker.join(harness.DEADLINE * 2)
-    server.out.wait_for(lambda data: data.count(b'"closed"') == len(socks), "every connection's end")
+    server.out.wait_for(
+        lambda data: data.endswith(b"\n") and data.count(b'"closed"') == len(socks), "every connection's end"
+    )
     lines = server.out.data.rpartition(b"\n")[0]
     events = [json.loads(line) for line in lines.split(b"\n")]
     closed = {event["peer"]: event for event in events if event["event"] == "closed"}
@@ -96,7 +98,7 @@ def test_mono_ns_never_goes_back_in_one_connection(sonde):
     for _ in range(8):
         with server.connect() as sock:
             round_trip(sock, b"hello")
-    server.out.wait_for(lambda data: data.count(b'"closed"') == 8, "every connection's end")
+    server.out.wait_for(lambda data: data.endswith(b"\n") and data.count(b'"closed"') == 8, "every connection's end")
     events = [json.loads(line) for line in server.out.data.splitlines()]
     connections = {event["connection"] for event in events if "connection" in event}
     assert len(connections) == 8

@@ -56,13 +56,13 @@ def test_is_what_it_claims(seen, capture):
 
 @pytest.mark.parametrize("capture", ["port_reuse", "port_reuse_reset", "accept_full"])
 def test_three_connections(seen, capture):
-    """Within a second, or two where retries are waited for; of the first two all have the same addresses and ports."""
+    """Of the first two all have the same addresses and ports, while TIME_WAIT would last."""
     rows = seen.tshark(capture)
     assert {row["stream"] for row in rows} == {0, 1, 2}
     if capture != "accept_full":
         assert len({row["source_port"] for row in rows}) == 2
         _, records = pcap.read(seen.path(capture))
-        assert records[-1].t_ns - records[0].t_ns < 1_000_000_000
+        assert records[-1].t_ns - records[0].t_ns < 60_000_000_000
 
 
 @pytest.mark.parametrize("capture", [name for name in DIRECT if SCENARIOS[name].linktype is not None])

@@ -22,6 +22,7 @@ from web_suite import (  # noqa: F401 (some are fixtures)
     assert_refused,
     assert_serves,
     own_host,
+    patience,
     pool,
     port_of,
     receive_rest,
@@ -71,7 +72,7 @@ def test_a_name_that_is_none(web, host):
 
 
 def test_a_foreign_name_is_told(sonde):
-    server = sonde.serve("echo", url="any://127.0.0.1:0")
+    server = sonde.serve("echo", *patience("any"), url="any://127.0.0.1:0")
     with ws_suite.dial(server.url) as sock:
         name = harness.text_address(sock.getsockname())
         sock.sendall(upgrade("evil.example"))
@@ -180,7 +181,7 @@ def test_its_own_pages_and_no_page(web, origin):
 
 @pytest.mark.parametrize("scheme", ["ws", "any"])
 def test_a_refusal_is_told(sonde, scheme):
-    server = sonde.serve("echo", url=f"{scheme}://127.0.0.1:0")
+    server = sonde.serve("echo", *patience(scheme), url=f"{scheme}://127.0.0.1:0")
     with ws_suite.dial(server.url) as sock:
         name = harness.text_address(sock.getsockname())
         sock.sendall(upgrade(own_host(server), ["Origin: https://evil.example"]))
@@ -532,7 +533,7 @@ def test_a_head_at_the_limit(web):
 
 @pytest.mark.parametrize("scheme", ["ws", "any"])
 def test_100_headers(pool, engine, scheme):
-    server = pool(engine, f"{scheme}://127.0.0.1:0")
+    server = pool(engine, f"{scheme}://127.0.0.1:0", *patience(scheme))
     answer = ask(server, upgrade(own_host(server), [f"X-{n}: {n}" for n in range(60)]))
     assert answer.status == 101, str(answer)
 
@@ -743,7 +744,7 @@ def test_a_websocket_that_is_cut_off_is_told_by_the_client(sonde, listen, said):
 )
 @pytest.mark.parametrize("scheme", ["ws", "any"])
 def test_a_websocket_that_is_cut_off_is_told_by_the_server(sonde, scheme, said):
-    web = sonde.serve("echo", url=f"{scheme}://127.0.0.1:0")
+    web = sonde.serve("echo", *patience(scheme), url=f"{scheme}://127.0.0.1:0")
     with ws_suite.dial(web.url) as sock:
         name = harness.text_address(sock.getsockname())
         wire = ws_suite.dial_ws(web.url, sock=sock)
@@ -789,11 +790,11 @@ def test_tls_that_is_cut_off_is_told_by_the_client(sonde, listen, certificate):
 
 @pytest.mark.parametrize("scheme", ["tls", "any"])
 def test_tls_that_is_cut_off_is_told_by_the_server(sonde, scheme):
-    server = sonde.serve("echo", url=f"{scheme}://127.0.0.1:0")
+    server = sonde.serve("echo", *patience(scheme), url=f"{scheme}://127.0.0.1:0")
     secure = tls_to(server)
     name = harness.text_address(secure.getsockname())
-    secure.sendall(b"half")
-    assert receive_exactly(secure, 4) == b"half"
+    secure.sendall(b"half\n")
+    assert receive_exactly(secure, 5) == b"half\n"
     with socket.socket(fileno=secure.detach()) as bare:
         bare.shutdown(socket.SHUT_WR)
         bare.settimeout(harness.DEADLINE)

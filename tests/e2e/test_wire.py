@@ -30,14 +30,23 @@ def user(request):
     return NOBODY
 
 
+@pytest.fixture(scope="session")
+def why_no_wire(binary):
+    """None: there is one to be had."""
+    probe = subprocess.run([binary, "wire", "--quiet", "--", "true", "---", "true"], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=harness.DEADLINE,
+                           check=False)
+    return f"no wire here: {probe.stderr}" if probe.returncode else None
+
+
 @pytest.fixture
-def wire(command):
+def wire(command, why_no_wire):
+    if why_no_wire:
+        pytest.skip(why_no_wire)
+
     def run(*arguments, server, client, **keywords):
         return command.run("wire", *arguments, "--", *server, "---", *client, **keywords)
 
-    probe = command.run("wire", "--quiet", "--", "true", "---", "true")
-    if probe.status != 0:
-        pytest.skip(f"no wire here: {probe.err}")
     return run
 
 
@@ -82,7 +91,7 @@ def test_our_own_programs(command, wire, user):
 
 def test_curl(wire, tmp_path):
     (tmp_path / "page").write_text("a page\n")
-    result = wire("--delay", "2ms", server=["python3", "-m", "http.server", "-d", str(tmp_path), "8000"],
+    result = wire("--delay", "2ms", "--ready-timeout", f"{harness.DEADLINE:.0f}s", server=["python3", "-m", "http.server", "-d", str(tmp_path), "8000"],
                   client=["curl", "-s", "http://10.0.0.2:8000/page"])
     assert result.status == 0
     assert result.out.endswith(b"a page\n")
@@ -146,7 +155,7 @@ def test_server_that_never_listens(wire):
 
 
 def test_server_on_loopback_only(wire):
-    result = wire("--ready-timeout", "100ms", server=["nc", "-l", "127.0.0.1", "7007"],
+    result = wire(server=["nc", "-l", "127.0.0.1", "7007"],
                   client=["nc", "-z", "10.0.0.2", "7007"])
     assert result.status == 1
     assert "the server listens on 127.0.0.1:7007 only, where the client cannot reach it" in result.err
@@ -170,7 +179,7 @@ def sleeping(seconds):
 
 
 def test_nothing_stays(wire, tmp_path):
-    mark = "86399.25"
+    mark = f"86399.{os.getpid()}25"
     result = wire("--ready-timeout", "50ms", server=sleeping(mark), client=shell(f"setsid sleep {mark} & true"))
     assert result.status == 0
     assert marked_processes(f"sleep {mark}") == []
@@ -178,7 +187,7 @@ def test_nothing_stays(wire, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_killed(command, wire, number):
-    mark = f"86399.{int(number)}"
+    mark = f"86399.{os.getpid()}{int(number):02}"
     process = command.start([command.binary, "wire", "--ready-timeout", "50ms", "--", *sleeping(mark), "---",
                              *sleeping(mark)], stdin=subprocess.DEVNULL)
     harness.wait_until(lambda: process.out.text.count("here\n") == 2, "both run")
@@ -189,10 +198,11 @@ def test_killed(command, wire, number):
 
 
 def test_a_server_that_ignores_sigterm(wire):
-    result = wire("--ready-timeout", "50ms", server=shell("trap '' TERM; sleep 86399.5 & while :; do wait; sleep 0.1; done"),
-                  client=["true"])
+    mark = f"86399.{os.getpid()}5"
+    result = wire("--ready-timeout", "50ms",
+                  server=shell(f"trap '' TERM; sleep {mark} & while :; do wait; sleep 0.1; done"), client=["true"])
     assert result.status == 0
-    assert marked_processes("sleep 86399.5") == []
+    assert marked_processes(f"sleep {mark}") == []
 
 
 def test_misuse(command):
@@ -227,8 +237,9 @@ def test_dropped_and_repaired(wire, user):
 
 
 def test_a_copy_is_intact(wire, tmp_path):
-    result = copy_through(wire, tmp_path, "--delay", "1ms", "--loss", "2%", "--duplicate", "1%", "--reorder",
-                          "2% by 3ms", "--corrupt", "0.5%", size=1_000_000)
+    # Of 700 segments it is certain, with such shares, that each thing is done to some.
+    result = copy_through(wire, tmp_path, "--delay", "1ms", "--loss", "3%", "--duplicate", "3%", "--reorder",
+                          "3% by 3ms", "--corrupt", "3%", size=1_000_000)
     counts = numbers(result.err, "a to b")
     assert {"lost", "duplicated", "held back to be overtaken", "corrupted"} <= set(counts)
     assert re.search(r"--seed \d+ repeats", result.err)
@@ -268,15 +279,18 @@ def test_a_seed_repeats(command, wire, tmp_path):
 
 
 def test_rate(wire, tmp_path):
-    """At an eighth of the rate it takes several times as long."""
+    """The copy cannot take less than its bytes do at that rate, however fast the machine; nor more than the machine needs,
+    however slow."""
     def seconds(rate):
         path = tmp_path / "events"
         copy_through(wire, tmp_path, "--rate", rate, "--trace-json", path, size=200_000)
         times = [event["t_ns"] for event in map(json.loads, path.read_text().splitlines())
                  if event["event"] == "segment" and event["len"] > 0]
-        return int(max(times)) - int(min(times))
+        return (max(map(int, times)) - min(map(int, times))) / 1e9
 
-    assert seconds("5Mbit") > 3 * seconds("40Mbit")
+    least = 200_000 * 8 / 5e6 / 2  # some is let through at once
+    assert seconds("5Mbit") > least
+    harness.wait_until(lambda: seconds("40Mbit") < least, "it is faster than that")
 
 
 def test_black_hole(command, wire):
@@ -351,6 +365,10 @@ def segments_of(text):
     return segments, {event["name"]: event["sentence"] for event in events if event["event"] == "sentence"}
 
 
+def originals(segments):
+    return [segment for segment in segments if "seen-twice" not in segment["notes"]]
+
+
 @pytest.mark.parametrize("rules", ["--loss 5%", "--loss 20%", "--duplicate 20%", "--corrupt 5%", "--reorder 20%",
                                    "--mtu 900"])
 def test_read_back(wire, command, tmp_path, rules):
@@ -372,7 +390,8 @@ def test_read_back(wire, command, tmp_path, rules):
     assert segments_of(command.run("trace", "-r", tmp_path / "again.pcapng", "--json").out)[0] == told
     begun = segments_of(command.run("trace", "-r", pcapng, "-c", "40", "--json").out)[0]
     assert 10 < len(begun) < 40
-    for one, whole in zip(begun, told):
+    # A copy that comes behind the beginning is not in it.
+    for one, whole in zip(originals(begun), originals(told)):
         for name in ("seq", "fate", "arrived_ns"):
             assert one.get(name) == whole.get(name)
 
@@ -391,8 +410,8 @@ def test_one_end_of_what_was_written(wire, command, tmp_path):
 
 
 def test_both_close_at_once(wire):
-    """Their FINs cross, whoever is slow: each end shuts down as soon as the connection stands there, and the client's FIN
-    is held back until the server's is on its way."""
+    """Their FINs cross, though one end may be slow: each shuts down as soon as the connection stands there, and the
+    client's FIN is held back, by less than the server's FIN and its acknowledgement need."""
     talk = ("import socket, sys\n"
             "c = socket.socket()\n"
             "if sys.argv[1] == 'b':\n"
@@ -401,7 +420,7 @@ def test_both_close_at_once(wire):
             "    c.connect(('10.0.0.2', 7007))\n"
             "c.shutdown(socket.SHUT_WR)\n"
             "assert c.recv(1) == b''\n")
-    result = wire("--trace", "--delay", "100ms", "--a-to-b", "reorder fin by 150ms", server=["python3", "-c", talk, "b"],
+    result = wire("--trace", "--delay", "400ms", "--a-to-b", "reorder fin by 700ms", server=["python3", "-c", talk, "b"],
                   client=["python3", "-c", talk, "a"])
     assert result.status == 0, result.err
     assert result.err.count("CLOSING") == 2, result.err

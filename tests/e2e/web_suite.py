@@ -10,6 +10,12 @@ import ws_suite
 from ws_suite import TEXT, F
 
 MIB = 1 << 20
+PATIENT = ("--any-wait", "10")  # any://: nobody is taken for a silent one because the machine has much to do
+
+
+def patience(scheme):
+    """The options for a service of that scheme."""
+    return PATIENT if scheme == "any" else ()
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +27,24 @@ def pool(binary, engines, sanitized):
 @pytest.fixture(params=["ws", "any"])
 def web(request, pool):
     """A service that takes WebSocket clients. What is in a head does not depend on the engine."""
-    return pool(None, f"{request.param}://127.0.0.1:0")
+    return pool(None, f"{request.param}://127.0.0.1:0", *patience(request.param))
 
 
 @pytest.fixture
 def anything(pool):
+    return pool(None, "any://127.0.0.1:0", *PATIENT)
+
+
+@pytest.fixture
+def hasty(pool):
+    """The same for who says nothing at first, or nothing that can be told."""
     return pool(None, "any://127.0.0.1:0")
 
 
 @pytest.fixture
 def under_load(pool, engine):
     """The same for what costs memory, with each engine."""
-    return pool(engine, "any://127.0.0.1:0", "--quiet")
+    return pool(engine, "any://127.0.0.1:0", "--quiet", *PATIENT)
 
 
 def own_host(server):

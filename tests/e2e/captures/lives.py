@@ -6,7 +6,7 @@ import socket
 import threading
 
 import harness
-from captures.netns import Wire, sent_by
+from captures.netns import Frame, Wire, sent_by
 from captures.playing import (
     ACTIVE,
     BIND_PORT,
@@ -51,12 +51,19 @@ def server_first(wire):
         orderly(wire, server, client)
 
 
+def fin_answered_by_fin(wire):
+    """The server's program was there before its kernel had to acknowledge the client's FIN by itself."""
+    fins = [at for at, frame in enumerate(wire.frames) if frame.fin]
+    return not any(frame.end == "b" and frame.pure_ack for frame in wire.frames[fins[0] :])
+
+
 @scenario(
     client=(*OPENING, "FIN_WAIT_1", "TIME_WAIT"),
     server=(*OPENING_B, "CLOSE_WAIT", "LAST_ACK", "CLOSED"),
     trouble="",
     opened="handshake",
     ended="3 segments.*client|client.*3 segments",
+    played=fin_answered_by_fin,
 )
 def close3(wire):
     """The server's FIN carries the ACK of the client's: its kernel's own ACK is kept from both captures' wire by being
@@ -79,6 +86,17 @@ def close3(wire):
         end_seen(wire)
 
 
+FINS_NS = 10_000_000  # FINs that cross are seen to do so within this, at either end
+
+
+def fins_cross(wire):
+    for end, records in wire.records.items():
+        fins = [record.t_ns for record in records if Frame(end, record.data).fin]
+        if fins[-1] - fins[0] > FINS_NS:
+            return False
+    return True
+
+
 @scenario(
     client=(*OPENING, "FIN_WAIT_1", "CLOSING", "TIME_WAIT"),
     server=(*OPENING_B, "FIN_WAIT_1", "CLOSING", "TIME_WAIT"),
@@ -86,6 +104,7 @@ def close3(wire):
     server_notes=("simultaneous-close",),
     trouble="",
     ended="simultaneous|both",
+    played=fins_cross,
 )
 def simultaneous_close(wire):
     """Both FINs are on their way at once."""

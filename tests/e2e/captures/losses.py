@@ -36,6 +36,7 @@ def lossy(loss, *, data=b"hello", **facts):
     facts.setdefault("client", ACTIVE)
     facts.setdefault("server", PASSIVE_B)
     facts.setdefault("copies", True)
+    facts.setdefault("n_repeats", 1)
     SCENARIOS[loss.__name__] = Scenario(make, **facts)
 
 
@@ -44,7 +45,13 @@ def loss_syn(wire):
 
 
 def loss_synack(wire):
-    wire.drop(sent_by("b", "synack"), 1)
+    """Each end has a timer of its own, and whose comes first is not said: so SYN-ACKs are lost until both have repeated
+    what they had sent, as a client sees that has repeated its SYN."""
+
+    def match(frame):
+        return frame.end == "b" and frame.synack and sum(f.syn and f.delivered for f in wire.frames) < 2
+
+    wire.drop(match)
 
 
 def loss_final_ack(wire):
@@ -73,7 +80,11 @@ def loss_fin(wire):
 
 def loss_fin_ack(wire):
     """The ACK of the client's FIN."""
-    wire.drop(sent_by("b", lambda frame: frame.pure_ack), {2})
+
+    def match(frame):
+        return frame.end == "b" and frame.pure_ack and any(f.fin and f.end == "a" for f in wire.frames)
+
+    wire.drop(match, 1)
 
 
 def loss_last_ack(wire):
@@ -86,10 +97,10 @@ def loss_last_ack(wire):
 
 
 lossy(loss_syn, notes=("syn-retry",), trouble="SYN|lost")
-lossy(loss_synack, notes=("syn-retry",), server_notes=("syn-retry",), trouble="SYN|lost")
+lossy(loss_synack, notes=("syn-retry",), server_notes=("syn-retry",), trouble="SYN|lost", n_repeats=None)
 lossy(loss_final_ack, notes=("syn-retry",), server_notes=("syn-retry",))
 lossy(loss_only_data, notes=("retransmission",), trouble="lost|repeat|retransmi|again|sent")
-lossy(loss_thrice, notes=("retransmission", "rto"), trouble="lost|repeat|retransmi")
+lossy(loss_thrice, notes=("retransmission", "rto"), trouble="lost|repeat|retransmi", n_repeats=3)
 lossy(
     loss_data_ack,
     notes=("retransmission", "dsack"),
@@ -101,7 +112,7 @@ lossy(loss_fin_ack, notes=("retransmission",), server_notes=("retransmission",))
 lossy(loss_last_ack, notes=("retransmission",), server_notes=("retransmission",))
 
 
-@scenario(client=ACTIVE, server=PASSIVE_B)
+@scenario(client=ACTIVE, server=PASSIVE_B, n_repeats=0)
 def loss_final_ack_data(wire):
     """The ACK of the SYN-ACK is lost, and the data behind it carries it too."""
     wire.drop(sent_by("a", "pure_ack"), 1)
@@ -148,6 +159,7 @@ _add(
     notes=("retransmission", "fast", "duplicate-ack"),
     server_notes=("hole", "fills-hole"),
     said="lost|hole|repair|repeat|retransmi|again",
+    n_repeats=1,
 )
 _add(
     "loss_middle_data",
@@ -155,12 +167,14 @@ _add(
     notes=("retransmission", "fast", "duplicate-ack"),
     server_notes=("hole", "fills-hole"),
     said="lost|hole|repair|repeat|retransmi|again",
+    n_repeats=1,
 )
 _add(
     "loss_last_data",
     bulk_with(lambda wire: wire.drop(sent_by("a", "data_bytes"), 12) and None),
     notes=("retransmission",),
     said="lost|hole|repair|repeat|retransmi|again",
+    n_repeats=1,
 )
 _add(
     "loss_two",
@@ -168,12 +182,14 @@ _add(
     notes=("retransmission", "fast", "duplicate-ack"),
     server_notes=("hole", "fills-hole"),
     said="lost|hole|repair|repeat|retransmi|again",
+    n_repeats=2,
 )
 _add(
     "duplicated",
     bulk_with(lambda wire: wire.twice(sent_by("a", "data_bytes"), 3) and None),
     notes=("dsack",),
     server_notes=("dsack",),
+    n_repeats=0,
 )
 
 
@@ -193,4 +209,4 @@ def _reorder(wire):
     return play
 
 
-_add("reordered", bulk_with(_reorder), server_notes=(("out-of-order", "fills-hole"),))
+_add("reordered", bulk_with(_reorder), server_notes=(("out-of-order", "fills-hole"),), n_repeats=0)

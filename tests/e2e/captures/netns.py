@@ -9,6 +9,7 @@ the other, and in doing so can lose, hold back, repeat or delay any of them, and
 Offloads are off there: what is seen is what is sent.
 """
 
+import bisect
 import contextlib
 import ctypes
 import fcntl
@@ -27,6 +28,7 @@ from captures import pcap
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
+SO_TIMESTAMPNS = 35
 SIOCETHTOOL = 0x8946
 ETHTOOL_OFF = (0x17, 0x19, 0x1F, 0x24, 0x2C)  # tx checksums, scatter-gather, TSO, GSO, GRO
 
@@ -238,6 +240,7 @@ class Wire:
         with self._middle.entered():
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.bind((f"tap-{end}", ETH_P_ALL))
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # ENETDOWN of before the link was up
         sock.setblocking(False)
@@ -329,22 +332,24 @@ class Wire:
         with self._changed:
             self._recording = False
 
-    def _record(self, end, data):
+    def _record(self, end, data, t_ns):
+        """In the order of time, which is the kernel's for what was sent: this thread may have been late to take it."""
         if self._recording:
-            self.records[end].append(pcap.Record(time.time_ns(), data))
+            bisect.insort(self.records[end], pcap.Record(t_ns, data), key=lambda record: record.t_ns)
 
     def _schedule(self, frame, now_ns):
         self._serial += 1
         heapq.heappush(self._due, (now_ns + self.delay_ns, self._serial, frame))
 
     def _arrive(self, end):
-        data, address = self._sockets[end].recvfrom(1 << 17)
+        data, stamps, _, address = self._sockets[end].recvmsg(1 << 17, 64)
         if address[2] == PACKET_OUTGOING or data[0] & 1:  # a group's address: the kernels' own housekeeping
             return
+        seconds, nanoseconds = struct.unpack("qq", stamps[0][2])
         frame, now_ns = Frame(end, data), time.time_ns()
         frame.delivered = False
         with self._changed:
-            self._record(end, data)
+            self._record(end, data, seconds * 10**9 + nanoseconds)
             self.frames.append(frame)
             actions = [rule.action for rule in self._rules if rule.applies(frame)]
             if "hold" in actions:
@@ -360,7 +365,7 @@ class Wire:
             while self._due and self._due[0][0] <= now_ns:
                 frame = heapq.heappop(self._due)[2]
                 end = "b" if frame.end == "a" else "a"
-                self._record(end, frame.data)
+                self._record(end, frame.data, time.time_ns())
                 self._sockets[end].send(frame.data)
                 frame.delivered = True
                 self._changed.notify_all()

@@ -6,7 +6,9 @@ answer, with some addresses that answer, some that refuse, and some that swallow
 
 Of the world, all of it optional:
     names    {name: {"A": [...], "AAAA": [...], "CNAME": name, "delay": {"AAAA": seconds}, "silent": ["AAAA"],
-             "rcode": 2 or {"AAAA": 2}, "truncate": bool, "garbage": "id" or "random"}}; other names do not exist
+             "rcode": 2 or {"AAAA": 2}, "truncate": bool, "garbage": "id" or "random",
+             "ordered": true (A and AAAA are both asked for before either is answered; AAAA is answered first)}};
+             other names do not exist
     listen   addresses on whose port 7007 an echo server stands
     refuse   addresses that are there, with nobody listening
     swallow  prefixes from which nothing ever comes back
@@ -62,6 +64,23 @@ class NameServer:
     def __init__(self, world):
         self._names = {name.lower(): entry for name, entry in world.get("names", {}).items()}
         self._log = open(world["log"], "a", buffering=1, encoding="ascii") if world.get("log") else None
+        self._changed = threading.Condition()
+        self._asked, self._answered = set(), set()  # {(name, kind)} of the ordered ones
+
+    def _wait_for_turn(self, name, kind):
+        with self._changed:
+            self._asked.add((name, kind))
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: {(name, "A"), (name, "AAAA")} <= self._asked)
+            if kind == "A":
+                self._changed.wait_for(lambda: (name, "AAAA") in self._answered)
+
+    def told(self, message):
+        """The answer to this question was sent."""
+        name, rest = decode(message[12:])
+        with self._changed:
+            self._answered.add((name, TYPES.get(struct.unpack_from("!H", rest)[0])))
+            self._changed.notify_all()
 
     def answer(self, message, way):
         """The answer to a question; None when there is to be none."""
@@ -79,6 +98,8 @@ class NameServer:
             if kind in entry.get("silent", ()):
                 return None
             time.sleep(entry.get("delay", {}).get(kind, 0))
+            if entry.get("ordered"):
+                self._wait_for_turn(name, kind)
             if entry.get("garbage"):
                 tail = random.Random(number).randbytes(60)
                 return message[:2] + b"\x81\x80\0\1\0\7\0\0\0\0" + tail if entry["garbage"] == "id" else tail
@@ -106,6 +127,7 @@ class NameServer:
         answer = self.answer(message, "udp")
         if answer:
             sock.sendto(answer, peer)
+            self.told(message)
 
     def serve_tcp(self, sock):
         while True:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A browser that looks at the page: headless Chromium, driven by Selenium, one for all tests of a module.
+"""A browser that looks at the page: headless Chromium, driven by Selenium, one for all tests of a run (of a worker's, where
+tests run side by side).
 
 What is on the page is found as a person finds it: by the words on a button, by the address in a row, by what a screen
 reader would say of a segment.
@@ -16,6 +17,7 @@ import pytest
 
 import harness
 
+COLOURS = ("color-contrast", "link-in-text-block")  # axe-core's rules about colours
 PAGE_FROM_ELSEWHERE = b"<!doctype html><title>elsewhere</title><body>elsewhere</body>"
 SIZES = {1440: 900, 1024: 768, 420: 900}
 
@@ -47,7 +49,18 @@ return found;
 """
 
 
-@pytest.fixture(scope="module")
+# What can be seen of these elements, each with its words: one look for all, because each question to a browser takes a while.
+NAMED = """
+const [css, pattern] = arguments, like = new RegExp(pattern, "i");
+return [...document.querySelectorAll(css)].filter((e) => {
+  if (!e.checkVisibility({visibilityProperty: true, opacityProperty: true}) || !e.getClientRects().length) return false;
+  const label = e.labels?.[0]?.textContent || e.title || e.placeholder || "";
+  return like.test((e.getAttribute("aria-label") || (e.matches("input") ? "" : e.innerText) || label).trim());
+});
+"""
+
+
+@pytest.fixture(scope="session")
 def chromium():
     webdriver = pytest.importorskip("selenium.webdriver")
     service = pytest.importorskip("selenium.webdriver.chrome.service")
@@ -125,6 +138,12 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def looks(self, width):
+        """By day and by night: light colours, then dark ones, of what is open. They are the style sheet's business alone."""
+        for dark in (False, True):
+            self.emulate(width, dark=dark)
+            yield dark
 
     def open(self, address, ready=True):
         """Open a page's URL as it was printed."""
@@ -214,12 +233,11 @@ class Page:
 
     def named(self, name, css="button, a, summary, input, select, textarea, [role]", within="body"):
         """Elements whose accessible name (or words) are like that, that can be seen."""
-        pattern = re.compile(name, re.I)
+        css = ", ".join(f"{within} {one.strip()}" for one in css.split(","))
         found = []
-        for element in self.find(", ".join(f"{within} {one.strip()}" for one in css.split(","))):
+        for element in self.driver.execute_script(NAMED, css, name):
             with contextlib.suppress(Exception):  # gone meanwhile
-                words = element.get_attribute("aria-label") or element.text or element.accessible_name
-                if pattern.search(words.strip()) and element.is_displayed():
+                if element.is_displayed():
                     found.append(element)
         return found
 
@@ -235,19 +253,26 @@ class Page:
         self._click(lambda: self.button(name, within))
 
     def _click(self, find):
-        """What is drawn anew at that very moment is looked for again."""
-        from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
+        """What is drawn anew at that very moment, or is moved away by what is drawn above it, is looked for again."""
+        from selenium.common import exceptions
+
+        missed = []
 
         def clicked():
             try:
                 element = find()
-                self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+                self.driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
                 element.click()
                 return True
-            except (StaleElementReferenceException, ElementNotInteractableException):
+            except (exceptions.StaleElementReferenceException, exceptions.ElementNotInteractableException,
+                    exceptions.ElementClickInterceptedException) as error:  # fmt: skip
+                missed[:] = [error]
                 return False
 
-        harness.wait_until(clicked, "it is clicked")
+        try:
+            harness.wait_until(clicked, "it is clicked")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {missed}") from None
 
     def keys(self, *names):
         """Press keys, by name, one after the other; "CONTROL+ENTER" together."""
@@ -292,8 +317,10 @@ class Page:
         pattern = peer if isinstance(peer, re.Pattern) else re.compile(re.escape(peer) + r"(?!\d)")
 
         def look():
-            with contextlib.suppress(Exception):  # drawn anew meanwhile
-                return [row for row in self.find("#conns tbody tr") if row.is_displayed() and pattern.search(row.text)]
+            rows = self.driver.execute_script(
+                "return [...document.querySelectorAll('#conns tbody tr')].filter((r) => !r.hidden).map((r) => [r, r.innerText])"
+            )
+            return [row for row, words in rows if pattern.search(words)]
 
         return harness.wait_until(look, f"a row of {peer} in {self.rows()}")[0]
 
@@ -335,19 +362,9 @@ class Page:
         except AssertionError as error:
             raise AssertionError(f"{error}; there are {self.segments()}; {self.text('#connection')[:1500]}") from None
 
-    def segment_element(self, number):
-        self.segment(number)
-        pattern = re.compile(rf"^segments? (?:\d+, )*{number}\b")
-
-        def look():
-            with contextlib.suppress(Exception):
-                return [e for e in self.find("#ladder [aria-label]") if pattern.match(e.get_attribute("aria-label") or "")]
-
-        return harness.wait_until(look, f"segment {number}")[0]
-
     def show_layers(self, number):
         """Open a segment as the keyboard does; the words of its layers."""
-        self.segment_element(number)
+        self.segment(number)
         harness.wait_until(
             lambda: self.driver.execute_script(
                 "const e = [...document.querySelectorAll('#ladder [aria-label]')].find((e) => new RegExp(arguments[0]).test("
@@ -529,16 +546,20 @@ class Page:
 
     # accessibility
 
-    def axe(self):
-        """What axe-core finds wrong: [(rule, impact, element)]."""
-        source = axe_source()
+    def axe(self, *rules, without=()):
+        """What axe-core finds wrong, by these rules or by all that it has, without some: [(rule, impact, element)]."""
         self.driver.set_script_timeout(harness.DEADLINE * 4)  # it looks at every letter's background
+        if not self.driver.execute_script("return 'axe' in window"):
+            self.driver.execute_script(axe_source())
         found = self.driver.execute_async_script(
-            source
-            + """;const done = arguments[arguments.length - 1];
-               axe.run(document, {resultTypes: ["violations"]}).then((result) => done(result.violations.map(
-                 (v) => [v.id, v.impact, v.nodes.map((n) => n.target.join(" ") + ": " + n.html.slice(0, 160) + " -- " + n.failureSummary.slice(0, 300))])),
-                 (error) => done([["axe failed", "", [String(error)]]]));"""
+            """const [only, without, done] = arguments;
+               const rules = Object.fromEntries(without.map((rule) => [rule, {enabled: false}]));
+               axe.run(document, {resultTypes: ["violations"], rules, ...(only.length ? {runOnly: only} : {})}).then(
+                 (result) => done(result.violations.map(
+                   (v) => [v.id, v.impact, v.nodes.map((n) => n.target.join(" ") + ": " + n.html.slice(0, 160) + " -- " + n.failureSummary.slice(0, 300))])),
+                 (error) => done([["axe failed", "", [String(error)]]]));""",
+            rules,
+            without,
         )
         return [f"{rule} ({impact}): {node}" for rule, impact, nodes in found for node in nodes[:5]]
 
