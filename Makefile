@@ -20,7 +20,8 @@ setup:
 deps:
 	@tools/deps build run
 
-run: deps all
+run: deps setup
+	@ninja -C $(BUILD) sonde sonde-capture
 	@printf '%s\n' "" \
 	    "An echo server is about to start. In another terminal, type:" "" \
 	    "    printf 'hello\n' | nc -N 127.0.0.1 7007" \
@@ -30,7 +31,7 @@ run: deps all
 	    printf '%s\n' "The line that begins with \"page\" is an address for a browser: it shows all this there." \
 	        "Ctrl-C ends it." ""; \
 	else page=; \
-	    printf '%s\n' "There is no page for a browser in this build: it takes Node.js, see the README." \
+	    printf '%s\n' "There is no page for a browser in this build: that takes Node.js, npm, and once their packages from the network." \
 	        "Ctrl-C ends it." ""; \
 	fi; \
 	$(BUILD)/sonde serve echo any://127.0.0.1:7007 $$page || [ $$? = 130 ]
