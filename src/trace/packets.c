@@ -3,16 +3,12 @@
  * A conversation's user pointer is a struct told: its number on the time line, and which conclusions were told already.
  * Conclusions come when a conversation is over (both ends closed, or reset, or refused), when a live one has been in
  * trouble and is quiet, and at the end for those that are still open. What was told once is told again only when its
- * sentence has become another by the end.
- *
- * A FIN is taken to arrive at once; that both ends have closed at once shows only when the other's FIN comes and does
- * not acknowledge it. So what follows a FIN, and it, is held for a moment, until it is acknowledged or crossed: then
- * the other end had not left ESTABLISHED. What is held comes late, and out of order where there are other
- * conversations: the owner has a time line for that.
+ * sentence has become another by the end. A FIN waits to be acknowledged or crossed: trace/held.h.
  */
 #include "trace/packets.h"
 
 #include "observe/verdict/verdict.h"
+#include "trace/held.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,19 +19,6 @@
 #define QUIET_NS (1 * NS_PER_S) /* a conversation in trouble is judged when it has been quiet for so long */
 #define CONCLUSION_BYTES (2 * VERDICT_TEXT_MAX)
 #define TOLD_MAX 64 /* conversation verdicts there can be */
-#define HOLD_NS (20 * NS_PER_MS)
-#define HELD_MAX 16 /* segments of one conversation */
-
-/* A FIN and what came behind it. */
-struct held {
-    struct told *told;
-    struct held *previous, *next; /* by until_ns */
-    int64_t until_ns;
-    uint64_t fin_end; /* what acknowledges it */
-    uint8_t from;
-    unsigned n;
-    struct event *event[HELD_MAX];
-};
 
 struct told {
     uint64_t number;
@@ -63,7 +46,7 @@ struct packets {
     int64_t idle_ns;      /* live: how far the time line is */
     int64_t ended_ns;     /* what is concluded at the end is not earlier */
     bool at_end;          /* nothing more leaves */
-    struct held *held_first, *held_last;
+    struct held_list held;
 };
 
 static void emit(struct packets *packets, const struct conversation *conversation, struct event *event)
@@ -75,89 +58,7 @@ static void emit(struct packets *packets, const struct conversation *conversatio
     packets->owner.event(event, packets->owner.user);
 }
 
-/* ---- a FIN, until it shows whether it was crossed */
-
-static void held_free(struct packets *packets, struct held *held)
-{
-    *(held->previous ? &held->previous->next : &packets->held_first) = held->next;
-    *(held->next ? &held->next->previous : &packets->held_last) = held->previous;
-    held->told->held = NULL;
-    free(held);
-}
-
-static void held_tell(struct packets *packets, struct held *held)
-{
-    for (unsigned i = 0; i < held->n; i++) {
-        packets->owner.event(held->event[i], packets->owner.user);
-        free(held->event[i]);
-    }
-    held_free(packets, held);
-}
-
-static void held_tell_until(struct packets *packets, int64_t now_ns)
-{
-    while (packets->held_first && packets->held_first->until_ns <= now_ns)
-        held_tell(packets, packets->held_first);
-}
-
-/* The last that is held shows that the FIN had not arrived when those behind it were sent. */
-static void held_set_back(struct held *held)
-{
-    enum event_end to = other_end(held->from);
-    for (unsigned i = 0; i + 1 < held->n; i++) {
-        if (held->event[i]->segment.state[to] == TCP_STATE_CLOSE_WAIT)
-            held->event[i]->segment.state[to] = TCP_STATE_ESTABLISHED;
-    }
-}
-
-/* The event is of this conversation, and kept. */
-static bool held_add(struct held *held, const struct event *event)
-{
-    struct event *clone = held->n < HELD_MAX ? event_clone(event) : NULL;
-    if (clone)
-        held->event[held->n++] = clone;
-    return clone;
-}
-
-static bool is_decided(const struct held *held, const struct event_segment *segment)
-{
-    if (held->n == HELD_MAX || segment->flags & (SEGMENT_SYN | SEGMENT_RST))
-        return true;
-    return segment->from != held->from &&
-           (segment->flags & SEGMENT_FIN || (segment->flags & SEGMENT_ACK && segment->ack >= held->fin_end));
-}
-
-static bool held_take(struct packets *packets, struct held *held, const struct event *event)
-{
-    bool taken = held_add(held, event), crossed = has_note(event->segment.notes, NOTE_SIMULTANEOUS_CLOSE);
-    if (taken && crossed && event->segment.from != held->from)
-        held_set_back(held);
-    if (!taken || is_decided(held, &event->segment))
-        held_tell(packets, held);
-    return taken;
-}
-
-static bool held_begin(struct packets *packets, struct told *told, const struct event *event)
-{
-    const struct event_segment *segment = &event->segment;
-    enum event_end to = other_end(segment->from);
-    if (!(segment->flags & SEGMENT_FIN) || segment->state[to] != TCP_STATE_CLOSE_WAIT ||
-        told->state[to] == TCP_STATE_CLOSE_WAIT)
-        return false;
-    struct held *held = calloc(1, sizeof *held);
-    if (!held || !held_add(held, event)) {
-        free(held);
-        return false;
-    }
-    held->told = told;
-    held->from = segment->from;
-    held->fin_end = segment->seq + segment->n_bytes + 1;
-    held->until_ns = event->t_ns + HOLD_NS;
-    held->previous = packets->held_last;
-    *(held->previous ? &held->previous->next : &packets->held_first) = held;
-    packets->held_last = told->held = held;
-    return true;
-}
+/* ---- segments */
 
 static bool leaves(struct packets *packets, const struct told *told, const struct event_segment *segment)
 {
@@ -178,8 +79,8 @@ static void emit_segment(struct packets *packets, struct told *told, struct even
         packets->owner.event(event, packets->owner.user);
         return;
     }
-    bool held = told->held ? held_take(packets, told->held, event) : held_begin(packets, told, event);
-    if (!held)
+    enum tcp_state before = told->state[other_end(event->segment.from)];
+    if (!held_take(&packets->held, &told->held, before, event))
         packets->owner.event(event, packets->owner.user);
     memcpy(told->state, event->segment.state, sizeof told->state);
 }
@@ -288,7 +189,7 @@ static void wait_begins(struct packets *packets, struct told *told)
 
 int64_t packets_next_ns(const struct packets *packets)
 {
-    int64_t next_ns = packets->held_first ? packets->held_first->until_ns : INT64_MAX;
+    int64_t next_ns = held_next_ns(&packets->held);
     if (packets->courses && courses_next_ns(packets->courses) < next_ns)
         next_ns = courses_next_ns(packets->courses);
     for (const struct told *told = packets->waiting; told; told = told->next) {
@@ -340,7 +241,7 @@ static void judge_until(struct packets *packets, int64_t until_ns)
 void packets_idle(struct packets *packets, int64_t now_ns)
 {
     packets->idle_ns = now_ns;
-    held_tell_until(packets, now_ns);
+    held_tell_until(&packets->held, now_ns);
     if (packets->courses)
         judge_until(packets, now_ns);
     judge_due(packets, now_ns);
@@ -457,7 +358,7 @@ static void on_forgotten(struct conversation *conversation, int64_t t_ns, void *
     if (told) {
         wait_ends(told);
         if (told->held)
-            held_tell(packets, told->held);
+            held_tell(&packets->held, told->held);
         if (!told->over && packets->owner.sentences)
             judge(packets, conversation, t_ns, true);
     }
@@ -488,6 +389,7 @@ struct packets *packets_new(const struct packets_owner *owner)
     if (!packets)
         return NULL;
     packets->owner = *owner;
+    packets->held = (struct held_list){.tell = owner->event, .user = owner->user};
     packets->first_due_ns = INT64_MAX;
     packets->tracker = tracker_new(TRACK_CONVERSATIONS_MAX, &handler, packets);
     packets->reassembly = reassembly_new();
@@ -524,7 +426,7 @@ void packets_packet(struct packets *packets, int64_t t_ns, const struct packet *
 {
     decode(packets, t_ns, packet);
     packets->has_segment = packets->has_conclusion = packets->is_left = false;
-    held_tell_until(packets, t_ns);
+    held_tell_until(&packets->held, t_ns);
     struct conversation *conversation =
         tracker_packet(packets->tracker, t_ns, packet->number, packet->interface, &packets->decoded);
     if (ret_result)
@@ -631,14 +533,14 @@ void packets_segment(struct packets *packets, int64_t t_ns, const struct event_s
 
 int64_t packets_held_ns(const struct packets *packets)
 {
-    int64_t first_ns = packets->held_first ? packets->held_first->until_ns - HOLD_NS : INT64_MAX;
+    int64_t first_ns = held_first_ns(&packets->held);
     int64_t waiting_ns = packets->courses ? courses_waiting_ns(packets->courses) : INT64_MAX;
     return waiting_ns < first_ns ? waiting_ns : first_ns;
 }
 
 void packets_release(struct packets *packets)
 {
-    held_tell_until(packets, INT64_MAX);
+    held_tell_until(&packets->held, INT64_MAX);
 }
 
 void packets_finish(struct packets *packets)
