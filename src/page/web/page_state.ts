@@ -2,6 +2,7 @@
 // What all views share: the feed, the row that is looked at, and one frame for all that want to be drawn.
 import type { App, View } from "./app";
 import { Feed, browserSurroundings, takeToken, type FeedState } from "./feed";
+import { Frames } from "./frames";
 import { plain } from "./text";
 import type { Answer, Command, Overview, Row, ServerMessage, Talk, Welcome } from "./types";
 
@@ -24,8 +25,8 @@ export class PageState implements App {
   talk: Talk | null = null;
   #feed: Feed;
   #views: View[] = [];
-  #pending = new Set<View>();
-  #frameIsAsked = false;
+  #frames = new Frames({ now: () => performance.now(), request: (act) => { requestAnimationFrame(act); } },
+    (act) => { this.#guard(act); });
   #hearSelect: ((segment: number | null) => void)[] = [];
   #wanted: number | null = null;                       // the row that is to be looked at
   #mayOpenOnly = true;                                 // nobody has chosen yet what to look at
@@ -89,10 +90,7 @@ export class PageState implements App {
   }
 
   draw(view: View): void {
-    this.#pending.add(view);
-    if (this.#frameIsAsked) return;
-    this.#frameIsAsked = true;
-    requestAnimationFrame((now) => this.#frame(now));
+    this.#frames.draw(view);
   }
 
   say(text: string): void {
@@ -108,13 +106,6 @@ export class PageState implements App {
 
   retry(): void {
     this.#feed.retry();
-  }
-
-  #frame(now: number): void {
-    this.#frameIsAsked = false;
-    const views = [...this.#pending];
-    this.#pending.clear();
-    for (const view of views) this.#guard(() => view.frame?.(now));
   }
 
   // One view's mistake is not to stop the others.

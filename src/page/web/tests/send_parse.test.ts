@@ -129,11 +129,10 @@ test("bytes can be typed again, all of them", () => {
   for (const sample of samples) assert.equal(hex(toSource(sample)), toHex(sample), toSource(sample));
 });
 
-test("a long text with many lines is read quickly", () => {
-  const content = "0123456789\n".repeat(20_000);
-  const begin = performance.now();
-  assert.equal(fill(bitsOf(content, { end: "\r\n" }), 0, now).length, 240_002);
-  assert.ok(performance.now() - begin < 5000);
+// If each line took as long as all before it together, this would not end before the tests' time is up.
+test("a long text with many lines", () => {
+  const content = "0123456789\n".repeat(200_000);
+  assert.equal(fill(bitsOf(content, { end: "\r\n" }), 0, now).length, 2_400_002);
 });
 
 test("places are for people", () => {
