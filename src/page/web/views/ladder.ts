@@ -4,6 +4,7 @@
 //
 // Hundreds of marks take longer than a frame has. They are laid out in slices of a few milliseconds, and of the picture
 // only what is near the part that is seen is made; the rest follows while nothing else is to be done, the nearest first.
+// As long as it grows, what is far from there is left out, since the browser looks at all that there is, each time.
 import type { App, Create, View } from "../app";
 import { count, el, setText, svg } from "../dom";
 import type { Row, ServerMessage } from "../types";
@@ -22,6 +23,7 @@ import "./ladder.css";
 const LIST_BELOW = 420; // pixels: two life lines and their texts have no room
 const EVERY_MS = 200, RARELY_MS = 1500, SHARE = 8; // a picture that takes long is drawn more rarely: an eighth of the time at most
 const AROUND = 0.5;   // what is made beside what is seen, as a share of it
+const FAR = 3;        // and what stays there, while it grows
 const LINES_FIRST = 100, LINES_MORE = 25, PIXELS_MORE = 300;
 const CALM_MS = 500;  // then the rest of the picture is made
 const ZOOMS = [0.35, 0.5, 0.7, 1, 1.4, 2, 3, 4.5, 7];
@@ -223,7 +225,7 @@ class Ladder implements View {
 
   private *paint(story: Story, shown: Mark[], before: { a: string; b: string }): Work {
     const plan = yield* planned(story, shown, before, this.options(this.width));
-    yield* this.items.part(plan.slots, this.made = this.near(plan.height, AROUND));
+    yield* this.items.part(plan.slots, this.made = this.near(plan.height, AROUND), this.far(plan.height));
     this.plan = plan;
     this.told = null;
     for (const [element, height] of [[this.svg, plan.height], [this.head, 32]] as const) {
@@ -238,6 +240,15 @@ class Ladder implements View {
   private near(height: number, around: number): Part {
     const seen = this.seenHeight, top = this.follows ? Math.max(0, height - seen) : Math.min(this.top, Math.max(0, height - seen));
     return { top: top - around * seen, bottom: top + (1 + around) * seen };
+  }
+
+  // Who looks at something that stands gets all of it: to be found, and read by whoever does not see it.
+  private far(height: number): Part {
+    return this.app.isPaused || this.app.row?.ended ? { top: 0, bottom: height } : this.near(height, FAR);
+  }
+
+  paused(is: boolean): void {
+    if (is) this.slices.later(CALM_MS, () => this.rest());
   }
 
   // ---- the list
@@ -279,7 +290,7 @@ class Ladder implements View {
   private fill(part: Part): void {
     if (!this.plan) return;
     this.made = part;
-    const making = this.items.part(this.plan.slots, part);
+    const making = this.items.part(this.plan.slots, part, this.far(this.plan.height));
     while (!making.next().done);
     this.chosen.refresh();
   }
@@ -291,9 +302,11 @@ class Ladder implements View {
       return this.linesMade < this.told.shown.length;
     }
     if (!this.plan) return false;
-    const { top, bottom } = this.made;
-    this.fill(top > 0 ? { top: top - PIXELS_MORE, bottom } : { top, bottom: bottom + PIXELS_MORE });
-    return this.made.top > 0 || this.made.bottom < this.plan.height;
+    const { top, bottom } = this.made, far = this.far(this.plan.height);
+    const least = Math.max(0, far.top), most = Math.min(this.plan.height, far.bottom);
+    if (top > least) this.fill({ top: top - PIXELS_MORE, bottom });
+    else if (bottom < most) this.fill({ top, bottom: bottom + PIXELS_MORE });
+    return this.made.top > least || this.made.bottom < most;
   }
 
   // All of it up to an end, for who goes there with the keyboard.

@@ -44,6 +44,8 @@ function lineNode(line: Line): HTMLLIElement {
 
 export interface Part { top: number; bottom: number }
 
+const reaches = (slot: Slot, part: Part): boolean => slot.y <= part.bottom && slot.end >= part.top;
+
 // The children of one element, by key.
 export class Keyed {
   private drawn = new Map<string, Drawn>();
@@ -61,12 +63,16 @@ export class Keyed {
   }
 
   // Of a picture, what is in the part that is to be seen. It is made in slices, beside the document, and comes into it at
-  // once, at the last. What else is drawn already stays if it stands where it stood; else it goes.
-  *part(slots: Slot[], part: Part): Work {
+  // once, at the last. What else is drawn already stays if it stands where it stood, and not too far away; else it goes.
+  *part(slots: Slot[], part: Part, far: Part): Work {
     const kept = new Map<string, Drawn>(), replaced: [Drawn, Drawn][] = [], moved: Drawn[] = [], made: Slot[] = [];
     for (const slot of slots) {
-      const isSeen = slot.y <= part.bottom && slot.end >= part.top;
+      const isSeen = reaches(slot, part);
       if (slot.isDrawn || (!isSeen && !this.hasFocus(slot))) {
+        if (!isSeen && !reaches(slot, far) && !this.hasFocus(slot)) {
+          slot.isDrawn = false;
+          continue;
+        }
         for (const key of slot.keys) {
           const drawn = this.drawn.get(key);
           if (drawn?.y === slot.y) kept.set(key, drawn);
