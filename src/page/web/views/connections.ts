@@ -142,7 +142,8 @@ export const create: Create = (root, app) => {
     opened(row) {
       app.draw(view);
       const line = row && body.querySelector(`tr[data-row="${row.id}"]`);
-      if (line) requestAnimationFrame(() => line.scrollIntoView({ block: "nearest" }));
+      // When what is new has been laid out: asked before, the browser does it at once, and then again.
+      if (line) requestAnimationFrame(() => requestAnimationFrame(() => line.scrollIntoView({ block: "nearest" })));
     },
     connected(is) {
       again.connected(is);

@@ -119,7 +119,7 @@ class MessagesView implements View {
     else this.#drawNews();
     this.#say();
     // What was not drawn before may turn out to be higher than was thought: then once more.
-    if (this.#follows && !this.#isAtEnd()) {
+    if (this.#follows && this.#items.size > 0 && !this.#isAtEnd()) {
       this.#log.scrollTop = this.#log.scrollHeight;
       this.#app.draw(this);
     }

@@ -136,6 +136,7 @@ class Plots implements View {
   private last = 0;
   private shown: Columns | null = null;
   private index: number | null = null;
+  private width = 0; // 0: the connection is hidden
 
   constructor(root: HTMLElement, private readonly app: App) {
     this.buttons = spans.map(([name, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === this.seconds),
@@ -175,17 +176,23 @@ class Plots implements View {
   resized(): void { this.measured(); }
 
   private measured(): void {
+    const before = this.width;
+    this.width = this.box.clientWidth;
+    if (before === 0 && this.width > 0) this.app.draw(this);
     const holder = this.box.querySelector(".plot-box");
     if (holder instanceof HTMLElement && holder.clientWidth > 0) for (const plot of this.plots) plot.resize(holder.clientWidth);
   }
 
-  // Made when there is room to measure: not while the connection is hidden. One a frame: each takes some milliseconds.
+  // Made when there is room to measure: not while the connection is hidden. One a frame: each takes some milliseconds, and
+  // the first comes when the browser has laid out what is new here.
   private make(): boolean {
-    if (this.box.clientWidth === 0) return false;
     if (this.plots.length === 0) {
       this.plots = kinds.map((kind, i) => new Plot(kind, i === kinds.length - 1));
       this.box.append(...this.plots.map((plot) => plot.root));
+      this.app.draw(this);
+      return false;
     }
+    if (this.width === 0) return false;
     this.plots.find((plot) => !plot.isMade)?.make((index) => { this.cursor(index); });
     if (!this.plots.every((plot) => plot.isMade)) this.app.draw(this);
     return true;
