@@ -168,23 +168,44 @@ uint64_t store_hash_of_ends(uint8_t protocol, const struct sonde_address *one, c
 
 /* ---- rows */
 
-static bool make_room(struct store *store)
+/* Sockets in TIME_WAIT stand at the head. */
+static struct store_row *first_lingering(const struct store *store)
+{
+    struct store_row *row;
+    TAILQ_FOREACH(row, &store->living, link)
+    {
+        if (row->state != TCP_STATE_TIME_WAIT)
+            break;
+        if (!row->tap && row->n_watching == 0)
+            return row;
+    }
+    return NULL;
+}
+
+static struct store_row *whoever_goes(const struct store *store, bool lingers)
+{
+    struct store_row *row = TAILQ_FIRST(&store->ended);
+    if (!row && !lingers)
+        row = first_lingering(store);
+    if (row)
+        return row;
+    row = TAILQ_FIRST(&store->living);
+    return row && !row->has_socket && !row->tap ? row : NULL;
+}
+
+static bool make_room(struct store *store, bool lingers)
 {
     if (store->n_rows < PAGE_ROWS_MAX)
         return true;
-    struct store_row *row = TAILQ_FIRST(&store->ended);
-    if (!row) {
-        row = TAILQ_FIRST(&store->living);
-        if (!row || row->has_socket || row->tap)
-            return false;
-    }
-    store_row_forget(store, row);
-    return true;
+    struct store_row *row = whoever_goes(store, lingers);
+    if (row)
+        store_row_forget(store, row);
+    return row;
 }
 
-struct store_row *store_row_new(struct store *store)
+struct store_row *store_row_new(struct store *store, bool lingers)
 {
-    struct store_row *row = make_room(store) ? calloc(1, sizeof *row) : NULL;
+    struct store_row *row = make_room(store, lingers) ? calloc(1, sizeof *row) : NULL;
     if (!row) {
         store->n_rows_dropped++;
         return NULL;
@@ -199,6 +220,19 @@ struct store_row *store_row_new(struct store *store)
     store->n_rows++;
     store->version++;
     return row;
+}
+
+void store_row_set_state(struct store *store, struct store_row *row, enum tcp_state state)
+{
+    bool lingers = state == TCP_STATE_TIME_WAIT, lingered = row->state == TCP_STATE_TIME_WAIT;
+    row->state = (uint8_t)state;
+    if (row->is_ended || lingers == lingered)
+        return;
+    TAILQ_REMOVE(&store->living, row, link);
+    if (lingers)
+        TAILQ_INSERT_HEAD(&store->living, row, link);
+    else
+        TAILQ_INSERT_TAIL(&store->living, row, link);
 }
 
 void store_row_end(struct store *store, struct store_row *row)

@@ -7,9 +7,10 @@
  * loop and number, and the same cookie; the trace's connection, by a cookie of one of its ends, else by addresses and
  * ports, if that row is alive and has none. Of a connection within this machine both ends are rows, with one trace.
  *
- * Bounds: PAGE_ROWS_MAX rows (the longest-ended go first), PAGE_EVENTS_MAX events of all, PAGE_ROW_EVENTS_MAX of one
- * (the oldest go first), PAGE_BYTES_MAX bytes of messages of all, PAGE_ROW_BYTES_MAX of one, PAGE_MESSAGE_MAX of one
- * message, PAGE_PACKETS_BYTES_MAX of packets. What went is counted, by row and in all, and told to viewers.
+ * Bounds: PAGE_ROWS_MAX rows (the longest-ended go first, then, for others than themselves, those in TIME_WAIT, of
+ * which a busy server has tens of thousands), PAGE_EVENTS_MAX events of all, PAGE_ROW_EVENTS_MAX of one (the oldest go
+ * first), PAGE_BYTES_MAX bytes of messages of all, PAGE_ROW_BYTES_MAX of one, PAGE_MESSAGE_MAX of one message,
+ * PAGE_PACKETS_BYTES_MAX of packets. What went is counted, by row and in all, and told to viewers.
  */
 #ifndef PAGE_STORE_H
 #define PAGE_STORE_H

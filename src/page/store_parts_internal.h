@@ -184,8 +184,10 @@ int64_t store_now_ns(void);
 
 /* ---- store.c: rows */
 
-/* NULL: no memory, or no room. */
-struct store_row *store_row_new(struct store *store);
+/* NULL: no memory, or no room. One that lingers, in TIME_WAIT, takes the place of those only that have ended. */
+struct store_row *store_row_new(struct store *store, bool lingers);
+/* Of a row with a socket. */
+void store_row_set_state(struct store *store, struct store_row *row, enum tcp_state state);
 void store_row_end(struct store *store, struct store_row *row);
 /* It has come back: the kernel overlooked it. */
 void store_row_revive(struct store *store, struct store_row *row);

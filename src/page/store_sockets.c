@@ -42,7 +42,7 @@ static void keep_unix_name(char **name, const struct socket_info *socket)
 static struct store_row *make_row(struct store *store, const struct seen *seen)
 {
     const struct socket_info *socket = seen->socket;
-    struct store_row *row = store_row_new(store);
+    struct store_row *row = store_row_new(store, socket->state == TCP_STATE_TIME_WAIT);
     if (!row)
         return NULL;
     row->type = socket->type;
@@ -105,7 +105,7 @@ static void take(struct store *store, struct store_row *row, const struct seen *
     if (is_news(row, seen, &before))
         store->version++;
     row->has_socket = true;
-    row->state = socket->state;
+    store_row_set_state(store, row, socket->state);
     row->timer = socket->timer;
     row->timer_ns = socket->timer_ns;
     row->n_retransmits = socket->n_retransmits;

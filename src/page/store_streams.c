@@ -93,7 +93,7 @@ static void row_opened(struct tap *tap, struct tap_stream *known, const struct s
     uint64_t cookie = cookie_of(stream);
     struct store_row *row = known->row ? known->row : store_row_of_cookie(store, cookie);
     if (!row)
-        row = store_row_new(store);
+        row = store_row_new(store, false);
     if (!row || (row->tap && row->tap != known))
         return;
     store_row_revive(store, row);

@@ -203,7 +203,7 @@ void store_trace_find_for(struct store *store, struct store_row *row)
 /* A row of its own, where the trace makes them. */
 static void make_row(struct store *store, struct trace_row *trace)
 {
-    struct store_row *row = store_row_new(store);
+    struct store_row *row = store_row_new(store, false);
     if (!row)
         return;
     enum event_end local = trace->our_end != N_ENDS ? trace->our_end : END_A;

@@ -212,6 +212,39 @@ static void too_many_rows(void **state)
     assert_int_equal(fixture.store->n_rows, PAGE_ROWS_MAX);
 }
 
+/* Tens of thousands may be in TIME_WAIT: they do not keep out what is open, and do not push each other out. */
+static void too_many_in_time_wait(void **state)
+{
+    (void)state;
+    begin(PAGE_ROWS_SOCKETS);
+    store_look_begins(fixture.store);
+    for (uint64_t i = 1; i <= PAGE_ROWS_MAX + 100; i++) {
+        struct socket_info socket = tcp(i, (uint16_t)(1 + i / 1000), (uint16_t)(1 + i % 1000));
+        socket.state = TCP_STATE_TIME_WAIT;
+        see(&socket);
+    }
+    assert_int_equal(fixture.store->n_rows_dropped, 100);
+    struct store_row *watched = TAILQ_FIRST(&fixture.store->living);
+    uint64_t id = watched->id;
+    watched->n_watching = 1;
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct socket_info open = tcp(90000 + i, 9, (uint16_t)i);
+        see(&open);
+    }
+    store_look_ends(fixture.store);
+    assert_int_equal(fixture.store->n_rows, PAGE_ROWS_MAX);
+    assert_int_equal(fixture.store->n_rows_dropped, 100);
+    watched->n_watching = 0;
+    json_t *json = overview_of(&(struct store_overview){.n_rows_max = 4});
+    const char *const states[] = {"ESTABLISHED", "ESTABLISHED", "ESTABLISHED", "TIME_WAIT"};
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(string(json_array_get(json_object_get(json, "rows"), i), "state"), states[i]);
+    json_decref(json);
+    json_t *row = row_json(id);
+    assert_non_null(row);
+    json_decref(row);
+}
+
 /* ---- points */
 
 static void points(void **state)
@@ -279,11 +312,11 @@ static void hostile_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_socket_is_a_row, end),  cmocka_unit_test_teardown(streams_alone, end),
-        cmocka_unit_test_teardown(states_and_the_end, end), cmocka_unit_test_teardown(listeners, end),
-        cmocka_unit_test_teardown(the_machine, end),        cmocka_unit_test_teardown(filters, end),
-        cmocka_unit_test_teardown(too_many_rows, end),      cmocka_unit_test_teardown(points, end),
-        cmocka_unit_test_teardown(hostile_texts, end),
+        cmocka_unit_test_teardown(a_socket_is_a_row, end),     cmocka_unit_test_teardown(streams_alone, end),
+        cmocka_unit_test_teardown(states_and_the_end, end),    cmocka_unit_test_teardown(listeners, end),
+        cmocka_unit_test_teardown(the_machine, end),           cmocka_unit_test_teardown(filters, end),
+        cmocka_unit_test_teardown(too_many_rows, end),         cmocka_unit_test_teardown(points, end),
+        cmocka_unit_test_teardown(too_many_in_time_wait, end), cmocka_unit_test_teardown(hostile_texts, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
