@@ -7,88 +7,25 @@
 
 #include <cmocka.h>
 
-#include "observe/sockets/filter_internal.h"
-#include "observe/sockets/sockets_internal.h"
+#include "sockets_scene.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-#define DEADLINE_MS 20000
-
-static struct sockets *sockets;
-
-static int open_sockets(void **state)
-{
-    (void)state;
-    struct sonde_why why;
-    return sockets_open(&sockets, &why);
-}
-
-static int close_sockets(void **state)
-{
-    (void)state;
-    sockets_close(sockets);
-    sockets_close(NULL);
-    return 0;
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-/* ---- sockets */
-
-static uint64_t cookie_of(int fd)
-{
-    uint64_t cookie = 0;
-    socklen_t n_bytes = sizeof cookie;
-    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n_bytes), 0);
-    return cookie;
-}
 
 static uint64_t inode_of(int fd)
 {
     struct stat status;
     assert_int_equal(fstat(fd, &status), 0);
     return status.st_ino;
-}
-
-static struct sonde_address address_of(const struct sockaddr_storage *storage)
-{
-    struct sonde_address address = {.family = storage->ss_family};
-    if (storage->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)storage;
-        address.port = ntohs(in->sin_port);
-        memcpy(address.u.ip, &in->sin_addr, 4);
-    } else {
-        const struct sockaddr_in6 *in6 = (const void *)storage;
-        address.port = ntohs(in6->sin6_port);
-        memcpy(address.u.ip, &in6->sin6_addr, 16);
-    }
-    return address;
-}
-
-static struct sonde_address local_of(int fd)
-{
-    struct sockaddr_storage storage = {0};
-    socklen_t n_bytes = sizeof storage;
-    assert_int_equal(getsockname(fd, (void *)&storage, &n_bytes), 0);
-    return address_of(&storage);
 }
 
 static struct sonde_address peer_of(int fd)
@@ -99,94 +36,11 @@ static struct sonde_address peer_of(int fd)
     return address_of(&storage);
 }
 
-/* Bound to a free port; -1: this family is not there. */
-static int bound(int family, int type)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    int fd = socket(family, type | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int result = family == AF_INET ? bind(fd, (void *)&in, sizeof in) : bind(fd, (void *)&in6, sizeof in6);
-    if (result == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static int listener_of(int family, int backlog)
-{
-    int fd = bound(family, SOCK_STREAM);
-    if (fd >= 0)
-        assert_int_equal(listen(fd, backlog), 0);
-    return fd;
-}
-
-static int connected_to(int listener)
-{
-    struct sockaddr_storage storage = {0};
-    socklen_t n_bytes = sizeof storage;
-    assert_int_equal(getsockname(listener, (void *)&storage, &n_bytes), 0);
-    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (void *)&storage, n_bytes), 0);
-    return fd;
-}
-
-static int accepted_from(int listener)
-{
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(fd >= 0);
-    return fd;
-}
-
-/* ---- looking */
-
-struct search {
-    uint64_t cookie;
-    struct socket_info socket;
-    unsigned n_found, n_seen;
-};
-
-static bool search_one(const struct socket_info *socket, void *user)
-{
-    struct search *search = user;
-    search->n_seen++;
-    if (socket->cookie == search->cookie) {
-        search->socket = *socket;
-        search->n_found++;
-    }
-    return true;
-}
-
-static struct socket_info dumped(int fd, unsigned kinds, unsigned with, const struct sockets_filter *filter)
-{
-    struct search search = {.cookie = cookie_of(fd)};
-    assert_true(sockets_dump(sockets, kinds, with, filter, search_one, &search) >= 0);
-    assert_int_equal(search.n_found, 1);
-    return search.socket;
-}
-
 static struct socket_info found(int fd)
 {
     struct sonde_address local = local_of(fd), peer = peer_of(fd);
     struct socket_info socket;
     assert_int_equal(sockets_find(sockets, &local, &peer, cookie_of(fd), SOCKETS_WITH_INFO, &socket), 0);
-    return socket;
-}
-
-/* Look again until it is in this state with these queues. */
-static struct socket_info until(int fd, enum tcp_state state, uint32_t receive_queue, uint32_t send_queue)
-{
-    int64_t deadline_ms = now_ms() + DEADLINE_MS;
-    struct socket_info socket;
-    do
-        socket = dumped(fd, SOCKETS_TCP, 0, NULL);
-    while ((socket.state != state || socket.receive_queue != receive_queue || socket.send_queue != send_queue) &&
-           now_ms() < deadline_ms);
-    assert_string_equal(tcp_state_name(socket.state), tcp_state_name(state));
-    assert_int_equal(socket.receive_queue, receive_queue);
-    assert_int_equal(socket.send_queue, send_queue);
     return socket;
 }
 
@@ -361,200 +215,6 @@ static void stopped(void **state)
     close(listener);
 }
 
-/* What depends on TCP_INFO is asked for; what depends on owners is let through. */
-static void filtered(void **state)
-{
-    (void)state;
-    int listener = listener_of(AF_INET, 4);
-    struct sockets_filter *filter;
-    char text[128], why[192];
-    snprintf(text, sizeof text, "sport = :%u unsent = 0 process:nobody", local_of(listener).port);
-    assert_int_equal(filter_parse(text, &filter, why), 0);
-    struct search search = {.cookie = cookie_of(listener)};
-    assert_true(sockets_dump(sockets, SOCKETS_ALL, 0, filter, search_one, &search) >= 0);
-    assert_int_equal(search.n_found, 1);
-    assert_int_equal(search.n_seen, 1);
-    assert_true(search.socket.has_info);
-    assert_false(filter_matches(filter, &search.socket, NULL));
-    filter_free(filter);
-    close(listener);
-}
-
-/* ---- the kernel's filter against our own */
-
-#define MINE_MAX 32
-
-struct mine {
-    struct socket_info socket[MINE_MAX];
-    size_t n;
-    uint32_t seen; /* in the dump under way */
-    bool takes;    /* all are taken down */
-    uint64_t cookie[MINE_MAX];
-};
-
-static bool see_mine(const struct socket_info *socket, void *user)
-{
-    struct mine *mine = user;
-    for (size_t i = 0; i < mine->n; i++) {
-        if (mine->cookie[i] != socket->cookie)
-            continue;
-        mine->seen |= UINT32_C(1) << i;
-        if (mine->takes)
-            mine->socket[i] = *socket;
-    }
-    return true;
-}
-
-static uint32_t next_random(uint32_t *seed)
-{
-    *seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
-    return *seed >> 10;
-}
-
-static const char *pick(const char *const *words, size_t n, uint32_t *seed)
-{
-    return words[next_random(seed) % n];
-}
-
-#define PICK(words, seed) pick(words, sizeof(words) / sizeof((words)[0]), seed)
-
-struct maker {
-    char text[FILTER_TEXT_MAX];
-    size_t n;
-    uint32_t seed;
-    const struct mine *mine;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct maker *maker, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(maker->text + maker->n, sizeof maker->text - maker->n, format, arguments);
-    va_end(arguments);
-    maker->n += (size_t)n;
-    assert_true(maker->n < sizeof maker->text);
-}
-
-static void say_condition(struct maker *maker)
-{
-    static const char *const ends[] = {"sport", "dport"}, *const sides[] = {"src", "dst"},
-                             *const signs[] = {"=", "!=", "<", "<=", ">", ">="}, *const equal[] = {"=", "!="},
-                             *const hosts[] = {"127.0.0.1", "127/8", "0.0.0.0", "0/0",  "10/8",        "[::1]",
-                                               "[::]",      "::/0",  "*",       "::/1", "127.0.0.1/31"},
-                             *const states[] = {"state established", "listening",
-                                                "state close-wait exclude established", "state connected"},
-                             *const others[] = {"dev lo",  "dev != lo", "unread > 0",
-                                                "127.0.0", "pid:1",     "retransmits = 0"};
-    const struct socket_info *socket = &maker->mine->socket[next_random(&maker->seed) % maker->mine->n];
-    unsigned port = next_random(&maker->seed) % 2 ? socket->local.port : socket->peer.port;
-    switch (next_random(&maker->seed) % 6) {
-    case 0:
-    case 1:
-        say(maker, "%s %s :%u", PICK(ends, &maker->seed), PICK(signs, &maker->seed), port);
-        break;
-    case 2:
-        say(maker, "%s %s %s", PICK(sides, &maker->seed), PICK(equal, &maker->seed), PICK(hosts, &maker->seed));
-        break;
-    case 3:
-        say(maker, "%s %s %s:%u", PICK(sides, &maker->seed), PICK(equal, &maker->seed),
-            next_random(&maker->seed) % 2 ? "127.0.0.0/8" : "[::]/0", port);
-        break;
-    case 4:
-        say(maker, "%s", PICK(states, &maker->seed));
-        break;
-    default:
-        say(maker, "%s", PICK(others, &maker->seed));
-        break;
-    }
-}
-
-static void say_filter(struct maker *maker, unsigned depth)
-{
-    static const char *const joints[] = {" and ", " or ", " "};
-    unsigned n = 1 + next_random(&maker->seed) % 3;
-    if (next_random(&maker->seed) % 4 == 0)
-        say(maker, "not ");
-    if (depth == 0) {
-        say_condition(maker);
-        return;
-    }
-    say(maker, "(");
-    for (unsigned i = 0; i < n; i++) {
-        if (i > 0)
-            say(maker, "%s", PICK(joints, &maker->seed));
-        say_filter(maker, depth - 1);
-    }
-    say(maker, ")");
-}
-
-static size_t make_mine(int fd[MINE_MAX])
-{
-    size_t n = 0;
-    int families[] = {AF_INET, AF_INET6};
-    for (size_t i = 0; i < 2; i++) {
-        int listener = listener_of(families[i], 8);
-        if (listener < 0)
-            continue;
-        fd[n++] = listener;
-        for (int k = 0; k < 3; k++) {
-            fd[n++] = connected_to(listener);
-            fd[n++] = accepted_from(listener);
-        }
-        assert_int_equal(send(fd[n - 1], "unread", 6, 0), 6);
-        assert_int_equal(shutdown(fd[n - 3], SHUT_WR), 0);
-        fd[n++] = bound(families[i], SOCK_DGRAM);
-    }
-    struct sockaddr_storage storage;
-    socklen_t n_bytes = sizeof storage;
-    assert_int_equal(getsockname(fd[n - 1], (void *)&storage, &n_bytes), 0);
-    fd[n] = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd[n], (void *)&storage, n_bytes), 0);
-    return n + 1;
-}
-
-static void random_filters(void **state)
-{
-    (void)state;
-    int fd[MINE_MAX];
-    struct mine mine = {.n = make_mine(fd), .takes = true};
-    unsigned n_some = 0, n_programs = 0;
-    _Alignas(4) unsigned char program[8192];
-    for (size_t i = 0; i < mine.n; i++)
-        mine.cookie[i] = cookie_of(fd[i]);
-    /* Wait until the last segment has arrived: nothing is on its way, no timer runs. */
-    until(fd[5], TCP_STATE_ESTABLISHED, 6, 0);
-    until(fd[4], TCP_STATE_FIN_WAIT_2, 0, 0);
-    if (mine.n > 10) {
-        until(fd[8 + 5], TCP_STATE_ESTABLISHED, 6, 0);
-        until(fd[8 + 4], TCP_STATE_FIN_WAIT_2, 0, 0);
-    }
-    assert_true(sockets_dump(sockets, SOCKETS_INET, 0, NULL, see_mine, &mine) >= 0);
-    assert_int_equal(mine.seen, (UINT32_C(1) << mine.n) - 1);
-    mine.takes = false;
-    for (uint32_t round = 0; round < 400; round++) {
-        struct maker maker = {.seed = round * 2654435761u + 1, .mine = &mine};
-        struct sockets_filter *filter;
-        char why[192];
-        say_filter(&maker, round % 3);
-        if (filter_parse(maker.text, &filter, why) < 0)
-            fail_msg("%s: %s", maker.text, why);
-        uint32_t expected = 0;
-        for (size_t i = 0; i < mine.n; i++)
-            expected |= filter_may_match(filter, &mine.socket[i]) ? UINT32_C(1) << i : 0;
-        mine.seen = 0;
-        assert_true(sockets_dump(sockets, SOCKETS_INET, 0, filter, see_mine, &mine) >= 0);
-        if (mine.seen != expected)
-            fail_msg("%s: 0x%x and not 0x%x", maker.text, mine.seen, expected);
-        n_some += expected != 0 && expected != (UINT32_C(1) << mine.n) - 1;
-        n_programs += filter_bytecode(filter, program, sizeof program) > 0;
-        filter_free(filter);
-    }
-    assert_int_equal(sockets_n_programs_refused(sockets), 0);
-    assert_true(n_some > 100 && n_programs > 100); /* these filters are worth something */
-    for (size_t i = 0; i < mine.n; i++)
-        close(fd[i]);
-}
-
 /* ---- deaths */
 
 static int wait_for_death(struct sockets_deaths *deaths, uint64_t cookie, struct socket_info *ret_socket)
@@ -692,10 +352,10 @@ static void ordinary_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(connection_4), cmocka_unit_test(connection_6),    cmocka_unit_test(dual),
-        cmocka_unit_test(not_found),    cmocka_unit_test(datagrams),       cmocka_unit_test(unix_sockets),
-        cmocka_unit_test(stopped),      cmocka_unit_test(filtered),        cmocka_unit_test(random_filters),
-        cmocka_unit_test(deaths),       cmocka_unit_test(too_many_deaths), cmocka_unit_test(ordinary_user),
+        cmocka_unit_test(connection_4),  cmocka_unit_test(connection_6), cmocka_unit_test(dual),
+        cmocka_unit_test(not_found),     cmocka_unit_test(datagrams),    cmocka_unit_test(unix_sockets),
+        cmocka_unit_test(stopped),       cmocka_unit_test(deaths),       cmocka_unit_test(too_many_deaths),
+        cmocka_unit_test(ordinary_user),
     };
     return cmocka_run_group_tests(tests, open_sockets, close_sockets);
 }

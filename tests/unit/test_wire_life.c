@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A wire's life: how it begins, what it leaves behind, and what it says where there can be none. */
+/* A wire's life: how it begins, what it leaves behind, and what is set in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "wire_child.h"
 #include "wire_talk.h"
 
 #include "wire/wire_internal.h"
@@ -14,15 +15,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,20 +29,7 @@
 #define N_AT_ONCE 20
 #define N_LEAK 50
 
-static const struct wire_settings plain = {.snap_bytes = 128};
-
 /* ---- helpers */
-
-static unsigned count_fds(void)
-{
-    unsigned n = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder))
-        n++;
-    closedir(folder);
-    return n;
-}
 
 static bool ends_within(pid_t pid, int within_ms)
 {
@@ -78,57 +63,6 @@ static ino_t space_of(pid_t pid)
     struct stat status;
     snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
     return stat(path, &status) == 0 ? status.st_ino : 0;
-}
-
-/* 0 when it returned 0; the line otherwise, as CHECK has it. */
-static int in_child(int (*run)(void))
-{
-    fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        alarm(TALK_MS / 1000);
-        int line = run();
-        if (line)
-            fprintf(stderr, "line %d\n", line);
-        _exit(line ? 1 : 0);
-    }
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            return __LINE__;                                                                                           \
-    } while (0)
-
-static int write_text(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int error = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-    close(fd);
-    return error;
-}
-
-/* A user namespace of our own, in which its limits may be set. */
-static bool own_user_space(int more)
-{
-    char uid_map[32], gid_map[32];
-    snprintf(uid_map, sizeof uid_map, "0 %u 1", (unsigned)geteuid());
-    snprintf(gid_map, sizeof gid_map, "0 %u 1", (unsigned)getegid());
-    if (unshare(CLONE_NEWUSER | more) < 0)
-        return false;
-    return write_text("/proc/self/uid_map", uid_map) == 0 && write_text("/proc/self/setgroups", "deny") == 0 &&
-           write_text("/proc/self/gid_map", gid_map) == 0;
-}
-
-static void needs_wires(void)
-{
-    wire_stop(wire_begun(plain, NULL, NULL));
 }
 
 /* ---- beginning and end */
@@ -418,139 +352,6 @@ static void test_settings_are_inherited(void **state)
     assert_int_equal(in_child(inherit), 0);
 }
 
-/* ---- where there can be none */
-
-static int start_refused(int error, const char *word)
-{
-    struct wire_settings settings = plain;
-    struct sonde_why why = {0};
-    struct wire *wire = NULL;
-    unsigned n_before = count_fds();
-    settings.keep_user_namespace = true;
-    CHECK(wire_start(&settings, &wire, &why) == error);
-    CHECK(!wire);
-    CHECK(why.code == error);
-    CHECK(strstr(why.detail, word));
-    CHECK(strlen(why.detail) < sizeof why.detail - 1); /* whole */
-    CHECK(count_fds() == n_before);
-    return 0;
-}
-
-static int without_user_spaces(void)
-{
-    if (!own_user_space(0))
-        return 0;
-    CHECK(write_text("/proc/sys/user/max_user_namespaces", "0") == 0);
-    return start_refused(-ENOSPC, "user.max_user_namespaces=");
-}
-
-static int without_net_spaces(void)
-{
-    if (!own_user_space(0))
-        return 0;
-    CHECK(write_text("/proc/sys/user/max_net_namespaces", "0") == 0);
-    return start_refused(-ENOSPC, "user.max_net_namespaces=");
-}
-
-static int with_too_few_spaces(void)
-{
-    if (!own_user_space(0))
-        return 0;
-    CHECK(write_text("/proc/sys/user/max_net_namespaces", "2") == 0);
-    return start_refused(-ENOSPC, "lsns");
-}
-
-static bool forbid(int number, int error)
-{
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
-static int with_seccomp(void)
-{
-    if (!forbid(SYS_unshare, EPERM))
-        return 0;
-    return start_refused(-EPERM, "seccomp");
-}
-
-/* Older kernels, and some filters, have none. */
-static int without_pidfds(void)
-{
-    struct wire *wire = NULL;
-    if (!forbid(SYS_pidfd_open, ENOSYS))
-        return 0;
-    CHECK(wire_start(&plain, &wire, NULL) == 0);
-    int fd = wire_socket(wire, END_A, AF_INET, SOCK_STREAM, 0);
-    CHECK(fd >= 0);
-    kill(wire_pid(wire), SIGKILL);
-    CHECK(readable(wire_ended_fd(wire), TALK_MS));
-    CHECK(wire_socket(wire, END_A, AF_INET, SOCK_STREAM, 0) == -EPIPE);
-    wire_stop(wire);
-    return 0;
-}
-
-static int without_proc(void)
-{
-    struct wire *wire = NULL;
-    struct sonde_why why = {0};
-    if (!own_user_space(CLONE_NEWNS) || mount("none", "/proc", "tmpfs", 0, NULL) < 0)
-        return 0;
-    CHECK(wire_start(&plain, &wire, &why) == -ENOENT);
-    CHECK(strstr(why.detail, "/proc"));
-    return 0;
-}
-
-static void test_refusals(void **state)
-{
-    needs_wires();
-    assert_int_equal(in_child(without_user_spaces), 0);
-    assert_int_equal(in_child(without_net_spaces), 0);
-    assert_int_equal(in_child(with_too_few_spaces), 0);
-    assert_int_equal(in_child(with_seccomp), 0);
-    assert_int_equal(in_child(without_proc), 0);
-}
-
-static void test_without_pidfds(void **state)
-{
-    needs_wires();
-    assert_int_equal(in_child(without_pidfds), 0);
-}
-
-/* Root without the right to make user namespaces. */
-static int root_with_seccomp(void)
-{
-    struct wire *wire = NULL;
-    struct wire_settings settings = plain;
-    /* unshare of anything with a user namespace in it */
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    if (geteuid() != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
-        return 0;
-    CHECK(wire_start(&settings, &wire, NULL) == 0);
-    wire_stop(wire);
-    return 0;
-}
-
-static void test_root_needs_no_user_space(void **state)
-{
-    needs_wires();
-    assert_int_equal(in_child(root_with_seccomp), 0);
-}
-
 /* ---- started by hand, and by a program that does not know of it */
 
 static int run_by_hand(int input)
@@ -608,9 +409,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_programs_inside),
         cmocka_unit_test(test_settings_by_name),
         cmocka_unit_test(test_settings_are_inherited),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_without_pidfds),
-        cmocka_unit_test(test_root_needs_no_user_space),
         cmocka_unit_test(test_started_by_hand),
         cmocka_unit_test(test_main_must_know),
     };
